@@ -1,0 +1,85 @@
+namespace ShardCloud;
+
+/// <summary>Every stable error code, one line each; <c>docs/errors.md</c> explains them and a test holds the two together.</summary>
+/// <remarks>Ranges: 1xxx names and map, 2xxx members and leases, 3xxx state, 4xxx serving, 5xxx management API, 6xxx log and stores, 7xxx local cloud and CLI.</remarks>
+public static class ErrorCodes
+{
+#pragma warning disable CS1591 // The names say it, docs/errors.md explains it.
+    public const string BadEndpoint = "SC1001";
+    public const string BadShard = "SC1002";
+    public const string BadTemplate = "SC1003";
+    public const string StaleEpoch = "SC1004";
+    public const string CommitTooLarge = "SC1005";
+    public const string CommitAcrossPartitions = "SC1006";
+    public const string NotLive = "SC1007";
+    public const string PreconditionFailed = "SC1008";
+    public const string MapWentBack = "SC1009";
+    public const string TemplateConflict = "SC1010";
+    public const string MapUnreadable = "SC1011";
+
+    public const string LeaseLost = "SC2001";
+    public const string Fenced = "SC2002";
+    public const string ClocksDisagree = "SC2003";
+
+    public const string WrongType = "SC3001";
+    public const string NameTooLong = "SC3002";
+    public const string DeltaTooLarge = "SC3003";
+    public const string DocumentTooLarge = "SC3004";
+    public const string ReadOnlyRequest = "SC3005";
+    public const string NoEndpoint = "SC3006";
+    public const string CommitRefused = "SC3007";
+    public const string CorruptDelta = "SC3010";
+
+    public const string NotOwner = "SC4001";
+    public const string WrongIncarnation = "SC4002";
+    public const string ParkingFull = "SC4003";
+    public const string ParkedTooLong = "SC4004";
+    public const string TooManyHops = "SC4005";
+    public const string BodyTooLarge = "SC4006";
+    public const string NoShard = "SC4007";
+    public const string MemberOnly = "SC4008";
+    public const string RequestTableFull = "SC4009";
+    public const string AnswerNotRecorded = "SC4010";
+    public const string QueueFull = "SC4011";
+    public const string OutcomeUnknown = "SC4012";
+
+    public const string MalformedJson = "SC5001";
+    public const string UnknownMember = "SC5002";
+    public const string EmptyList = "SC5003";
+    public const string DuplicateEndpoint = "SC5004";
+    public const string UnknownShard = "SC5005";
+    public const string AlreadyThere = "SC5006";
+    public const string DestinationNotReady = "SC5007";
+    public const string OverLimit = "SC5008";
+    public const string AlreadyMoving = "SC5009";
+    public const string TooLateToCancel = "SC5010";
+    public const string NotFound = "SC5011";
+    public const string LastShard = "SC5012";
+    public const string Unauthenticated = "SC5013";
+    public const string Forbidden = "SC5014";
+    public const string MethodNotAllowed = "SC5015";
+    public const string UnsupportedMediaType = "SC5016";
+    public const string IdempotencyKeyReused = "SC5017";
+    public const string NotBootstrapped = "SC5018";
+    public const string MissingValue = "SC5019";
+
+    public const string AppendFailed = "SC6001";
+    public const string LogGap = "SC6002";
+    public const string LogReplaced = "SC6003";
+    public const string StoreUnavailable = "SC6004";
+    public const string Incomplete = "SC6005";
+
+    public const string NodeMissing = "SC7001";
+    public const string NodeTooOld = "SC7002";
+    public const string NpmInstallFailed = "SC7003";
+    public const string AzuriteDidNotStart = "SC7004";
+    public const string PortInUse = "SC7005";
+    public const string DataInUse = "SC7006";
+    public const string DiskFull = "SC7007";
+    public const string NotRunning = "SC7008";
+    public const string HandlerDidNotStart = "SC7009";
+    public const string FunctionsAppInvalid = "SC7010";
+    public const string ShardDidNotStart = "SC7011";
+    public const string DemoFailed = "SC7012";
+#pragma warning restore CS1591
+}
