@@ -1,0 +1,62 @@
+using System.Text.Json.Serialization;
+
+namespace ShardCloud.Contracts;
+
+#pragma warning disable CS1591 // Wire records: docs/protocol/members.md explains each field.
+
+/// <summary>Header names on the legs between members.</summary>
+public static class ShardHeaders
+{
+    public const string Token = "X-Shard-Token";
+    public const string To = "X-Shard-To";
+    public const string Epoch = "X-Shard-Epoch";
+    public const string Hops = "X-Shard-Hops";
+    public const string Request = "X-Shard-Request";
+    public const string Confirm = "X-Shard-Confirm";
+    public const string Entry = "X-Shard-Entry";
+
+    /// <summary>Every header of ours starts so; what a client sends under it is dropped at the public listener.</summary>
+    public const string Prefix = "X-Shard-";
+}
+
+/// <summary>State of a handoff as destination or source sees it; ordered as in docs/protocol/handoff.md.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<HandoffPhase>))]
+public enum HandoffPhase { Warming, Warm, Verified, Sealing, Granted, Serving, Published, Retired, Cancelled }
+
+/// <summary>Step 2: asks the destination to warm up. <c>entries</c>: <c>rooms/1</c> or <c>slots:0-1023</c>.</summary>
+public sealed record HandoffRequest(long Handoff, string From, string To, IReadOnlyList<string> Entries, string Migration);
+
+/// <summary>Step 5: destination asks source to seal. <c>positions</c>: Event Hub partition -> last offset the destination has applied.</summary>
+public sealed record SealRequest(long Handoff, IReadOnlyList<string> Entries, string Destination, IReadOnlyDictionary<int, long> Positions);
+
+public sealed record MapVersionNotice(long Version);
+
+public sealed record WireError(string Code, string Message, string Remedy);
+
+/// <summary>Milliseconds, from the seal request leaving the destination until it may release answers.</summary>
+public sealed record PauseSummary(double P50, double P99, double Max);
+
+public sealed record HandoffStatus(
+    long Handoff, HandoffPhase Phase, long LagRecords, WireError? Error, PauseSummary? PausesMs, double MaxWaitMs,
+    IReadOnlyDictionary<string, double> PhasesMs, long Bytes, long Parked, long Forwarded, long GrantedVersion);
+
+/// <summary>The newer entry a 421 carries, so that the sender need not read the table.</summary>
+public sealed record WireEntry(long Version, string Owner, long Epoch, string? To, long? Handoff, string? Address);
+
+/// <summary>What a proxy would do with a request for an endpoint now, and whether the target answered a ping.</summary>
+public sealed record RouteProbe(string Endpoint, string Decision, string? Owner, string? Target, long Epoch, long MapVersion, bool TargetReachable);
+
+public sealed record MemberStatus(
+    string Incarnation, string Shard, string Role, string Version, string PublicAddress, string MemberAddress, int Pid,
+    double LeaseRemainingMs, long MapVersion, long Endpoints, long LagRecords, long Requests, long Parked, long Forwarded, long Repeated);
+
+[JsonSourceGenerationOptions(System.Text.Json.JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(HandoffRequest))]
+[JsonSerializable(typeof(SealRequest))]
+[JsonSerializable(typeof(MapVersionNotice))]
+[JsonSerializable(typeof(HandoffStatus))]
+[JsonSerializable(typeof(WireEntry))]
+[JsonSerializable(typeof(RouteProbe))]
+[JsonSerializable(typeof(MemberStatus))]
+[JsonSerializable(typeof(Problem))]
+public sealed partial class MemberJson : JsonSerializerContext;
