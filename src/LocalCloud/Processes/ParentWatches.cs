@@ -1,0 +1,28 @@
+using System.Diagnostics;
+
+namespace ShardCloud.LocalCloud.Processes;
+
+/// <summary>Adds to a program, from outside, that it ends when its standard input does.</summary>
+internal static class ParentWatches
+{
+    /// <summary>Asks as SIGTERM would, so that stores are closed; a program that stays is ended after 5 s.</summary>
+    private const string NodeModule =
+        "data:text/javascript," +
+        "const stop=()=>{setTimeout(()=>process.exit(1),5000).unref();if(!process.emit('SIGTERM'))process.exit(1)};" +
+        "process.stdin.on('end',stop).on('error',stop).resume()";
+
+    public static void Apply(ParentWatch watch, ProcessStartInfo start)
+    {
+        if (watch == ParentWatch.Node)
+        {
+            start.ArgumentList.Add("--import");
+            start.ArgumentList.Add(NodeModule);
+        }
+        else if (watch == ParentWatch.DotNet)
+        {
+            var hook = typeof(StartupHook).Assembly.Location; // empty in a single-file program, which has no file to offer as a hook
+            if (hook.Length == 0) throw new PlatformNotSupportedException("The parent watch of .NET children needs ShardCloud.LocalCloud.dll as a file.");
+            start.Environment["DOTNET_STARTUP_HOOKS"] = hook;
+        }
+    }
+}
