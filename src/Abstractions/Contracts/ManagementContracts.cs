@@ -1,0 +1,141 @@
+using System.Text.Json.Serialization;
+
+namespace ShardCloud.Contracts;
+
+#pragma warning disable CS1591 // Wire records: docs/api/openapi.yaml explains each field.
+
+/// <summary>Limits of the management API; past one the call is refused with a code.</summary>
+public static class ManagementLimits
+{
+    /// <summary>Endpoints in one request to migrate.</summary>
+    public const int EndpointsMax = 1_000;
+
+    /// <summary>Entries (endpoints or slot ranges) in one batch: one map commit has 100 actions at most, some for the head and the log row.</summary>
+    public const int BatchEntriesMax = 97;
+
+    /// <summary>Bytes of a request body.</summary>
+    public const int BodyBytesMax = 1024 * 1024;
+
+    /// <summary>Characters of a reason.</summary>
+    public const int ReasonLengthMax = 500;
+
+    /// <summary>Characters of an <c>Idempotency-Key</c>.</summary>
+    public const int IdempotencyKeyLengthMax = 128;
+
+    /// <summary>Shards that one bootstrap may ask for.</summary>
+    public const int BootstrapShardsMax = 64;
+}
+
+/// <summary>First shards and first placement. Starting it again while shards exist changes nothing.</summary>
+public sealed record BootstrapRequest(int Shards, string Version);
+
+public sealed record StartMigrationRequest(IReadOnlyList<string> Endpoints, string To, string? Reason = null);
+
+public sealed record AddShardRequest(string Version);
+
+/// <summary>202: the migration runs; look at <c>/api/migrations/{id}</c>.</summary>
+public sealed record MigrationAccepted(string Id);
+
+/// <summary>202: the operation runs; look at <c>/api/operations/{id}</c>.</summary>
+public sealed record OperationAccepted(string Id);
+
+[JsonConverter(typeof(JsonStringEnumConverter<MigrationState>))]
+public enum MigrationState
+{
+    [JsonStringEnumMemberName("running")] Running,
+    [JsonStringEnumMemberName("cancelling")] Cancelling,
+    [JsonStringEnumMemberName("finished")] Finished,
+}
+
+/// <summary>How a migration, or one batch of it, ended. <c>Partly</c>: some batches were done and others were not.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<MigrationOutcome>))]
+public enum MigrationOutcome
+{
+    [JsonStringEnumMemberName("done")] Done,
+    [JsonStringEnumMemberName("cancelled")] Cancelled,
+    [JsonStringEnumMemberName("failed")] Failed,
+    [JsonStringEnumMemberName("conflict")] Conflict,
+    [JsonStringEnumMemberName("partly")] Partly,
+}
+
+/// <summary>Costs of a migration or of one batch: phases and pauses in milliseconds. A pause is per endpoint, from seal until the new owner may release answers.</summary>
+public sealed record MigrationCosts(
+    IReadOnlyDictionary<string, double> PhasesMs, double? PauseP50Ms, double? PauseP99Ms, double? PauseMaxMs, double MaxWaitMs,
+    long Bytes, long Parked, long Forwarded, int Retried)
+{
+    /// <summary>Nothing measured.</summary>
+    public static readonly MigrationCosts None = new(new Dictionary<string, double>(), null, null, null, 0, 0, 0, 0, 0);
+}
+
+/// <summary>One (source, destination) pair of a migration; <c>handoff</c> is its present attempt.</summary>
+public sealed record MigrationBatch(
+    int Index, string From, string To, IReadOnlyList<string> Entries, MigrationState State, MigrationOutcome? Outcome, string Phase,
+    long? Handoff, long? GrantedVersion, MigrationCosts Costs, WireError? Error, string? ConflictWith);
+
+/// <summary>The record of one migration. <c>alreadyThere</c>: endpoints that the destination owned when it was asked for; nothing was moved for them.</summary>
+public sealed record Migration(
+    string Id, string To, string Reason, string RequestedBy, IReadOnlyList<string> Endpoints, IReadOnlyList<string> AlreadyThere,
+    MigrationState State, MigrationOutcome? Outcome, DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt, MigrationCosts Costs,
+    WireError? Error, string? ConflictWith, IReadOnlyList<MigrationBatch> Batches);
+
+/// <summary>A migration in a list: without endpoints and batches.</summary>
+public sealed record MigrationSummary(
+    string Id, string To, string Reason, string RequestedBy, int Endpoints, MigrationState State, MigrationOutcome? Outcome,
+    DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt, MigrationCosts Costs, string? ConflictWith);
+
+/// <summary>Newest first; <c>next</c> goes into <c>?after=</c> for the following page.</summary>
+public sealed record MigrationList(IReadOnlyList<MigrationSummary> Migrations, string? Next);
+
+[JsonConverter(typeof(JsonStringEnumConverter<OperationState>))]
+public enum OperationState
+{
+    [JsonStringEnumMemberName("running")] Running,
+    [JsonStringEnumMemberName("succeeded")] Succeeded,
+    [JsonStringEnumMemberName("failed")] Failed,
+}
+
+/// <summary>A long-running change of shards. <c>kind</c>: bootstrap, createShard or removeShard. <c>step</c> is for people.</summary>
+public sealed record Operation(
+    string Id, string Kind, OperationState State, string? Step, IReadOnlyList<string> Shards, string RequestedBy,
+    DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt, WireError? Error);
+
+/// <summary>A shard with its live incarnations. <c>endpoints</c>: placed one by one; <c>slots</c>: of 16,384.</summary>
+public sealed record ShardSummary(
+    string Shard, string Version, bool Ready, bool Cordoned, IReadOnlyList<string> Incarnations, int Slots, long Endpoints, string? HostHandle, string? HostState);
+
+public sealed record ShardList(IReadOnlyList<ShardSummary> Shards);
+
+/// <summary>A member as its row says, and as it says itself (<c>status</c>; null when it did not answer, then <c>unreachable</c> says why).</summary>
+public sealed record MemberSummary(
+    string Incarnation, string Shard, string Role, string State, string Version, string FaultDomain, string PublicAddress, string MemberAddress,
+    int Pid, long AppliedMapVersion, double LeaseLengthMs, bool Live, int Slots, long PlacedEndpoints, MemberStatus? Status, string? Unreachable);
+
+public sealed record MemberList(IReadOnlyList<MemberSummary> Members, long MapVersion);
+
+/// <summary>Who owns an endpoint, since when, and why. <c>migration</c> is null where the owner came by bootstrap or take-over; <c>cause</c> tells.</summary>
+public sealed record EndpointOwner(
+    string Endpoint, string Owner, string Shard, string? PublicAddress, long Epoch, DateTimeOffset? Since, string Cause, string? Migration, string Reason,
+    bool Placed, int Slot, int Partition, string? MovingTo, long? Handoff, long MapVersion);
+
+/// <summary>The whole at a glance.</summary>
+public sealed record CloudStatus(
+    string Application, bool Bootstrapped, long MapVersion, int PartitionCount, int ShardsReady, int Routers, int SlotsGranted, long PlacedEndpoints,
+    IReadOnlyList<MemberSummary> Members, IReadOnlyList<MigrationSummary> RunningMigrations, IReadOnlyList<Operation> RunningOperations);
+
+/// <summary>JSON of the management API: camelCase, absent instead of null. Request records refuse members they do not know.</summary>
+[JsonSourceGenerationOptions(
+    System.Text.Json.JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(BootstrapRequest))]
+[JsonSerializable(typeof(StartMigrationRequest))]
+[JsonSerializable(typeof(AddShardRequest))]
+[JsonSerializable(typeof(MigrationAccepted))]
+[JsonSerializable(typeof(OperationAccepted))]
+[JsonSerializable(typeof(Migration))]
+[JsonSerializable(typeof(MigrationList))]
+[JsonSerializable(typeof(Operation))]
+[JsonSerializable(typeof(ShardList))]
+[JsonSerializable(typeof(MemberList))]
+[JsonSerializable(typeof(EndpointOwner))]
+[JsonSerializable(typeof(CloudStatus))]
+[JsonSerializable(typeof(Problem))]
+public sealed partial class ManagementJson : JsonSerializerContext;
