@@ -1,0 +1,77 @@
+using System.Net;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace ShardCloud.ShardRuntime.Hosting;
+
+/// <summary>Marks a connection that came in on the member listener.</summary>
+internal sealed class MemberConnection
+{
+    public static readonly MemberConnection Instance = new();
+}
+
+/// <summary>The two listeners of a member, and their real addresses once bound.</summary>
+internal sealed class Listeners
+{
+    private ListenOptions? _member, _public;
+
+    public void Configure(KestrelServerOptions kestrel, ShardRuntimeOptions options)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxConcurrentConnections = options.Public.ConnectionsMax;
+        kestrel.Limits.MaxConcurrentUpgradedConnections = options.Public.ConnectionsMax;
+        kestrel.Limits.MaxRequestBodySize = options.Proxy.BodyBytesMax;
+        // One member's legs share few connections; 100 streams each (the default) would queue requests behind one another.
+        kestrel.Limits.Http2.MaxStreamsPerConnection = 1_000;
+
+        kestrel.Listen(EndPointOf(options.Public.Url), listen =>
+        {
+            _public = listen;
+            listen.Protocols = HttpProtocols.Http1AndHttp2;
+        });
+        kestrel.Listen(EndPointOf(options.Member.Url), listen =>
+        {
+            _member = listen;
+            listen.Protocols = HttpProtocols.Http2;
+            // A path or header cannot tell the listeners apart (clients choose both); the connection can.
+            listen.Use(next => connection =>
+            {
+                connection.Features.Set(MemberConnection.Instance);
+                return next(connection);
+            });
+        });
+    }
+
+    public string MemberAddress(ShardRuntimeOptions options) => AddressOf(options.Member.Url, _member);
+
+    public string PublicAddress(ShardRuntimeOptions options) => AddressOf(options.Public.Url, _public);
+
+    private static string AddressOf(Uri asked, ListenOptions? bound) =>
+        $"http://{(asked.HostNameType is UriHostNameType.IPv6 ? $"[{asked.DnsSafeHost}]" : asked.DnsSafeHost)}:{bound!.IPEndPoint!.Port}";
+
+    private static IPEndPoint EndPointOf(Uri url)
+    {
+        // A name other than localhost is what others call us by; which interface that is, the machine knows better than we do.
+        var address = IPAddress.TryParse(url.DnsSafeHost, out var literal) ? literal : url.IsLoopback ? IPAddress.Loopback : IPAddress.Any;
+        return new IPEndPoint(address, url.Port);
+    }
+}
+
+/// <summary>Publishes the bound addresses as soon as the server has started.</summary>
+internal sealed class ListeningAnnouncer(ShardContext shard, Listeners listeners) : IHostedLifecycleService
+{
+    public Task StartedAsync(CancellationToken cancellationToken)
+    {
+        shard.Listening(listeners.MemberAddress(shard.Options), listeners.PublicAddress(shard.Options));
+        return Task.CompletedTask;
+    }
+
+    public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}

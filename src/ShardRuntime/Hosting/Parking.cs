@@ -1,0 +1,123 @@
+namespace ShardCloud.ShardRuntime.Hosting;
+
+/// <summary>The parking lot: bounded by count, bytes and time; wakes in order of arrival.</summary>
+/// <remarks>
+/// A wake-up between a request's decision and its stay must not be lost: every <see cref="WakeAll"/> advances <see cref="Round"/>, a request
+/// reads it before it decides, and a stay that begins in a later round ends at once. Past a bound a request is refused, never queued elsewhere.
+/// </remarks>
+public sealed class Parking : IParkingLot
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<EndpointId, LinkedList<Stay>> _lanes = [];
+    private readonly ParkingSettings _settings;
+    private readonly HandoffMeters _meters;
+    private readonly ShardMetrics _metrics;
+    private readonly TimeProvider _time;
+    private long _round, _bytes;
+    private int _count;
+
+    /// <summary>A lot with these bounds.</summary>
+    public Parking(ParkingSettings settings, TimeSpan leaseLength, HandoffMeters meters, ShardMetrics metrics, TimeProvider time)
+    {
+        (_settings, _meters, _metrics, _time) = (settings, meters, metrics, time);
+        var least = LeastTime(leaseLength);
+        TimeMax = settings.TimeMax is { } asked && asked > least ? asked : least;
+    }
+
+    /// <summary>How long a request may be parked in all.</summary>
+    public TimeSpan TimeMax { get; }
+
+    /// <summary>Requests waiting now.</summary>
+    public int Count { get { lock (_gate) return _count; } }
+
+    /// <summary>How many times everything was woken; read it before a decision, see <see cref="ParkTicket.Seen"/>.</summary>
+    public long Round => Interlocked.Read(ref _round);
+
+    /// <summary>An unconfirmed death takes 1.1 leases plus recovery; a shorter stay would end before the endpoint has an owner again.</summary>
+    public static TimeSpan LeastTime(TimeSpan leaseLength) => (leaseLength * 1.1) + TimeSpan.FromSeconds(10);
+
+    /// <inheritdoc/>
+    public async ValueTask<ParkOutcome> ParkAsync(ParkTicket ticket, TimeSpan slice, CancellationToken cancellationToken)
+    {
+        var now = _time.GetTimestamp();
+        var isFirst = ticket.FirstParked is null;
+        var left = TimeMax - _time.GetElapsedTime(ticket.FirstParked ??= now, now);
+        if (left <= TimeSpan.Zero) return ParkOutcome.TooLong;
+
+        var stay = new Stay();
+        LinkedList<Stay>? lane;
+        lock (_gate)
+        {
+            if (_round != ticket.Seen) return ParkOutcome.Woken;
+            _lanes.TryGetValue(ticket.Endpoint, out lane);
+            if (_count >= _settings.TotalMax || (lane?.Count ?? 0) >= _settings.PerEndpointMax || _bytes + ticket.BodyBytes > _settings.BytesMax)
+                return ParkOutcome.Full;
+            if (lane is null) _lanes.Add(ticket.Endpoint, lane = []);
+            stay.Node = lane.AddLast(stay);
+            _count++;
+            _bytes += ticket.BodyBytes;
+        }
+        if (isFirst)
+        {
+            _metrics.Parked();
+            if (ticket.Handoff != HandoffId.None) _meters.Of(ticket.Handoff).CountPark();
+        }
+        try
+        {
+            await stay.Task.WaitAsync(left < slice ? left : slice, _time, cancellationToken);
+            return ParkOutcome.Woken;
+        }
+        catch (TimeoutException)
+        {
+            return left <= slice ? ParkOutcome.TooLong : ParkOutcome.Woken;
+        }
+        finally
+        {
+            Leave(ticket, lane, stay);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Wake(EndpointId endpoint)
+    {
+        Stay[] woken;
+        lock (_gate)
+        {
+            _round++;
+            if (!_lanes.TryGetValue(endpoint, out var lane)) return;
+            woken = [.. lane];
+        }
+        foreach (var stay in woken) stay.TrySetResult();
+    }
+
+    /// <inheritdoc/>
+    public void WakeAll()
+    {
+        Stay[] woken;
+        lock (_gate)
+        {
+            _round++;
+            if (_count == 0) return;
+            woken = [.. _lanes.Values.SelectMany(lane => lane)];
+        }
+        foreach (var stay in woken) stay.TrySetResult();
+    }
+
+    private void Leave(ParkTicket ticket, LinkedList<Stay> lane, Stay stay)
+    {
+        lock (_gate)
+        {
+            lane.Remove(stay.Node!);
+            if (lane.Count == 0) _lanes.Remove(ticket.Endpoint);
+            _count--;
+            _bytes -= ticket.BodyBytes;
+        }
+        if (ticket.Handoff != HandoffId.None) _meters.Of(ticket.Handoff).CountStay(_time.GetElapsedTime(ticket.FirstParked!.Value));
+    }
+
+    /// <summary>Continuations run elsewhere: a waker never runs a request.</summary>
+    private sealed class Stay() : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)
+    {
+        public LinkedListNode<Stay>? Node { get; set; }
+    }
+}

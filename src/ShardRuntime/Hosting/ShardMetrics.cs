@@ -1,0 +1,49 @@
+using System.Diagnostics.Metrics;
+
+namespace ShardCloud.ShardRuntime.Hosting;
+
+/// <summary>Counters of the data plane: meter <c>ShardCloud.ShardRuntime</c>, and readable in process for the member's status.</summary>
+public sealed class ShardMetrics
+{
+    /// <summary>Name of the meter.</summary>
+    public const string MeterName = "ShardCloud.ShardRuntime";
+
+    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter;
+    private long _requests, _parked, _forwarded, _repeated, _replayed;
+
+    /// <summary>Counters in the factory's meter.</summary>
+    public ShardMetrics(IMeterFactory meters)
+    {
+        var meter = meters.Create(MeterName);
+        _requestCounter = meter.CreateCounter<long>("shardcloud.requests", "{request}", "Requests that named an endpoint");
+        _parkedCounter = meter.CreateCounter<long>("shardcloud.requests.parked", "{request}", "Requests that had to wait for an owner");
+        _forwardedCounter = meter.CreateCounter<long>("shardcloud.requests.forwarded", "{leg}", "Legs to other members");
+        _repeatedCounter = meter.CreateCounter<long>("shardcloud.requests.repeated", "{leg}", "Legs after the first of a request");
+        _replayedCounter = meter.CreateCounter<long>("shardcloud.requests.replayed", "{request}", "Requests answered from their completion record");
+    }
+
+    /// <summary>Requests that named an endpoint.</summary>
+    public long RequestCount => Interlocked.Read(ref _requests);
+
+    /// <summary>Requests that had to wait.</summary>
+    public long ParkedCount => Interlocked.Read(ref _parked);
+
+    /// <summary>Legs to other members.</summary>
+    public long ForwardedCount => Interlocked.Read(ref _forwarded);
+
+    /// <summary>Legs after the first of a request.</summary>
+    public long RepeatedCount => Interlocked.Read(ref _repeated);
+
+    /// <summary>Requests answered from their completion record instead of a second run.</summary>
+    public long ReplayedCount => Interlocked.Read(ref _replayed);
+
+    internal void Request() { Interlocked.Increment(ref _requests); _requestCounter.Add(1); }
+
+    internal void Parked() { Interlocked.Increment(ref _parked); _parkedCounter.Add(1); }
+
+    internal void Forwarded() { Interlocked.Increment(ref _forwarded); _forwardedCounter.Add(1); }
+
+    internal void Repeated() { Interlocked.Increment(ref _repeated); _repeatedCounter.Add(1); }
+
+    internal void Replayed() { Interlocked.Increment(ref _replayed); _replayedCounter.Add(1); }
+}

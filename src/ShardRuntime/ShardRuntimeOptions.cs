@@ -1,0 +1,196 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace ShardCloud.ShardRuntime;
+
+/// <summary>What a member is: it serves endpoints, or it only routes to those that do.</summary>
+public enum MemberRole
+{
+    /// <summary>Runs the application and owns endpoints.</summary>
+    Shard,
+
+    /// <summary>Runs no application; forwards.</summary>
+    Router,
+}
+
+/// <summary>Settings of one member. Checked at start; section <c>ShardCloud</c>, environment <c>ShardCloud__Shard</c> and so on.</summary>
+public sealed class ShardRuntimeOptions
+{
+    /// <summary>Name of the section.</summary>
+    public const string SectionName = "ShardCloud";
+
+    /// <summary>Application whose map and log this member follows: 1 to 40 of a-z, 0-9 and '-'.</summary>
+    [Required, RegularExpression("^[a-z0-9-]{1,40}$")]
+    public string Application { get; set; } = "";
+
+    /// <summary>Shard (or router) this process is an incarnation of.</summary>
+    [Required]
+    public string Shard { get; set; } = "";
+
+    /// <summary>Default <see cref="MemberRole.Shard"/>.</summary>
+    public MemberRole Role { get; set; } = MemberRole.Shard;
+
+    /// <summary>Members of different fault domains do not fail together; backups are chosen across them. Default: the machine's name.</summary>
+    public string FaultDomain { get; set; } = Environment.MachineName;
+
+    /// <summary>Version of the application, shown in status and used by staged updates.</summary>
+    public string ApplicationVersion { get; set; } = "1.0.0";
+
+    /// <summary>Handle the shard host knows this process by; empty where no host started it.</summary>
+    public string HostHandle { get; set; } = "";
+
+    /// <summary>When an answer may leave: <c>log</c> (default), <c>lease</c>, <c>replica</c> or <c>memory</c>; docs/guarantees.md weighs them.</summary>
+    [RegularExpression("^(log|lease|replica|memory)$")]
+    public string Ack { get; set; } = "log";
+
+    /// <summary>Azure Storage of map, leases and snapshots.</summary>
+    public StorageSettings Storage { get; set; } = new();
+
+    /// <summary>Event Hubs (Kafka protocol).</summary>
+    public LogSettings Log { get; set; } = new();
+
+    /// <summary>Keys of member tokens.</summary>
+    public AuthSettings Auth { get; set; } = new();
+
+    /// <summary>Listener for other members: HTTP/2, cleartext, never reachable from outside.</summary>
+    public ListenerSettings Member { get; set; } = new();
+
+    /// <summary>Listener for clients: HTTP/1.1 and HTTP/2.</summary>
+    public ListenerSettings Public { get; set; } = new();
+
+    /// <summary>Lease of this member.</summary>
+    public LeaseSettings Lease { get; set; } = new();
+
+    /// <summary>Forwarding and its limits.</summary>
+    public ProxySettings Proxy { get; set; } = new();
+
+    /// <summary>Parking and its limits.</summary>
+    public ParkingSettings Parking { get; set; } = new();
+
+    /// <summary>Exactly-once requests and the queue in front of a handler.</summary>
+    public RequestSettings Requests { get; set; } = new();
+}
+
+/// <summary>Where map, leases and snapshots are kept: a connection string, or two URIs that a managed identity may use.</summary>
+public sealed class StorageSettings
+{
+    /// <summary>For a laptop (Azurite). Wins over the URIs.</summary>
+    public string? ConnectionString { get; set; }
+
+    /// <summary>Table service, e.g. <c>https://account.table.core.windows.net</c>; used with DefaultAzureCredential.</summary>
+    public Uri? TableUri { get; set; }
+
+    /// <summary>Blob service, e.g. <c>https://account.blob.core.windows.net</c>; used with DefaultAzureCredential.</summary>
+    public Uri? BlobUri { get; set; }
+}
+
+/// <summary>The log.</summary>
+public sealed class LogSettings
+{
+    /// <summary>Kafka endpoint of the Event Hubs namespace, <c>host:port</c>.</summary>
+    [Required]
+    public string BootstrapServers { get; set; } = "";
+
+    /// <summary>Hub of deltas.</summary>
+    public string Hub { get; set; } = "deltas";
+
+    /// <summary>Hub of control records; one partition.</summary>
+    public string ControlHub { get; set; } = "control";
+
+    /// <summary><c>none</c> (laptop) or <c>entra</c> (SASL OAUTHBEARER over TLS).</summary>
+    [RegularExpression("^(none|entra)$")]
+    public string Security { get; set; } = "none";
+}
+
+/// <summary>Keys of member tokens.</summary>
+public sealed class AuthSettings
+{
+    /// <summary>File of the local key, mode 0600; made on first use.</summary>
+    public string KeyFile { get; set; } = "";
+}
+
+/// <summary>One listener.</summary>
+public sealed class ListenerSettings
+{
+    /// <summary>Address to bind; port 0 takes a free one, which the member row then reports.</summary>
+    public Uri Url { get; set; } = new("http://127.0.0.1:0");
+
+    /// <summary>Connections at the same time, over both listeners together; past it the newest are closed. Default 10,000.</summary>
+    [Range(16, 1_000_000)]
+    public int ConnectionsMax { get; set; } = 10_000;
+}
+
+/// <summary>Lease.</summary>
+public sealed class LeaseSettings
+{
+    /// <summary>Default 15 s: a storage stall of seconds is ordinary and must not stop every shard at once. 2 s on a laptop.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:05:00")]
+    public TimeSpan Length { get; set; } = TimeSpan.FromSeconds(15);
+}
+
+/// <summary>Forwarding.</summary>
+public sealed class ProxySettings
+{
+    /// <summary>Legs between members for one request, at most. Default 3: stale router, destination, source.</summary>
+    [Range(1, 8)]
+    public int HopsMax { get; set; } = 3;
+
+    /// <summary>Bodies up to this many bytes are held until an answer's headers arrive, so that the request can be repeated; larger ones are streamed once.</summary>
+    /// <value>Default 64 KiB.</value>
+    [Range(0, 1024 * 1024)]
+    public int RepeatableBodyBytesMax { get; set; } = 64 * 1024;
+
+    /// <summary>Largest request body, in bytes. Default 30 MB.</summary>
+    [Range(1, long.MaxValue)]
+    public long BodyBytesMax { get; set; } = 30_000_000;
+
+    /// <summary>Time to connect to another member before it counts as unreachable. Default 1 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.050", "00:00:30")]
+    public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>A member that could not be reached is not tried again for this long. Default 250 ms.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.010", "00:00:30")]
+    public TimeSpan SuspectFor { get; set; } = TimeSpan.FromMilliseconds(250);
+}
+
+/// <summary>Parking: requests whose endpoint nobody can serve just now wait here instead of failing.</summary>
+public sealed class ParkingSettings
+{
+    /// <summary>Parked requests of one endpoint, at most; past it 503 (SC4003). Default 1,000.</summary>
+    [Range(1, 1_000_000)]
+    public int PerEndpointMax { get; set; } = 1_000;
+
+    /// <summary>Parked requests of this member, at most; past it 503 (SC4003). Default 10,000.</summary>
+    [Range(1, 1_000_000)]
+    public int TotalMax { get; set; } = 10_000;
+
+    /// <summary>Bytes of held bodies of parked requests, at most; past it 503 (SC4003). Default 64 MiB.</summary>
+    [Range(0, long.MaxValue)]
+    public long BytesMax { get; set; } = 64 * 1024 * 1024;
+
+    /// <summary>How long a request may be parked in all; past it 503 (SC4004). Null: 1.1 lease lengths + 10 s, which is also the least allowed (TRACES: a shorter one ends before a crash is settled).</summary>
+    public TimeSpan? TimeMax { get; set; }
+}
+
+/// <summary>Exactly-once requests and the queue in front of a handler.</summary>
+public sealed class RequestSettings
+{
+    /// <summary>Unsafe requests that wait for one endpoint's handler, at most; past it 503 (SC4011). Default 1,000.</summary>
+    [Range(1, 1_000_000)]
+    public int QueueMax { get; set; } = 1_000;
+
+    /// <summary>Completion records one document may hold; past it 503 (SC4009). Default 256.</summary>
+    [Range(1, 100_000)]
+    public int RecordsMax { get; set; } = 256;
+
+    /// <summary>Largest answer body that a completion record keeps; of a larger one only the status is kept (SC4010). Default 16 KiB.</summary>
+    [Range(0, 64 * 1024)]
+    public int RecordedBodyBytesMax { get; set; } = 16 * 1024;
+
+    /// <summary>A completion record is dropped with the first write after this time, counted by its owner from the answer and anew from every grant. Default 2 minutes.</summary>
+    [Range(typeof(TimeSpan), "00:00:10", "01:00:00")]
+    public TimeSpan RecordsExpireAfter { get; set; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>Answer bytes held until they may leave. A reader's longer answer is released piece by piece; a changing request's longer answer is refused (SC4006). Default 1 MiB.</summary>
+    [Range(1024, 64 * 1024 * 1024)]
+    public int AnswerBytesMax { get; set; } = 1024 * 1024;
+}

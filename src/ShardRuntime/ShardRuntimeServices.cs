@@ -1,0 +1,69 @@
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+using ShardCloud.Identity;
+using ShardCloud.ShardRuntime.Health;
+using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Security;
+
+namespace ShardCloud.ShardRuntime;
+
+/// <summary>Composition of a member: add the parts, then put the data plane in front of the application.</summary>
+public static class ShardRuntimeServices
+{
+    /// <summary>Makes this web application a member: settings, two listeners, identity, parking. Call <see cref="UseShardRuntime"/> on the built application.</summary>
+    public static WebApplicationBuilder AddShardRuntime(this WebApplicationBuilder builder)
+    {
+        var services = builder.Services;
+        services.AddOptions<ShardRuntimeOptions>()
+            .BindConfiguration(ShardRuntimeOptions.SectionName)
+            .ValidateDataAnnotations()
+            .Validate(o => ShardId.IsValid(o.Shard), "ShardCloud:Shard must be 1 to 40 of a-z, 0-9 and '-', starting with a letter.")
+            .Validate(o => o.Auth.KeyFile.Length > 0, "ShardCloud:Auth:KeyFile is missing: every member and the Orchestrator name the same key file.")
+            .ValidateOnStart();
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton(p => p.GetRequiredService<IOptions<ShardRuntimeOptions>>().Value);
+        services.AddSingleton<ShardContext>();
+
+        services.AddSingleton<Listeners>();
+        services.AddHostedService<ListeningAnnouncer>();
+        builder.WebHost.UseKestrel();
+        services.AddOptions<Microsoft.AspNetCore.Server.Kestrel.Core.KestrelServerOptions>()
+            .Configure<Listeners, ShardRuntimeOptions>((kestrel, listeners, options) => listeners.Configure(kestrel, options));
+
+        services.AddSingleton(p => LocalKey.LoadOrCreate(p.GetRequiredService<ShardRuntimeOptions>().Auth.KeyFile));
+        services.AddSingleton(p => new TokenValidator(p.GetRequiredService<LocalKey>(), Audiences.Members, p.GetRequiredService<TimeProvider>()));
+        services.TryAddSingleton<ITokenSource>(p => new LocalTokenSource(
+            new TokenIssuer(p.GetRequiredService<LocalKey>(), p.GetRequiredService<TimeProvider>()),
+            p.GetRequiredService<ShardContext>().Self.Value, Roles.Member, p.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(p => new MemberClient(p.GetRequiredService<ITokenSource>(), p.GetRequiredService<ShardRuntimeOptions>().Proxy));
+        services.AddSingleton<ListenerGate>();
+
+        services.AddSingleton<ShardMetrics>();
+        services.AddSingleton<HandoffMeters>();
+        services.AddSingleton(p => new Parking(p.GetRequiredService<ShardRuntimeOptions>().Parking, p.GetRequiredService<ShardRuntimeOptions>().Lease.Length,
+            p.GetRequiredService<HandoffMeters>(), p.GetRequiredService<ShardMetrics>(), p.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<IParkingLot>(p => p.GetRequiredService<Parking>());
+        services.TryAddSingleton<IHandoffTable, NoHandoffs>(); // Replaced by the handoff room's table where it is added.
+
+        services.AddSingleton<IReadiness, JoinedReadiness>();
+        services.AddSingleton<HealthAnswers>();
+        return builder;
+    }
+
+    /// <summary>Puts the data plane in front of the application. Call it before the application maps its endpoints.</summary>
+    public static WebApplication UseShardRuntime(this WebApplication app)
+    {
+        var gate = app.Services.GetRequiredService<ListenerGate>();
+        var health = app.Services.GetRequiredService<HealthAnswers>();
+        app.Use(async (context, next) =>
+        {
+            if (health.TryAnswer(context, out var answer)) await answer;
+            else if (await gate.AdmitAsync(context)) await next(context);
+        });
+        foreach (var plane in app.Services.GetServices<IControlPlane>()) plane.Map(app);
+        return app;
+    }
+
+    /// <summary>Who called over the member listener; null on the public one.</summary>
+    public static Caller? MemberCaller(this HttpContext context) => context.Features.Get<Caller>();
+}
