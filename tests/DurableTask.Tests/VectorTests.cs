@@ -35,8 +35,9 @@ public sealed class VectorTests
         for (var start = 0; start < history.Count; start++)
         {
             if (history[start].OrchestratorStarted is null) continue;
-            var end = history.FindIndex(start, e => e.OrchestratorCompleted is not null);
-            var batch = history[start..end];
+            // A batch ends where the next begins: the first one after a continue-as-new has its records behind orchestratorCompleted.
+            var next = history.FindIndex(start + 1, e => e.OrchestratorStarted is not null);
+            var batch = history[start..(next < 0 ? history.Count : next)];
             var request = new OrchestratorRequest { InstanceId = file.Turns[^1].Request.InstanceId };
             request.PastEvents.Add(history[..start]);
             request.NewEvents.Add(batch.Where(e => !IsRecord(e)));
