@@ -180,6 +180,7 @@ public readonly struct CausalContext : IEquatable<CausalContext>
     /// <summary>Position of the epoch among the different epochs, ascending; -1 when none of its dots was seen.</summary>
     internal int EpochIndex(Epoch epoch)
     {
+        if (Ranges.Length > 0 && Ranges[0].Epoch == epoch) return 0; // Nearly always: one epoch.
         var (index, last) = (-1, -1L);
         foreach (var range in Ranges)
         {

@@ -33,23 +33,31 @@ internal static class DottedTables
     {
         var joined = new List<KeyValuePair<TKey, TValue>>(left.Count + right.Count);
         var (l, r) = (left.GetEnumerator(), right.GetEnumerator());
-        var (hasLeft, hasRight) = (l.MoveNext(), r.MoveNext());
+        var (hasLeft, hasRight, isLeft) = (l.MoveNext(), r.MoveNext(), true);
         while (hasLeft || hasRight)
         {
             var order = !hasLeft ? 1 : !hasRight ? -1 : l.Current.Key.CompareTo(r.Current.Key);
             if (order == 0)
             {
                 pass.Both();
-                joined.Add(new(l.Current.Key, TValue.Merge(l.Current.Value, r.Current.Value)));
+                var merged = TValue.Merge(l.Current.Value, r.Current.Value);
+                joined.Add(new(l.Current.Key, merged));
+                isLeft &= merged.Equals(l.Current.Value);
             }
-            else if (order < 0 ? pass.KeepsLeft(l.Current.Key.Dot) : pass.KeepsRight(r.Current.Key.Dot))
+            else if (order < 0)
             {
-                joined.Add(order < 0 ? l.Current : r.Current);
+                if (pass.KeepsLeft(l.Current.Key.Dot)) joined.Add(l.Current);
+                else isLeft = false;
+            }
+            else if (pass.KeepsRight(r.Current.Key.Dot))
+            {
+                joined.Add(r.Current);
+                isLeft = false;
             }
             if (order <= 0) hasLeft = l.MoveNext();
             if (order >= 0) hasRight = r.MoveNext();
         }
-        return SortedTable<TKey, TValue>.FromSorted(joined);
+        return isLeft ? left : SortedTable<TKey, TValue>.FromSorted(joined);
     }
 
     private static SortedTable<TKey, TValue> Patch<TKey, TValue>(SortedTable<TKey, TValue> left, SortedTable<TKey, TValue> right, JoinPass pass)

@@ -4,6 +4,7 @@ namespace ShardCloud.Crdt;
 /// <remarks>
 /// A key is there while its value has a live dot, so there are no dots for keys and no empty values. Concurrent owners that used one key with
 /// two types keep both values side by side; each is reached by its type. The fields of a document are such a map.
+/// A counter's increment carries its epoch's whole total: when a key is removed and incremented concurrently, the key stays with that total.
 /// </remarks>
 public sealed class OrMap : CrdtValue
 {
