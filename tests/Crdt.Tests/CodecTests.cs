@@ -89,18 +89,19 @@ public sealed class CodecTests
         }, iter: 500, threads: 1);
 
     [Theory]
-    [InlineData("an unknown major version", new byte[] { 0x40, 0, 0, 0 })]
-    [InlineData("a number in a longer spelling", new byte[] { 0x20, 0x80, 0x00, 0, 0 })]
-    [InlineData("a count of 2^60 entries", new byte[] { 0x20, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10, 0 })]
-    [InlineData("a number over 64 bits", new byte[] { 0x20, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F })]
-    [InlineData("bytes after the end", new byte[] { 0x20, 0, 0, 0, 0 })]
-    [InlineData("a live dot outside the context", new byte[] { 0x20, 1, 1, 1, 0, 0, 1, 1, 97, 1, 1, 0, 2, 1, 0, 0 })]
-    [InlineData("an empty counter", new byte[] { 0x20, 0, 1, 1, 97, 1, 0, 0, 0, 0 })]
-    [InlineData("one dot at two places", new byte[] { 0x20, 1, 1, 1, 0, 0, 2, 1, 97, 1, 1, 0, 1, 1, 0, 1, 98, 1, 1, 0, 1, 1, 0, 0 })]
-    public void Decode_Malformed_ThrowsSC3010(string what, byte[] bytes)
+    [InlineData("format version 2", new byte[] { 0x40, 0, 0, 0 })]
+    [InlineData("longer spelling", new byte[] { 0x20, 0x80, 0x00, 0, 0 })]
+    [InlineData("entries do not fit", new byte[] { 0x20, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10, 0 })]
+    [InlineData("over 64 bits", new byte[] { 0x20, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F })]
+    [InlineData("follow the end", new byte[] { 0x20, 0, 0, 0, 0 })]
+    [InlineData("live but not in the context", new byte[] { 0x20, 1, 1, 1, 0, 0, 1, 1, 97, 1, 1, 0, 2, 1, 0, 0 })]
+    [InlineData("an empty value", new byte[] { 0x20, 0, 1, 1, 97, 1, 0, 0, 0, 0 })]
+    [InlineData("stands in two places", new byte[] { 0x20, 1, 1, 1, 0, 0, 2, 1, 97, 1, 1, 0, 1, 1, 0, 1, 98, 1, 1, 0, 1, 1, 0, 0 })]
+    public void Decode_Malformed_ThrowsSC3010WithTheReason(string reason, byte[] bytes)
     {
         var error = Assert.Throws<CorruptDeltaException>(() => DocumentCodec.DecodeDocument(bytes));
-        Assert.True(error.Code == "SC3010", what);
+        Assert.Equal("SC3010", error.Code);
+        Assert.Contains(reason, error.Reason);
     }
 
     [Fact]

@@ -97,6 +97,30 @@ public sealed class JoinTests
         Assert.InRange(state.Fields.Set("s").Count, 200, 400);
     }
 
+    // The hot path: one changed counter in a document that also holds a large set must not touch the set.
+    [Fact]
+    public void Join_SmallDeltaIntoALargeDocument_AllocatesLittle()
+    {
+        var (state, next) = (Document.Empty, 1L);
+        for (var part = 0; part < 4; part++)
+        {
+            var fill = new DocumentTransaction(state, new Epoch(1), next);
+            for (var i = 0; i < 2_500; i++) fill.Set("s").Add((part * 2_500) + i);
+            fill.Counter("c").Increment();
+            fill.Commit(out state, out next);
+        }
+        var delta = Changed(state, 1, next, t => t.Counter("c").Increment(), out var expected);
+        var joined = Document.Join(state, delta);
+
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        joined = Document.Join(state, delta);
+        var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+
+        Assert.True(joined.SameAs(expected));
+        Assert.Same(state.Fields.Set("s"), joined.Fields.Set("s"));
+        Assert.InRange(allocated, 1, 800);
+    }
+
     internal static Delta Changed(Document state, long epoch, long next, Action<DocumentTransaction> change, out Document changed)
     {
         var transaction = new DocumentTransaction(state, new Epoch(epoch), next);
