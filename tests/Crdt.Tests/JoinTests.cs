@@ -121,6 +121,34 @@ public sealed class JoinTests
         Assert.InRange(allocated, 1, 800);
     }
 
+    // Only removals elsewhere may cost a scan of the whole document: deltas that arrive in order and change what they name must not.
+    [Fact]
+    public void Join_ChangesInOrder_NeedNoScan()
+    {
+        var (state, next) = (Document.Empty, 1L);
+        for (var i = 0; i < 50; i++)
+        {
+            var transaction = new DocumentTransaction(state, new Epoch(1 + (i / 20)), i % 20 == 0 ? next = 1 : next);
+            transaction.Counter("c").Add(i + 1);
+            transaction.Register("r").Set(i);
+            transaction.Set("s").Add(i % 7);
+            transaction.Map("m").Register("w").Set(i);
+            transaction.AddRequestRecord(new RequestRecord($"q{i % 5}", 200, "", default, 0, 0));
+            var before = state;
+            var delta = transaction.Commit(out state, out next);
+
+            var pass = new JoinPass(before.Context, delta.Changes.Context);
+            before.Fields.JoinFields(delta.Changes.Fields, pass);
+            DottedTables.Join(before.RequestTable, delta.Changes.RequestTable, pass);
+            Assert.True(pass.IsFinished, $"change {i} needs a scan");
+        }
+
+        var removal = Changed(state, 3, next, t => t.Set("s").Remove(3), out _);
+        var scan = new JoinPass(state.Context, removal.Changes.Context);
+        state.Fields.JoinFields(removal.Changes.Fields, scan);
+        Assert.False(scan.IsFinished);
+    }
+
     internal static Delta Changed(Document state, long epoch, long next, Action<DocumentTransaction> change, out Document changed)
     {
         var transaction = new DocumentTransaction(state, new Epoch(epoch), next);
