@@ -1,0 +1,48 @@
+using System.Globalization;
+using System.Text;
+using ShardCloud.Contracts;
+using ShardCloud.ShardRuntime.Hosting;
+
+namespace ShardCloud.ShardRuntime.Requests;
+
+/// <summary>Gives each unsafe request the id under which its one execution is recorded.</summary>
+/// <remarks>
+/// The first member a client reaches decides: the client's <c>Idempotency-Key</c> (draft-ietf-httpapi-idempotency-key-header) when there is one,
+/// else this incarnation's suffix and a counter. Prefixes keep the two apart, so no client can guess its way into another's record.
+/// </remarks>
+public sealed class RequestIds(ShardContext shard)
+{
+    /// <summary>Longest Idempotency-Key, in bytes of UTF-8.</summary>
+    public const int KeyBytesMax = 120;
+
+    private const string ClientPrefix = "k:";
+    private readonly string _prefix = $"r:{shard.Self.Value[(shard.Self.Value.IndexOf('~') + 1)..]}-";
+    private long _counter;
+
+    /// <summary>GET, HEAD, OPTIONS and TRACE (RFC 9110, 9.2.1): may run any number of times.</summary>
+    public static bool IsSafe(string method) =>
+        HttpMethods.IsGet(method) || HttpMethods.IsHead(method) || HttpMethods.IsOptions(method) || HttpMethods.IsTrace(method);
+
+    /// <summary>True for an id that a client chose: it may ask again at any time, so its record is kept until it expires.</summary>
+    public static bool IsClients(string id) => id.StartsWith(ClientPrefix, StringComparison.Ordinal);
+
+    /// <summary>The id of a request; empty for a safe one.</summary>
+    /// <exception cref="ShardCloudException">SC5019: an Idempotency-Key that is empty or too long.</exception>
+    public string Of(HttpContext context)
+    {
+        var request = context.Request;
+        if (IsSafe(request.Method)) return "";
+        if (context.Features.Get<MemberConnection>() is not null)
+        {
+            var given = request.Headers[ShardHeaders.Request].ToString();
+            if (given.Length > 0) return given;
+        }
+        if (!request.Headers.TryGetValue("Idempotency-Key", out var keys))
+            return string.Create(CultureInfo.InvariantCulture, $"{_prefix}{Interlocked.Increment(ref _counter)}");
+
+        var key = keys.ToString();
+        if (key.Length == 0 || Encoding.UTF8.GetByteCount(key) > KeyBytesMax)
+            throw new ShardCloudException(ErrorCodes.MissingValue, $"The Idempotency-Key has {key.Length} characters; 1 to {KeyBytesMax} bytes are allowed.", "Send a UUID, for example.");
+        return ClientPrefix + key;
+    }
+}
