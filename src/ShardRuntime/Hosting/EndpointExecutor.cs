@@ -1,0 +1,187 @@
+using ShardCloud.Contracts;
+using ShardCloud.Crdt;
+using ShardCloud.ShardRuntime.Proxy;
+using ShardCloud.ShardRuntime.Requests;
+using ShardCloud.ShardRuntime.State;
+
+namespace ShardCloud.ShardRuntime.Hosting;
+
+/// <summary>How a run at the owner ended.</summary>
+public enum RunOutcome
+{
+    /// <summary>Answered, an error of the application included.</summary>
+    Answered,
+
+    /// <summary>Nothing was changed and nothing was sent: the endpoint is sealed or no longer held here. Decide anew.</summary>
+    Again,
+
+    /// <summary>The commit, or something it saw, counts for no one. The request may run at the next owner, under its id.</summary>
+    Rejected,
+}
+
+/// <summary>Runs the application's handler for an endpoint that this member owns.</summary>
+/// <remarks>
+/// A changing request: (1) its turn in the lane, (2) the seal and ownership once more, (3) a recorded answer is replayed, (4) the handler runs
+/// with its answer held, (5) changes and record are committed as one delta, (6) the turn passes on, (7) the answer leaves when everything it
+/// rests on may be shown. A handler that throws or answers 5xx changes nothing. A reader skips 1, 3, 5 and 6: it sees one immutable document.
+/// Not guaranteed: side effects outside the endpoint's state; a handler whose commit met a seal has run, and runs again at the next owner.
+/// </remarks>
+public sealed class EndpointExecutor(
+    EndpointLanes lanes, IEndpointStates states, IHandoffTable handoffs, ILeaseView lease, CompletionRecords records, ShardMetrics metrics, RequestSettings settings)
+{
+    /// <summary>Runs one request.</summary>
+    public Task<RunOutcome> RunAsync(HttpContext context, EndpointRequest request, IOwnedState owned, RequestDelegate application) =>
+        request.IsSafe ? ReadAsync(context, request, owned, application) : ChangeAsync(context, request, application);
+
+    private async Task<RunOutcome> ReadAsync(HttpContext context, EndpointRequest request, IOwnedState owned, RequestDelegate application)
+    {
+        var document = owned.Current;
+        var transaction = new DocumentTransaction(document, owned.Epoch, document.NextSequence(owned.Epoch));
+        context.Features.Set(new EndpointState(request.Endpoint, transaction, context.Request.Method));
+        context.Request.Body = request.Body.Open();
+
+        async ValueTask<bool> ReleaseAsync() => await owned.Seen()(context.RequestAborted) && lease.IsValid;
+        var answer = new AnswerBuffer(context, settings.AnswerBytesMax, ReleaseAsync);
+        try
+        {
+            await application(context);
+            await answer.EndAsync();
+            // After the last access to state, for everything that was seen (TRACES 15).
+            if (!await ReleaseAsync())
+            {
+                if (answer.HasLeft) context.Abort();
+                return answer.HasLeft ? RunOutcome.Answered : Discard(context, answer, RunOutcome.Again);
+            }
+            await SendAsync(context, answer);
+            return RunOutcome.Answered;
+        }
+        finally
+        {
+            answer.Detach();
+            context.Features.Set<EndpointState>(null);
+        }
+    }
+
+    private async Task<RunOutcome> ChangeAsync(HttpContext context, EndpointRequest request, RequestDelegate application)
+    {
+        Release release;
+        AnswerBuffer? answer = null;
+        RequestRecord? recorded;
+        var entered = await lanes.EnterAsync(request.Endpoint, context.RequestAborted); // (1)
+        if (entered is not { } turn)
+        {
+            await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.QueueFull,
+                $"{settings.QueueMax} requests wait for endpoint '{request.Endpoint}' already.", "Retry later; spread the load over more endpoints."),
+                StatusCodes.Status503ServiceUnavailable, "Endpoint busy", TimeSpan.FromSeconds(1));
+            return RunOutcome.Answered;
+        }
+        try
+        {
+            // (2) What was true at the decision may have changed in the queue. The seal shows before it drains, see IHandoffTable.
+            if (handoffs.Look(request.Endpoint).Role is HandoffRole.SealedSource || !lease.IsValid || !states.TryOpen(request.Endpoint, out var owned))
+                return RunOutcome.Again;
+
+            var current = owned.Current;
+            var fingerprint = EndpointRequest.FingerprintOf(context, request.Body);
+            if (current.TryGetRequest(request.Id, out recorded)) // (3)
+            {
+                if (recorded.Fingerprint != fingerprint) return await RefuseReuseAsync(context);
+                release = owned.Seen();
+            }
+            else
+            {
+                var transaction = owned.BeginTransaction();
+                if (!records.MakeRoom(request.Endpoint, transaction, current)) return await RefuseRecordAsync(context, request.Endpoint);
+
+                answer = await RunHandlerAsync(context, request, transaction, application); // (4)
+                release = owned.Seen();
+                if (IsCommitted(context, request, transaction))
+                {
+                    records.Add(transaction, request.Id, fingerprint, context.Response, answer.Held);
+                    if (owned.TryCommit(transaction, out release) is not StateCommit.Committed) return Discard(context, answer, RunOutcome.Again); // (5)
+                }
+            }
+        }
+        catch (ShardCloudException error) when (error.Code is ErrorCodes.DeltaTooLarge or ErrorCodes.DocumentTooLarge && !context.Response.HasStarted)
+        {
+            answer?.Detach();
+            context.Response.Clear();
+            await Problems.WriteAsync(context, error, StatusCodes.Status413PayloadTooLarge, "State too large");
+            return RunOutcome.Answered;
+        }
+        finally
+        {
+            turn.Dispose(); // (6)
+        }
+
+        // (7) From here on a client that leaves changes nothing: the commit stands.
+        if (!await release(context.RequestAborted)) return answer is null ? RunOutcome.Rejected : Discard(context, answer, RunOutcome.Rejected);
+        if (answer is not null)
+        {
+            await SendAsync(context, answer);
+        }
+        else
+        {
+            metrics.Replayed();
+            await CompletionRecords.ReplayAsync(context, recorded!);
+        }
+        return RunOutcome.Answered;
+    }
+
+    private async Task<AnswerBuffer> RunHandlerAsync(HttpContext context, EndpointRequest request, DocumentTransaction transaction, RequestDelegate application)
+    {
+        context.Features.Set(new EndpointState(request.Endpoint, transaction, readOnlyMethod: ""));
+        context.Request.Body = request.Body.Open();
+        var answer = new AnswerBuffer(context, settings.AnswerBytesMax, release: null);
+        try
+        {
+            await application(context);
+            await answer.EndAsync();
+            return answer;
+        }
+        catch
+        {
+            answer.Detach();
+            throw; // The server answers 500; nothing was committed.
+        }
+        finally
+        {
+            context.Features.Set<EndpointState>(null);
+        }
+    }
+
+    /// <summary>Without changes a repeat does no harm, unless the client chose the id: then it was promised the same answer.</summary>
+    private static bool IsCommitted(HttpContext context, EndpointRequest request, DocumentTransaction transaction) =>
+        context.Response.StatusCode < StatusCodes.Status500InternalServerError && (transaction.HasChanges || RequestIds.IsClients(request.Id));
+
+    private static async Task SendAsync(HttpContext context, AnswerBuffer answer)
+    {
+        // An application that sets one of our headers could steer the member that asked.
+        context.Response.Headers.Remove(ShardHeaders.Entry);
+        await answer.SendAsync(context.RequestAborted);
+    }
+
+    private static RunOutcome Discard(HttpContext context, AnswerBuffer answer, RunOutcome outcome)
+    {
+        answer.Detach();
+        context.Response.Clear();
+        return outcome;
+    }
+
+    private static async Task<RunOutcome> RefuseReuseAsync(HttpContext context)
+    {
+        await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.IdempotencyKeyReused,
+            "The Idempotency-Key was used for another request of this endpoint: method, path or body differ.", "Use a new key for a new request."),
+            StatusCodes.Status422UnprocessableEntity, "Idempotency-Key reused");
+        return RunOutcome.Answered;
+    }
+
+    private async Task<RunOutcome> RefuseRecordAsync(HttpContext context, EndpointId endpoint)
+    {
+        await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.RequestTableFull,
+            $"Endpoint '{endpoint}' holds {settings.RecordsMax} recorded answers that nobody has confirmed yet.",
+            "Retry later: they are dropped when answers are confirmed, or when they expire."),
+            StatusCodes.Status503ServiceUnavailable, "Too many unconfirmed requests", TimeSpan.FromSeconds(2));
+        return RunOutcome.Answered;
+    }
+}

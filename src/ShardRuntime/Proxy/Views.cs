@@ -1,0 +1,20 @@
+using ShardCloud.Routing;
+
+namespace ShardCloud.ShardRuntime.Proxy;
+
+/// <summary>The routing map as this process follows it.</summary>
+public interface IMapView
+{
+    /// <summary>The newest snapshot; take it once for each decision.</summary>
+    RoutingMap Current { get; }
+
+    /// <summary>A newer version was heard of.</summary>
+    void Poke(MapVersion version);
+}
+
+/// <summary>This member's lease.</summary>
+public interface ILeaseView
+{
+    /// <summary>True while this member may serve and answer. Cheap; any thread.</summary>
+    bool IsValid { get; }
+}

@@ -1,0 +1,23 @@
+using ShardCloud.ShardRuntime.State;
+
+namespace ShardCloud.ShardRuntime;
+
+/// <summary>Which member runs this code.</summary>
+/// <param name="Id">The shard.</param>
+/// <param name="Incarnation">This start of its process.</param>
+/// <param name="Version">Version of the application.</param>
+public sealed record ShardInfo(ShardId Id, IncarnationId Incarnation, string Version);
+
+/// <summary>What a handler asks the runtime for.</summary>
+public static class EndpointStateExtensions
+{
+    /// <summary>The state of the endpoint that this request names.</summary>
+    /// <exception cref="ShardCloudException">SC3006: the request's path matches no endpoint template.</exception>
+    public static EndpointState EndpointState(this HttpContext context) =>
+        context.Features.Get<EndpointState>() ?? throw new ShardCloudException(ErrorCodes.NoEndpoint,
+            $"'{context.Request.Path}' names no endpoint, so there is no endpoint state.",
+            "Map the handler under app.MapShardEndpoint(\"/rooms/{room}\") or use another store for state that belongs to no endpoint.");
+
+    /// <summary>Which member runs this code.</summary>
+    public static ShardInfo Shard(this HttpContext context) => context.RequestServices.GetRequiredService<ShardInfo>();
+}

@@ -1,0 +1,57 @@
+using System.Diagnostics.CodeAnalysis;
+using ShardCloud.Crdt;
+
+namespace ShardCloud.ShardRuntime.State;
+
+/// <summary>What became of a commit.</summary>
+public enum StateCommit
+{
+    /// <summary>The delta is on its way to the log; the answer waits for its release.</summary>
+    Committed,
+
+    /// <summary>The endpoint was sealed for a handoff first: nothing was changed, the request runs again at the next owner.</summary>
+    Sealed,
+
+    /// <summary>This member lost the endpoint first: nothing was changed.</summary>
+    Lost,
+}
+
+/// <summary>Waits until an answer that rests on what was seen may leave.</summary>
+/// <returns>False when something that was seen never happened for the others: the leg is closed without a byte.</returns>
+public delegate ValueTask<bool> Release(CancellationToken cancellationToken);
+
+/// <summary>One endpoint that this member owns, under one epoch.</summary>
+public interface IOwnedState
+{
+    /// <summary>The epoch it is held under.</summary>
+    Epoch Epoch { get; }
+
+    /// <summary>The document now. Immutable.</summary>
+    Document Current { get; }
+
+    /// <summary>A unit of work on <see cref="Current"/>; one at a time.</summary>
+    DocumentTransaction BeginTransaction();
+
+    /// <summary>Commits changes and record as one delta. Never both: a commit and a seal.</summary>
+    StateCommit TryCommit(DocumentTransaction transaction, out Release release);
+
+    /// <summary>The release of an answer for everything that is visible now.</summary>
+    Release Seen();
+}
+
+/// <summary>The endpoints that this member owns.</summary>
+public interface IEndpointStates
+{
+    /// <summary>True when it is owned here, recovered and not sealed.</summary>
+    bool TryOpen(EndpointId endpoint, [NotNullWhen(true)] out IOwnedState? state);
+}
+
+/// <summary>A router owns nothing.</summary>
+internal sealed class NoEndpointStates : IEndpointStates
+{
+    public bool TryOpen(EndpointId endpoint, [NotNullWhen(true)] out IOwnedState? state)
+    {
+        state = null;
+        return false;
+    }
+}
