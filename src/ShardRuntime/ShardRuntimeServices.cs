@@ -3,6 +3,8 @@ using Microsoft.Extensions.Options;
 using ShardCloud.Identity;
 using ShardCloud.ShardRuntime.Health;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Proxy;
+using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Security;
 
 namespace ShardCloud.ShardRuntime;
@@ -43,11 +45,32 @@ public static class ShardRuntimeServices
         services.AddSingleton(p => new Parking(p.GetRequiredService<ShardRuntimeOptions>().Parking, p.GetRequiredService<ShardRuntimeOptions>().Lease.Length,
             p.GetRequiredService<HandoffMeters>(), p.GetRequiredService<ShardMetrics>(), p.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IParkingLot>(p => p.GetRequiredService<Parking>());
+        services.AddSingleton(p => new EndpointLanes(p.GetRequiredService<ShardRuntimeOptions>().Requests.QueueMax));
+        services.AddSingleton<IDrain>(p => p.GetRequiredService<EndpointLanes>());
+        services.AddSingleton<ShardTemplates>();
         services.TryAddSingleton<IHandoffTable, NoHandoffs>(); // Replaced by the handoff room's table where it is added.
+
+        AddDataPath(services);
 
         services.AddSingleton<IReadiness, JoinedReadiness>();
         services.AddSingleton<HealthAnswers>();
         return builder;
+    }
+
+    /// <summary>The proxy and the owner's side of a request; map, lease and state come from Routing and Replication.</summary>
+    private static void AddDataPath(IServiceCollection services)
+    {
+        services.AddHttpForwarder();
+        services.AddSingleton(p => p.GetRequiredService<ShardRuntimeOptions>().Requests);
+        services.AddSingleton(p => new ShardInfo(new ShardId(p.GetRequiredService<ShardRuntimeOptions>().Shard), p.GetRequiredService<ShardContext>().Self,
+            p.GetRequiredService<ShardRuntimeOptions>().ApplicationVersion));
+        services.AddSingleton<RequestIds>();
+        services.AddSingleton<Confirmations>();
+        services.AddSingleton<CompletionRecords>();
+        services.AddSingleton<EndpointExecutor>();
+        services.AddSingleton(p => new Reachability(p.GetRequiredService<ShardRuntimeOptions>().Proxy.SuspectFor, p.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<MemberLegs>();
+        services.AddSingleton<ShardProxy>();
     }
 
     /// <summary>Puts the data plane in front of the application. Call it before the application maps its endpoints.</summary>
@@ -55,10 +78,11 @@ public static class ShardRuntimeServices
     {
         var gate = app.Services.GetRequiredService<ListenerGate>();
         var health = app.Services.GetRequiredService<HealthAnswers>();
+        var proxy = app.Services.GetRequiredService<ShardProxy>();
         app.Use(async (context, next) =>
         {
             if (health.TryAnswer(context, out var answer)) await answer;
-            else if (await gate.AdmitAsync(context)) await next(context);
+            else if (await gate.AdmitAsync(context)) await proxy.InvokeAsync(context, next);
         });
         foreach (var plane in app.Services.GetServices<IControlPlane>()) plane.Map(app);
         return app;

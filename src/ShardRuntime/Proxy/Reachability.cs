@@ -10,9 +10,12 @@ public sealed class Reachability(TimeSpan suspectFor, TimeProvider time)
 
     private readonly ConcurrentDictionary<IncarnationId, long> _failedAt = new();
 
-    /// <summary>True when an attempt is worth it.</summary>
-    public bool IsReachable(IncarnationId member) =>
-        !_failedAt.TryGetValue(member, out var failedAt) || time.GetElapsedTime(failedAt) >= suspectFor;
+    /// <summary>True when an attempt is worth it. Once the time is over, one caller is told so and tries; the others hear the same when it got an answer, or later.</summary>
+    public bool IsReachable(IncarnationId member)
+    {
+        if (_failedAt.IsEmpty || !_failedAt.TryGetValue(member, out var failedAt)) return true;
+        return time.GetElapsedTime(failedAt) >= suspectFor && _failedAt.TryUpdate(member, time.GetTimestamp(), failedAt);
+    }
 
     /// <summary>An attempt to connect failed, or an established connection broke before an answer.</summary>
     public void Failed(IncarnationId member)

@@ -3,7 +3,7 @@ using System.Collections.Concurrent;
 namespace ShardCloud.ShardRuntime.Requests;
 
 /// <summary>Ids whose answers have arrived, on their way to the endpoint's owner, which then drops the records. Kept by endpoint.</summary>
-/// <remarks>Best effort: past a bound, or lost with a leg, an id is forgotten here and its record simply expires at the owner.</remarks>
+/// <remarks>One table for both sides of a leg: here they wait for the next leg, at the owner for the next write. Best effort: past a bound, or lost with a leg, an id is forgotten here and its record simply expires at the owner.</remarks>
 public sealed class Confirmations
 {
     /// <summary>Endpoints with something to confirm, at most; past it new ones are forgotten.</summary>

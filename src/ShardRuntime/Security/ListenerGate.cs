@@ -1,6 +1,7 @@
 using ShardCloud.Contracts;
 using ShardCloud.Identity;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Proxy;
 
 namespace ShardCloud.ShardRuntime.Security;
 
@@ -45,6 +46,7 @@ internal sealed class ListenerGate(TokenValidator tokens)
             return false;
         }
         StripOurs(context.Request.Headers);
+        ForwardedIdentity.Strip(context.Request.Headers);
         return true;
     }
 

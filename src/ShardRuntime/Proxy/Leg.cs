@@ -1,0 +1,93 @@
+using ShardCloud.Contracts;
+using Yarp.ReverseProxy.Forwarder;
+
+namespace ShardCloud.ShardRuntime.Proxy;
+
+/// <summary>How one leg to another member ended.</summary>
+internal enum LegOutcome
+{
+    /// <summary>The answer was passed on.</summary>
+    Answered,
+
+    /// <summary>421 or 503 with an entry: nothing ran there.</summary>
+    Refused,
+
+    /// <summary>No connection: nothing ran there.</summary>
+    Unreachable,
+
+    /// <summary>The connection, or the stream in it, ended before an answer: whether the request ran is unknown.</summary>
+    Lost,
+
+    /// <summary>The client left, or the answer broke off half way: nothing more can be said to the client.</summary>
+    Ended,
+}
+
+/// <summary>One leg: whom it names and what it carries between members.</summary>
+internal sealed class Leg : HttpTransformer
+{
+    /// <summary>Header of a leg that a third member is to pass on to the owner.</summary>
+    public const string RelayHeader = ShardHeaders.Prefix + "Relay";
+
+    public required IncarnationId Target { get; init; }
+    public required string Address { get; init; }
+    public required string RawTarget { get; init; }
+    public required Epoch Epoch { get; init; }
+    public required int Hops { get; init; }
+    public required string Token { get; init; }
+    public string RequestId { get; init; } = "";
+    public bool IsRelay { get; init; }
+    public bool WaitsForContinue { get; init; }
+    public IReadOnlyList<string> Confirmed { get; init; } = [];
+
+    /// <summary>The entry of a refusal, after the leg.</summary>
+    public EntryView? Entry { get; private set; }
+
+    /// <summary>True when the target refused instead of answering.</summary>
+    public bool IsRefused { get; private set; }
+
+    /// <summary>The target refused because it, too, can only wait (503), not because the leg was misdirected (421).</summary>
+    public bool IsUnavailable { get; private set; }
+
+    public override async ValueTask TransformRequestAsync(HttpContext httpContext, HttpRequestMessage proxyRequest, string destinationPrefix, CancellationToken cancellationToken)
+    {
+        await base.TransformRequestAsync(httpContext, proxyRequest, destinationPrefix, cancellationToken);
+        // Byte for byte as the client sent it: the receiver matches templates on the same text.
+        proxyRequest.RequestUri = new Uri(Address + RawTarget, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        proxyRequest.Headers.Host = httpContext.Request.Host.Value;
+        proxyRequest.Headers.ExpectContinue = WaitsForContinue;
+
+        foreach (var header in httpContext.Request.Headers)
+        {
+            if (header.Key.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase)) proxyRequest.Headers.Remove(header.Key);
+        }
+        ForwardedIdentity.Write(proxyRequest, httpContext);
+        var headers = proxyRequest.Headers;
+        headers.TryAddWithoutValidation(ShardHeaders.Token, Token);
+        headers.TryAddWithoutValidation(ShardHeaders.To, Target.Value);
+        headers.TryAddWithoutValidation(ShardHeaders.Epoch, Epoch.Value.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        headers.TryAddWithoutValidation(ShardHeaders.Hops, Hops.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        if (RequestId.Length > 0) headers.TryAddWithoutValidation(ShardHeaders.Request, RequestId);
+        if (IsRelay) headers.TryAddWithoutValidation(RelayHeader, "1");
+        if (Confirmed.Count > 0) headers.TryAddWithoutValidation(ShardHeaders.Confirm, string.Join(',', Confirmed));
+    }
+
+    public override async ValueTask<bool> TransformResponseAsync(HttpContext httpContext, HttpResponseMessage? proxyResponse, CancellationToken cancellationToken)
+    {
+        if (proxyResponse is null) return await base.TransformResponseAsync(httpContext, proxyResponse, cancellationToken);
+        if (proxyResponse.StatusCode is System.Net.HttpStatusCode.MisdirectedRequest or System.Net.HttpStatusCode.ServiceUnavailable
+            && proxyResponse.Headers.TryGetValues(ShardHeaders.Entry, out var entries))
+        {
+            // Said between members, not to the client.
+            IsRefused = true;
+            IsUnavailable = proxyResponse.StatusCode is System.Net.HttpStatusCode.ServiceUnavailable;
+            Entry = EntryView.FromHeader(string.Join(',', entries));
+            return false;
+        }
+        var copies = await base.TransformResponseAsync(httpContext, proxyResponse, cancellationToken);
+        foreach (var header in proxyResponse.Headers)
+        {
+            if (header.Key.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase)) httpContext.Response.Headers.Remove(header.Key);
+        }
+        return copies;
+    }
+}
