@@ -2,50 +2,47 @@ using System.Runtime.InteropServices;
 
 namespace ShardCloud.Routing;
 
-/// <summary>One reading of the three clocks a lease is counted on. No single one is enough: a paused virtual machine stops the first, a corrected guest clock moves the last.</summary>
-/// <param name="Monotonic">Time that stands still while the machine sleeps or is paused.</param>
-/// <param name="BootTime">Time since boot, sleep included.</param>
-/// <param name="Wall">The clock on the wall; only its progress is used, never its value.</param>
+/// <summary>One reading of the three clocks a lease is counted on.</summary>
+/// <param name="Monotonic">CLOCK_MONOTONIC: never set, but stands still while the machine is suspended.</param>
+/// <param name="BootTime">CLOCK_BOOTTIME: counts a suspension, where the kernel knows of one.</param>
+/// <param name="Wall">Wall clock: is corrected after a pause of the whole VM, which neither of the others may have seen.</param>
 public readonly record struct LeaseClock(TimeSpan Monotonic, TimeSpan BootTime, DateTimeOffset Wall)
 {
-    /// <summary>How far each clock went since an earlier reading: the largest and the smallest progress.</summary>
-    public (TimeSpan Most, TimeSpan Least) Since(LeaseClock earlier)
+    /// <summary>The largest and the smallest progress of the three since an earlier reading.</summary>
+    public (TimeSpan Largest, TimeSpan Smallest) Since(LeaseClock earlier)
     {
-        var monotonic = Monotonic - earlier.Monotonic;
-        var bootTime = BootTime - earlier.BootTime;
-        var wall = Wall - earlier.Wall;
-        return (Max(monotonic, Max(bootTime, wall)), Min(monotonic, Min(bootTime, wall)));
+        var (monotonic, boot, wall) = (Monotonic - earlier.Monotonic, BootTime - earlier.BootTime, Wall - earlier.Wall);
+        return (Max(Max(monotonic, boot), wall), Min(Min(monotonic, boot), wall));
     }
 
-    private static TimeSpan Max(TimeSpan left, TimeSpan right) => left > right ? left : right;
+    private static TimeSpan Max(TimeSpan a, TimeSpan b) => a > b ? a : b;
 
-    private static TimeSpan Min(TimeSpan left, TimeSpan right) => left < right ? left : right;
+    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }
 
-/// <summary>Reads the clocks of this machine.</summary>
-public sealed partial class LeaseClockSource(TimeProvider time)
+/// <summary>Reads the clocks; some 100 ns, no allocation, any thread.</summary>
+/// <param name="time">The system's, or a test's; boot time is that of the machine only with the system's.</param>
+public sealed class LeaseClocks(TimeProvider time)
 {
-    private const int ClockBootTime = 7; // CLOCK_BOOTTIME of linux/time.h
+    private const int ClockBootTime = 7; // linux/time.h
 
-    private readonly bool _hasBootTime = OperatingSystem.IsLinux() && time == TimeProvider.System;
+    private readonly bool _hasBootTime = time == TimeProvider.System && OperatingSystem.IsLinux() && Environment.Is64BitProcess;
 
-    /// <summary>A reading, taken now.</summary>
+    /// <summary>Now.</summary>
     public LeaseClock Read()
     {
-        var monotonic = time.GetElapsedTime(0, time.GetTimestamp());
-        return new LeaseClock(monotonic, _hasBootTime ? BootTime(monotonic) : monotonic, time.GetUtcNow());
+        var monotonic = time.GetElapsedTime(0);
+        return new LeaseClock(monotonic, _hasBootTime && clock_gettime(ClockBootTime, out var now) == 0 ? now.ToTimeSpan() : monotonic, time.GetUtcNow());
     }
-
-    private static TimeSpan BootTime(TimeSpan otherwise) =>
-        GetTime(ClockBootTime, out var now) == 0 ? TimeSpan.FromTicks((now.Seconds * TimeSpan.TicksPerSecond) + (now.Nanoseconds / 100)) : otherwise;
-
-    [DllImport("libc", EntryPoint = "clock_gettime")]
-    private static extern int GetTime(int clock, out TimeSpec now);
 
     [StructLayout(LayoutKind.Sequential)]
-    private struct TimeSpec
+    private readonly struct Timespec
     {
-        public long Seconds;
-        public long Nanoseconds;
+        private readonly long _seconds, _nanoseconds;
+
+        public TimeSpan ToTimeSpan() => new(_seconds * TimeSpan.TicksPerSecond + _nanoseconds / TimeSpan.NanosecondsPerTick);
     }
+
+    [DllImport("libc", ExactSpelling = true), SuppressGCTransition]
+    private static extern int clock_gettime(int clock, out Timespec time);
 }

@@ -1,170 +1,154 @@
 namespace ShardCloud.Routing;
 
-/// <summary>What happened to a lease, as its keeper is told.</summary>
+/// <summary>What the keeper of a lease hears.</summary>
 public abstract record LeaseEvent
 {
     private LeaseEvent() { }
 
-    /// <summary>Time went on.</summary>
+    /// <summary>Time has passed.</summary>
     public sealed record Tick : LeaseEvent;
 
-    /// <summary>A new map version was applied: say so soon, others wait for the acknowledgement.</summary>
+    /// <summary>The row has news (an applied map version, a state): renew before the time is due.</summary>
     public sealed record RenewSoon : LeaseEvent;
 
-    /// <summary>The store applied the renewal that was sent last.</summary>
-    public sealed record Renewed : LeaseEvent;
+    /// <summary>The store has taken the renewal.</summary>
+    public sealed record Renewed(long Count, string ETag) : LeaseEvent;
 
-    /// <summary>The store refused it (412), or did not answer: only a re-read decides.</summary>
-    public sealed record RenewalUncertain : LeaseEvent;
+    /// <summary>The store refused the renewal (412, 404), or did not answer: only a re-read tells which.</summary>
+    public sealed record NotConfirmed(long Count) : LeaseEvent;
 
-    /// <summary>The row was read: its renewal count, and whether somebody fenced it.</summary>
-    public sealed record RowRead(long RenewalCount, bool Fenced) : LeaseEvent;
+    /// <summary>The row was read; null when there is none.</summary>
+    public sealed record RowRead(MemberRow? Row) : LeaseEvent;
 
     /// <summary>The row could not be read.</summary>
     public sealed record ReadFailed : LeaseEvent;
 }
 
-/// <summary>What the keeper wants done.</summary>
+/// <summary>What the keeper of a lease wants done.</summary>
 public abstract record LeaseCommand
 {
     private LeaseCommand() { }
 
-    /// <summary>Write the row with this renewal count, by its ETag, without SDK retries.</summary>
-    public sealed record Renew(long RenewalCount) : LeaseCommand;
+    /// <summary>Replace the row, if it still has this ETag, by one with this renewal count.</summary>
+    public sealed record Renew(long Count, string ETag) : LeaseCommand;
 
-    /// <summary>Read the row.</summary>
+    /// <summary>Read the own row.</summary>
     public sealed record ReadRow : LeaseCommand;
 
-    /// <summary>Serve and answer nothing exclusive from now on.</summary>
-    public sealed record StopServing(string Code) : LeaseCommand;
+    /// <summary>Send a tick after this time at the latest.</summary>
+    public sealed record WakeAfter(TimeSpan Delay) : LeaseCommand;
 
-    /// <summary>The lease is valid again; it was never fenced.</summary>
-    public sealed record ResumeServing : LeaseCommand;
-
-    /// <summary>This incarnation is fenced for good.</summary>
-    public sealed record Exit(string Code) : LeaseCommand;
+    /// <summary>This incarnation is over: it never serves again.</summary>
+    public sealed record ReportLost(ShardCloudException Error) : LeaseCommand;
 }
 
-/// <summary>Keeps the lease of one incarnation: a step function, time passed in, no I/O.</summary>
+/// <summary>Keeps one incarnation's lease. A step function; one request is under way at a time.</summary>
 /// <remarks>
-/// Normal operation: the row is renewed every fifth of the lease by compare-and-swap on its ETag; validity counts from the moment the renewal was sent,
-/// less 10 %. Lost answer or 412: the row is re-read; its own incarnation with the expected count means "applied", dated by the FIRST try of that count (G12):
-/// an observer may have seen the change as early as that. Pause: progress is the largest of three clocks; when they differ by more than
-/// max(2 % of the lease, 250 ms) the member stops serving, and the margin is widened by as much. Not covered: a pause that none of the three clocks sees;
-/// writes do not rest on leases (G4). Rows are one an incarnation (G13), so a successor's row never extends a predecessor's life.
+/// <para>Normal: every fifth of the lease the row is replaced by one with the next renewal count, if its ETag is still the last one. The lease
+/// then runs from the send of that renewal's first try, for the length less 10 %, on the clock that ran fastest.</para>
+/// <para>Lost answer or refusal: the row is read. The expected count says "applied, dated by the first try"; the count before it says "not
+/// yet", and the same renewal is sent again with the same date. A fenced row, a missing row or a foreign count ends the incarnation.</para>
+/// <para>Past its end the lease is invalid but not lost: a renewal that the store still takes proves that nobody fenced the row meanwhile,
+/// because whoever takes over has changed the row first. Not guaranteed: that a pause which none of the three clocks shows goes unserved.</para>
 /// </remarks>
 public sealed class LeaseKeeper
 {
-    private static readonly TimeSpan SmallestTolerance = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan RenewSoonSpacing = TimeSpan.FromMilliseconds(50);
-
+    private readonly IncarnationId _self;
     private readonly TimeSpan _length;
     private readonly Guards _guards;
-    private LeaseClock _dated;        // first try of the renewal that counts
-    private LeaseClock _firstTry;     // first try of the renewal under way
-    private LeaseClock _lastTry;
     private long _count;
-    private bool _trying;             // a renewal with count _count + 1 was sent at least once and is not known to be applied
-    private bool _waiting;            // for the store
-    private bool _soon;
-    private bool _fenced;
-    private bool _serving = true;
+    private string _etag;
+    private (long Count, LeaseClock FirstTry, LeaseClock LastTry)? _pending;
+    private bool _busy, _soon;
+    private LeaseClock _lastSend;
+    private TimeSpan _retryAt; // Monotonic; no try before it.
 
-    /// <param name="length">Lease length, at least one second.</param>
-    /// <param name="registered">When the row's first write was sent.</param>
-    /// <param name="renewalCount">Count in that row.</param>
-    /// <param name="guards">All, but in negative tests.</param>
-    public LeaseKeeper(TimeSpan length, LeaseClock registered, long renewalCount = 0, Guards guards = Guards.All)
+    /// <summary>Starts from a registration that the store has taken.</summary>
+    /// <param name="registered">The row as written, with its ETag.</param>
+    /// <param name="firstTry">Clock reading before the registration was sent for the first time.</param>
+    /// <param name="guards">All, but for a test.</param>
+    public LeaseKeeper(MemberRow registered, LeaseClock firstTry, Guards guards = Guards.All)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(length, TimeSpan.FromSeconds(1));
-        (_length, _guards, _dated, _lastTry, _count) = (length, guards, registered, registered, renewalCount);
+        (_self, _length, _guards, _count, _etag, _lastSend) = (registered.Incarnation, registered.LeaseLength, guards, registered.RenewalCount, registered.ETag, firstTry);
+        Grant = new LeaseGrant(firstTry, _length);
     }
 
-    /// <summary>True while this incarnation may serve what it owns. Any thread may ask; only <see cref="Step"/> changes the answer for the better.</summary>
-    public bool IsValid(LeaseClock now) => Remaining(now) > TimeSpan.Zero;
+    /// <summary>The lease as confirmed last.</summary>
+    public LeaseGrant Grant { get; private set; }
 
-    /// <summary>How long the lease still lasts on the strictest clock; zero when it does not, when clocks disagree, or when fenced.</summary>
-    public TimeSpan Remaining(LeaseClock now)
+    /// <summary>Why the incarnation is over; null while it is not.</summary>
+    public ShardCloudException? Lost { get; private set; }
+
+    /// <summary>True while this member may serve what it owns.</summary>
+    public bool IsValid(LeaseClock now) => Lost is null && Grant.Remaining(now) > TimeSpan.Zero;
+
+    /// <summary>Time between two renewals.</summary>
+    public TimeSpan Interval => _length / 5;
+
+    /// <summary>Least time between two renewals that <see cref="LeaseEvent.RenewSoon"/> asks for, and between two tries.</summary>
+    public static readonly TimeSpan SoonestInterval = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>One event in, commands out.</summary>
+    public IReadOnlyList<LeaseCommand> Step(LeaseEvent happened, LeaseClock now)
     {
-        if (Volatile.Read(ref _fenced)) return TimeSpan.Zero;
-        var (most, least) = now.Since(_dated);
-        var difference = most - least;
-        if (difference > Tolerance) return TimeSpan.Zero;
-        var remaining = (_length * 0.9) - difference - most;
-        return remaining > TimeSpan.Zero ? remaining : TimeSpan.Zero;
-    }
-
-    /// <summary>Renewals known to be applied.</summary>
-    public long RenewalCount => _count;
-
-    private TimeSpan Tolerance => _length * 0.02 > SmallestTolerance ? _length * 0.02 : SmallestTolerance;
-
-    /// <summary>Takes an event, returns what to do. One caller at a time.</summary>
-    public IReadOnlyList<LeaseCommand> Step(LeaseEvent what, LeaseClock now)
-    {
-        if (_fenced) return [];
-        var commands = new List<LeaseCommand>(2);
-        switch (what)
+        if (Lost is not null) return [];
+        switch (happened)
         {
-            case LeaseEvent.RenewSoon:
-                _soon = true;
+            case LeaseEvent.Tick: break;
+            case LeaseEvent.RenewSoon: _soon = true; break;
+            case LeaseEvent.Renewed renewed when renewed.Count == _pending?.Count:
+                _busy = false;
+                Confirm(renewed.ETag);
                 break;
-            case LeaseEvent.Renewed:
-                Applied();
+            case LeaseEvent.NotConfirmed failed when failed.Count == _pending?.Count: return [new LeaseCommand.ReadRow()];
+            case LeaseEvent.RowRead read:
+                _busy = false;
+                if (Judge(read.Row) is { } over) return Lose(over);
                 break;
-            case LeaseEvent.RenewalUncertain:
-                commands.Add(new LeaseCommand.ReadRow()); // Still waiting: the answer is the row.
-                break;
-            case LeaseEvent.RowRead { Fenced: true }:
-                return Fence();
-            case LeaseEvent.RowRead read when _trying && read.RenewalCount == _count + 1:
-                Applied();
-                break;
-            case LeaseEvent.RowRead or LeaseEvent.ReadFailed:
-                _waiting = false; // Not applied, or not known: the same count is tried again, still dated by its first try.
+            case LeaseEvent.ReadFailed:
+                // Nothing is known: the same renewal goes out again, and its ETag decides.
+                _busy = false;
                 break;
         }
-
-        if (!_waiting && IsDue(now)) commands.Add(Try(now));
-        Judge(now, commands);
-        return commands;
+        return Next(now);
     }
 
-    private bool IsDue(LeaseClock now)
+    private IReadOnlyList<LeaseCommand> Next(LeaseClock now)
     {
-        var sinceLast = now.Since(_lastTry).Most;
-        return sinceLast >= _length / 5 || (_soon && sinceLast >= RenewSoonSpacing) || (_trying && sinceLast >= RenewSoonSpacing);
+        if (_busy) return [];
+        var due = _pending is not null ? _retryAt : _lastSend.Monotonic + (_soon ? SoonestInterval : Interval);
+        if (now.Monotonic < due) return [new LeaseCommand.WakeAfter(due - now.Monotonic)];
+
+        // G12: a renewal is dated by the send of its first try. A later date would count time that an observer, who saw the first try
+        // take effect, has already waited for.
+        var firstTry = _pending is { } open && _guards.HasFlag(Guards.G12) ? open.FirstTry : now;
+        _pending = (_count + 1, firstTry, now);
+        (_busy, _soon, _lastSend, _retryAt) = (true, false, now, now.Monotonic + Min(SoonestInterval, Interval));
+        return [new LeaseCommand.Renew(_count + 1, _etag)];
     }
 
-    private LeaseCommand.Renew Try(LeaseClock now)
+    private void Confirm(string etag)
     {
-        // G12: a renewal counts from the send of its first try. Without it, a lost answer and a second try would date it later than an observer saw it.
-        if (!_trying || !_guards.HasFlag(Guards.G12)) _firstTry = now;
-        (_trying, _waiting, _soon, _lastTry) = (true, true, false, now);
-        return new LeaseCommand.Renew(_count + 1);
+        if (_pending is not { } open) return;
+        (_count, _etag, _pending) = (open.Count, etag, null);
+        Grant = new LeaseGrant(open.FirstTry, _length);
     }
 
-    private void Applied()
+    private ShardCloudException? Judge(MemberRow? row)
     {
-        _count++;
-        _dated = _firstTry;
-        (_trying, _waiting) = (false, false);
+        if (row is null || row.Incarnation != _self || row.State == MemberState.Fenced)
+            return new ShardCloudException(ErrorCodes.Fenced, $"{_self} was fenced: an observer saw its lease end.", "Nothing to do: its endpoints are served elsewhere; start the shard again, it gets a new incarnation.");
+        if (row.RenewalCount == _pending?.Count) Confirm(row.ETag);
+        else if (row.RenewalCount == _count) _etag = row.ETag; // Not applied yet; a first try that still travels will make the next one fail.
+        else return new ShardCloudException(ErrorCodes.LeaseLost, $"The lease row of {_self} has renewal {row.RenewalCount}; {_count} or {_pending?.Count} was expected.", "Two processes use one incarnation id: stop both and start one.");
+        return null;
     }
 
-    private LeaseCommand[] Fence()
+    private LeaseCommand[] Lose(ShardCloudException error)
     {
-        Volatile.Write(ref _fenced, true);
-        var stop = _serving;
-        _serving = false;
-        return stop ? [new LeaseCommand.StopServing(ErrorCodes.Fenced), new LeaseCommand.Exit(ErrorCodes.Fenced)] : [new LeaseCommand.Exit(ErrorCodes.Fenced)];
+        Lost = error;
+        return [new LeaseCommand.ReportLost(error)];
     }
 
-    private void Judge(LeaseClock now, List<LeaseCommand> commands)
-    {
-        var valid = IsValid(now);
-        if (valid == _serving) return;
-        _serving = valid;
-        var (most, least) = now.Since(_dated);
-        commands.Add(valid ? new LeaseCommand.ResumeServing() : new LeaseCommand.StopServing(most - least > Tolerance ? ErrorCodes.ClocksDisagree : ErrorCodes.LeaseLost));
-    }
+    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }

@@ -1,25 +1,38 @@
 namespace ShardCloud.Routing;
 
-/// <summary>Watches another member's row without a common clock: fenceable once the row stood unchanged for the lease length plus 10 % on this process's own monotonic clock.</summary>
-/// <remarks>A restart of the observer starts the wait anew. Rows are read from the primary; a failed read proves nothing and does not count as unchanged.</remarks>
-public sealed class LeaseObserver(TimeSpan length)
+/// <summary>Sees that a lease has ended, without a common clock: the row did not change for its length plus 10 % on the observer's own monotonic clock.</summary>
+/// <remarks>
+/// Counted from the end of the first read that showed the row so. The holder counts from before it sent, and gives up 10 % earlier, so it
+/// has stopped by then. What follows is a compare-and-swap of the very row that was observed: a renewal in the last moment makes it fail.
+/// A new process starts counting anew. A step function; not thread-safe.
+/// </remarks>
+public sealed class LeaseObserver(Guards guards = Guards.All)
 {
-    private (long Count, TimeSpan At)? _seen;
+    /// <summary>Lease lengths to wait.</summary>
+    public const double Patience = 1.1;
 
-    /// <summary>Takes one successful read of the row.</summary>
-    /// <param name="renewalCount">Count in the row.</param>
-    /// <param name="state">State in the row: Leaving and Fenced need no wait.</param>
-    /// <param name="now">This process's monotonic clock, read BEFORE the row was asked for.</param>
-    /// <param name="confirmedEnded">The shard host has seen the process end (an accepted stop call has not).</param>
-    /// <returns>True when the member may be fenced.</returns>
-    public bool MayFence(long renewalCount, MemberState state, TimeSpan now, bool confirmedEnded = false)
+    private Dictionary<string, (MemberRow Row, TimeSpan Since)> _seen = new(StringComparer.Ordinal);
+
+    /// <summary>Takes one reading of the rows and says whose lease has ended: fence these, by these ETags.</summary>
+    /// <param name="rows">All rows, read from the primary.</param>
+    /// <param name="now">The observer's monotonic clock, after the read.</param>
+    public IReadOnlyList<MemberRow> Step(IReadOnlyList<MemberRow> rows, TimeSpan now)
     {
-        if (confirmedEnded || state is MemberState.Leaving or MemberState.Fenced) return true;
-        if (_seen is not { } seen || seen.Count != renewalCount)
+        var seen = new Dictionary<string, (MemberRow Row, TimeSpan Since)>(StringComparer.Ordinal);
+        var ended = new List<MemberRow>();
+        foreach (var row in rows)
         {
-            _seen = (renewalCount, now);
-            return false;
+            var key = KeyOf(row.Incarnation);
+            var known = _seen.TryGetValue(key, out var before);
+            if (known && before.Row.Incarnation != row.Incarnation) ended.Add(before.Row); // Only without G13: a successor took the row.
+            var since = known && before.Row.ETag == row.ETag ? before.Since : now;
+            seen[key] = (row, since);
+            if (!row.IsFinal && now - since >= row.LeaseLength * Patience) ended.Add(row);
         }
-        return now - seen.At >= length * 1.1;
+        _seen = seen;
+        return ended;
     }
+
+    // G13: one row, and one wait, per incarnation. With a row per shard a successor's registration would pass for its predecessor's end.
+    private string KeyOf(IncarnationId incarnation) => MemberDirectory.KeyOf(incarnation, guards);
 }

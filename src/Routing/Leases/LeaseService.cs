@@ -1,190 +1,173 @@
-using System.Threading.Channels;
-using Azure;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace ShardCloud.Routing;
 
-/// <summary>Does the I/O of a <see cref="LeaseKeeper"/>: registers the member's row, renews it, and says whether the lease is valid.</summary>
-/// <remarks>Thread-safe. One loop drives the core; a store call that hangs is given up after a fifth of the lease and decided by a re-read.</remarks>
-public sealed class LeaseService : IAsyncDisposable
+/// <summary>Registers a member and keeps its lease; the shell around <see cref="LeaseKeeper"/>.</summary>
+/// <param name="directory">The rows.</param>
+/// <param name="self">First row; addresses must be known.</param>
+/// <param name="refresh">Called before every renewal: the row with the newest load, state and applied map version. Fast, any thread.</param>
+/// <param name="time">The system's by default.</param>
+/// <param name="logger">Takes renewals that were not confirmed.</param>
+public sealed partial class LeaseService(MemberDirectory directory, MemberRow self, Func<MemberRow, MemberRow> refresh, TimeProvider? time = null, ILogger<LeaseService>? logger = null) : BackgroundService
 {
-    private readonly MemberDirectory _directory;
-    private readonly LeaseClockSource _clocks;
-    private readonly Func<MemberRow, MemberRow> _refresh;
-    private readonly Lock _gate = new();
-    private readonly Channel<LeaseEvent> _events = Channel.CreateBounded<LeaseEvent>(new BoundedChannelOptions(64) { FullMode = BoundedChannelFullMode.DropWrite }); // Ticks come again.
-    private readonly CancellationTokenSource _stop = new();
-    private readonly TimeProvider _time;
+    private readonly TimeProvider _time = time ?? TimeProvider.System;
+    private readonly LeaseClocks _clocks = new(time ?? TimeProvider.System);
+    private readonly ILogger _logger = logger ?? NullLogger<LeaseService>.Instance;
+    private readonly SemaphoreSlim _soon = new(0, 1);
     private LeaseKeeper? _keeper;
-    private MemberRow _row;
-    private Task _loop = Task.CompletedTask;
+    private MemberRow? _row; // Null until registered.
+    private volatile LeaseGrant? _grant;
+    private volatile ShardCloudException? _lost;
+    private volatile bool _leaving;
 
-    /// <param name="directory">Member rows; its client must have retries off.</param>
-    /// <param name="row">The first row; state Joining.</param>
-    /// <param name="refresh">Called before each renewal: gives the row its present applied map version, state and load.</param>
-    /// <param name="time">The clock; tests pass their own.</param>
-    public LeaseService(MemberDirectory directory, MemberRow row, Func<MemberRow, MemberRow> refresh, TimeProvider? time = null)
-    {
-        _time = time ?? TimeProvider.System;
-        (_directory, _row, _refresh, _clocks) = (directory, row, refresh, new LeaseClockSource(_time));
-    }
+    /// <summary>Whose lease.</summary>
+    public IncarnationId Incarnation => self.Incarnation;
 
-    /// <summary>Raised once each time serving must stop, with the code why. Handlers must be quick and must not throw.</summary>
-    public event Action<string>? Lost;
+    /// <summary>The row as written last.</summary>
+    public MemberRow Row => Volatile.Read(ref _row) ?? self;
 
-    /// <summary>Raised when the lease is valid again after <see cref="Lost"/> without a fence.</summary>
-    public event Action? Regained;
-
-    /// <summary>Raised once when this incarnation was fenced: it must end.</summary>
-    public event Action<string>? Fenced;
-
-    /// <summary>True while this incarnation may serve what it owns. Costs three clock reads.</summary>
+    /// <summary>True while this member may serve what it owns. Reads the clocks each time (some 100 ns); any thread, 0 B.</summary>
     public bool IsValid => Remaining > TimeSpan.Zero;
 
-    /// <summary>How long it still lasts on the strictest clock; zero when it does not.</summary>
-    public TimeSpan Remaining
+    /// <summary>Time left; zero when it is over, lost, left, or when the clocks disagree.</summary>
+    public TimeSpan Remaining => _lost is null && !_leaving && _grant is { } grant ? grant.Remaining(_clocks.Read()) : TimeSpan.Zero;
+
+    /// <summary>Why the incarnation is over; null while it is not.</summary>
+    public ShardCloudException? LostBecause => _lost;
+
+    /// <summary>Why this member may not serve now; null when it may.</summary>
+    public ShardCloudException? WhyInvalid()
     {
-        get
-        {
-            lock (_gate) return _keeper?.Remaining(_clocks.Read()) ?? TimeSpan.Zero;
-        }
+        if (_lost is { } lost) return lost;
+        var (grant, now) = (_grant, _clocks.Read());
+        if (grant is not null && !_leaving && grant.Remaining(now) > TimeSpan.Zero) return null;
+        return grant is not null && grant.ClocksDisagree(now)
+            ? new ShardCloudException(ErrorCodes.ClocksDisagree, $"The clocks of {Incarnation} differ by more than {grant.DisagreementMax.TotalMilliseconds} ms since its last renewal: the machine was paused, or its clock was set.", "It serves again after its next renewal.")
+            : new ShardCloudException(ErrorCodes.LeaseLost, $"{Incarnation} has no valid lease.", "It serves again after its next renewal, unless it is leaving; check the storage account if this lasts.");
     }
 
-    /// <summary>The row as last written.</summary>
-    public MemberRow Row
-    {
-        get { lock (_gate) return _row; }
-    }
+    /// <summary>This incarnation is over for good (fenced, or its row is gone): stop the process. Raised once.</summary>
+    public event Action<ShardCloudException>? Lost;
 
-    /// <summary>Registers the row and begins to renew it.</summary>
-    public async Task StartAsync(CancellationToken cancellationToken)
+    /// <summary>Renews within 50 ms: after a new map version was applied, so that nobody waits for the acknowledgement.</summary>
+    public void RenewSoon()
     {
-        await _directory.EnsureCreatedAsync(cancellationToken);
-        var sent = _clocks.Read(); // Dated before the write is sent: whoever sees the row sees it later.
-        var row = await _directory.RegisterAsync(_refresh(_row), cancellationToken);
-        lock (_gate) (_row, _keeper) = (row, new LeaseKeeper(row.LeaseLength, sent, row.RenewalCount));
-        _loop = Task.Run(() => RunAsync(_stop.Token), CancellationToken.None);
-    }
-
-    /// <summary>A new map version was applied, or the state changed: renew soon, at most every 50 ms.</summary>
-    public void RenewSoon() => _events.Writer.TryWrite(new LeaseEvent.RenewSoon());
-
-    /// <summary>Writes Leaving as the last thing, after everything was sealed and settled; final. Stops renewing first.</summary>
-    public async Task LeaveAsync(CancellationToken cancellationToken)
-    {
-        await StopLoopAsync();
-        for (var attempt = 0; attempt < 5; attempt++)
-        {
-            var row = await _directory.ReadAsync(_row.Incarnation, cancellationToken);
-            if (row is null or { State: MemberState.Fenced or MemberState.Leaving }) return;
-            if (await _directory.TryReplaceAsync(row with { State = MemberState.Leaving }, cancellationToken) is not null) return;
-        }
-    }
-
-    /// <summary>Stops renewing. The row stays and runs out.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        await StopLoopAsync();
-        _stop.Dispose();
-    }
-
-    private async Task StopLoopAsync()
-    {
-        await _stop.CancelAsync();
-        await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-    }
-
-    private async Task RunAsync(CancellationToken cancellationToken)
-    {
-        // Fine enough that a RenewSoon leaves after its 50 ms and a lost lease is noticed within 1 % of its length.
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(Math.Clamp(_row.LeaseLength.TotalMilliseconds / 100, 10, 100)), _time);
-        var ticking = TickAsync(timer, cancellationToken);
         try
         {
-            await foreach (var what in _events.Reader.ReadAllAsync(cancellationToken))
+            if (_soon.CurrentCount == 0) _soon.Release();
+        }
+        catch (SemaphoreFullException)
+        {
+            // Two callers at once: one wake-up serves both.
+        }
+    }
+
+    /// <summary>Writes the first row; the lease is valid from then. Called by <see cref="StartAsync"/> if it was not before.</summary>
+    /// <exception cref="ShardCloudException">SC6004, SC2001.</exception>
+    public async Task RegisterAsync(CancellationToken cancellationToken = default)
+    {
+        if (_keeper is not null) return;
+        var firstTry = _clocks.Read();
+        var row = await directory.RegisterAsync(refresh(self) with { RenewalCount = 1 }, cancellationToken);
+        Volatile.Write(ref _row, row);
+        _keeper = new LeaseKeeper(row, firstTry);
+        _grant = _keeper.Grant;
+    }
+
+    /// <inheritdoc/>
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await RegisterAsync(cancellationToken);
+        await base.StartAsync(cancellationToken);
+    }
+
+    /// <summary>Stops renewing and writes Leaving: the last word of a member that has sealed and settled everything.</summary>
+    /// <returns>True when the row is final.</returns>
+    public async Task<bool> LeaveAsync(CancellationToken cancellationToken = default)
+    {
+        _leaving = true;
+        await StopAsync(cancellationToken);
+        return _keeper is null || await directory.LeaveAsync(Row, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        var events = new Queue<LeaseEvent>([new LeaseEvent.Tick()]);
+        while (!stoppingToken.IsCancellationRequested && _lost is null)
+        {
+            if (!events.TryDequeue(out var happened)) happened = new LeaseEvent.Tick();
+            var wake = TimeSpan.Zero;
+            foreach (var command in _keeper!.Step(happened, _clocks.Read()))
             {
-                for (LeaseEvent? next = what; next is not null;) next = await DriveAsync(next, cancellationToken);
+                if (command is LeaseCommand.WakeAfter later) wake = later.Delay;
+                else if (await RunAsync(command, stoppingToken) is { } next) events.Enqueue(next);
             }
+            _grant = _keeper.Grant;
+            if (events.Count == 0 && wake > TimeSpan.Zero && await WokenAsync(wake, stoppingToken)) events.Enqueue(new LeaseEvent.RenewSoon());
+        }
+    }
+
+    private async Task<LeaseEvent?> RunAsync(LeaseCommand command, CancellationToken stoppingToken)
+    {
+        // A quarter of the lease a try: a store that hangs must leave time for another try.
+        using var due = new CancellationTokenSource(self.LeaseLength / 4, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(due.Token, stoppingToken);
+        switch (command)
+        {
+            case LeaseCommand.Renew renew:
+                var result = await directory.RenewAsync(refresh(Row) with { RenewalCount = renew.Count, ETag = renew.ETag }, either.Token);
+                if (result.Outcome == RenewOutcome.NotConfirmed)
+                {
+                    LogNotConfirmed(_logger, renew.Count);
+                    return new LeaseEvent.NotConfirmed(renew.Count);
+                }
+                Volatile.Write(ref _row, result.Row);
+                return new LeaseEvent.Renewed(renew.Count, result.Row.ETag);
+
+            case LeaseCommand.ReadRow:
+                try
+                {
+                    var row = await directory.ReadAsync(self.Incarnation, either.Token);
+                    if (row is not null) Volatile.Write(ref _row, row);
+                    return new LeaseEvent.RowRead(row);
+                }
+                catch (Exception error) when (error is ShardCloudException or OperationCanceledException && !stoppingToken.IsCancellationRequested)
+                {
+                    return new LeaseEvent.ReadFailed();
+                }
+
+            case LeaseCommand.ReportLost lost:
+                _lost = lost.Error;
+                LogLost(_logger, self.Incarnation, lost.Error.Code, lost.Error.Message);
+                Lost?.Invoke(lost.Error);
+                return null;
+
+            default:
+                throw new InvalidOperationException($"Unknown command {command}.");
+        }
+    }
+
+    private async Task<bool> WokenAsync(TimeSpan after, CancellationToken stoppingToken)
+    {
+        using var due = new CancellationTokenSource(after, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(due.Token, stoppingToken);
+        try
+        {
+            await _soon.WaitAsync(either.Token);
+            return true;
         }
         catch (OperationCanceledException)
         {
-            // Stopped.
-        }
-        await ticking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-    }
-
-    private async Task TickAsync(PeriodicTimer timer, CancellationToken cancellationToken)
-    {
-        while (await timer.WaitForNextTickAsync(cancellationToken)) _events.Writer.TryWrite(new LeaseEvent.Tick());
-    }
-
-    /// <summary>One step of the core and the I/O it asks for; the outcome of that I/O is the next event.</summary>
-    private async Task<LeaseEvent?> DriveAsync(LeaseEvent what, CancellationToken cancellationToken)
-    {
-        IReadOnlyList<LeaseCommand> commands;
-        lock (_gate) commands = _keeper!.Step(what, _clocks.Read());
-        LeaseEvent? outcome = null;
-        foreach (var command in commands)
-        {
-            switch (command)
-            {
-                case LeaseCommand.Renew renew:
-                    outcome = await RenewAsync(renew.RenewalCount, cancellationToken);
-                    break;
-                case LeaseCommand.ReadRow:
-                    outcome = await ReadAsync(cancellationToken);
-                    break;
-                case LeaseCommand.StopServing stop:
-                    Lost?.Invoke(stop.Code);
-                    break;
-                case LeaseCommand.ResumeServing:
-                    Regained?.Invoke();
-                    break;
-                case LeaseCommand.Exit exit:
-                    Fenced?.Invoke(exit.Code);
-                    break;
-            }
-        }
-        return outcome;
-    }
-
-    private async Task<LeaseEvent> RenewAsync(long count, CancellationToken cancellationToken)
-    {
-        var row = _refresh(_row) with { RenewalCount = count };
-        try
-        {
-            using var limit = Limit(cancellationToken);
-            if (await _directory.TryReplaceAsync(row, limit.Token) is not { } written) return new LeaseEvent.RenewalUncertain();
-            lock (_gate) _row = written;
-            return new LeaseEvent.Renewed();
-        }
-        catch (Exception error) when (IsNoAnswer(error, cancellationToken))
-        {
-            return new LeaseEvent.RenewalUncertain();
+            return false;
         }
     }
 
-    private async Task<LeaseEvent> ReadAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            using var limit = Limit(cancellationToken);
-            if (await _directory.ReadAsync(_row.Incarnation, limit.Token) is not { } row) return new LeaseEvent.RowRead(-1, Fenced: true); // Deleted: only the dead are.
-            lock (_gate) _row = row;
-            return new LeaseEvent.RowRead(row.RenewalCount, row.State == MemberState.Fenced);
-        }
-        catch (Exception error) when (IsNoAnswer(error, cancellationToken))
-        {
-            return new LeaseEvent.ReadFailed();
-        }
-    }
+    [LoggerMessage(1021, LogLevel.Warning, "Renewal {Count} was not confirmed; the row decides")]
+    private static partial void LogNotConfirmed(ILogger logger, long count);
 
-    private CancellationTokenSource Limit(CancellationToken cancellationToken)
-    {
-        var source = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        source.CancelAfter(_row.LeaseLength / 5);
-        return source;
-    }
-
-    private static bool IsNoAnswer(Exception error, CancellationToken cancellationToken) =>
-        !cancellationToken.IsCancellationRequested && error is RequestFailedException or OperationCanceledException or AggregateException or HttpRequestException or IOException;
+    [LoggerMessage(1022, LogLevel.Critical, "{Incarnation} is over ({Code}): {Reason}")]
+    private static partial void LogLost(ILogger logger, IncarnationId incarnation, string code, string reason);
 }

@@ -1,56 +1,79 @@
-using Azure;
-
 namespace ShardCloud.Routing;
 
-/// <summary>Where an incarnation stands. Leaving and Fenced are final.</summary>
+/// <summary>What a member does.</summary>
+public enum MemberRole
+{
+    /// <summary>Runs the application and owns endpoints.</summary>
+    Shard,
+
+    /// <summary>Holds client connections and forwards; owns nothing and is not on the map's live list.</summary>
+    Router,
+}
+
+/// <summary>Where a member is in its life. The last two are final.</summary>
 public enum MemberState
 {
-    /// <summary>Warming up; owns nothing.</summary>
+    /// <summary>Started, warming up.</summary>
     Joining,
 
-    /// <summary>May own endpoints (a shard) or route (a router).</summary>
+    /// <summary>Serves.</summary>
     Ready,
 
-    /// <summary>Every endpoint was sealed and every held answer settled; written last.</summary>
+    /// <summary>Written last of all: every endpoint was sealed and every held answer settled.</summary>
     Leaving,
 
-    /// <summary>Somebody else took it out.</summary>
+    /// <summary>An observer saw its lease end.</summary>
     Fenced,
 }
 
-/// <summary>Row of one incarnation (G13): who it is, where it is reached, and its lease.</summary>
+/// <summary>Lease row of one incarnation (G13: never of a shard, whose next incarnation says nothing about this one).</summary>
 public sealed record MemberRow
 {
+    /// <summary>Whose.</summary>
     public required IncarnationId Incarnation { get; init; }
 
-    /// <summary><c>shard</c> or <c>router</c>.</summary>
-    public required string Role { get; init; }
+    /// <summary>Shard or router.</summary>
+    public MemberRole Role { get; init; }
 
-    public required string MemberAddress { get; init; }
+    /// <summary>Base address of the member listener.</summary>
+    public string MemberAddress { get; init; } = "";
 
-    public required string PublicAddress { get; init; }
+    /// <summary>Base address of the public listener.</summary>
+    public string PublicAddress { get; init; } = "";
 
-    public required string FaultDomain { get; init; }
+    /// <summary>What fails together with it.</summary>
+    public string FaultDomain { get; init; } = "";
 
-    /// <summary>Opaque handle by which the shard host knows the process; empty where no host started it.</summary>
+    /// <summary>Opaque handle of the shard host that made the instance.</summary>
     public string HostHandle { get; init; } = "";
 
-    public string ApplicationVersion { get; init; } = "1.0.0";
+    /// <summary>Version of the application; empty for routers.</summary>
+    public string ApplicationVersion { get; init; } = "";
 
-    public TimeSpan LeaseLength { get; init; } = TimeSpan.FromSeconds(15);
+    /// <summary>Observers wait for this long, plus 10 %.</summary>
+    public required TimeSpan LeaseLength { get; init; }
 
-    public long RenewalCount { get; init; }
+    /// <summary>Grows by one with every renewal; 1 at registration.</summary>
+    public long RenewalCount { get; init; } = 1;
 
-    /// <summary>The map version its proxy has applied: the acknowledgement that "everybody has it" is made of.</summary>
+    /// <summary>Map version this member has applied: "everybody has it" is read from here.</summary>
     public MapVersion AppliedMapVersion { get; init; }
 
-    public MemberState State { get; init; }
-
-    public int Pid { get; init; }
-
-    /// <summary>Load figures as JSON, at most 8 KiB.</summary>
+    /// <summary>Load figures as JSON, for planners and people.</summary>
     public string Load { get; init; } = "{}";
 
-    /// <summary>ETag of the row as read or written; not part of its content.</summary>
-    public ETag ETag { get; init; }
+    /// <summary>Where it is in its life.</summary>
+    public MemberState State { get; init; }
+
+    /// <summary>Process id on its machine.</summary>
+    public int Pid { get; init; }
+
+    /// <summary>When the row was written last, by the store's clock: for people only, never for a lease.</summary>
+    public DateTimeOffset? WrittenAt { get; init; }
+
+    /// <summary>Version of the row as it was read or written; opaque.</summary>
+    public string ETag { get; init; } = "";
+
+    /// <summary>True when it will never serve again.</summary>
+    public bool IsFinal => State is MemberState.Leaving or MemberState.Fenced;
 }
