@@ -1,0 +1,32 @@
+namespace ShardCloud.Replication;
+
+/// <summary>The operating errors of this room, each with its facts and remedy.</summary>
+internal static class Errors
+{
+    public static ShardCloudException IncompleteReplica(int partition) => new(ErrorCodes.Incomplete,
+        $"The replica of Event Hub partition {partition} does not vouch for all of its slots.",
+        "Repair it from a complete peer or from the newest snapshot; until then it is neither promoted nor copied.");
+
+    public static ShardCloudException NotOwner(string what) => new(ErrorCodes.NotOwner,
+        $"This incarnation does not own {what}.", "Read the routing map and ask the owner it names.");
+
+    public static ShardCloudException NoReplica(int partition) => new(ErrorCodes.Incomplete,
+        $"This member holds no replica of Event Hub partition {partition}.", "Wait until the replica has been made before granting or sealing.");
+
+    public static ShardCloudException QueueFull(int partition, long bytes) => new(ErrorCodes.QueueFull,
+        $"{bytes} bytes of deltas of Event Hub partition {partition} wait for the log: nothing was changed.",
+        "Repeat the request after a short wait; if it stays so, raise the log's throughput units.");
+
+    public static ShardCloudException AppendFailed(int partition, string reason) => new(ErrorCodes.AppendFailed,
+        $"An append to Event Hub partition {partition} failed: {reason}.", "The tenure of its endpoints ended here; they are served again after a new grant.");
+
+    public static ShardCloudException LogReplaced(string expected, string found) => new(ErrorCodes.LogReplaced,
+        $"The log is '{found}', but this state belongs to '{expected}': offsets of the two cannot be mixed.",
+        "Point the members at the log that the routing map names, or restore the application into a new one.");
+
+    public static ShardCloudException SnapshotCorrupt(string reason) => new(ErrorCodes.CorruptDelta,
+        $"A snapshot cannot be read: {reason}.", "Take the state from a complete peer; the next snapshot replaces this one.");
+
+    public static ShardCloudException FinalDeltaCorrupt() => new(ErrorCodes.CorruptDelta,
+        "A final delta cannot be read.", "Ask the source again; if it repeats, cancel the handoff and compare the two members' versions.");
+}

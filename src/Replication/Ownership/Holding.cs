@@ -1,0 +1,72 @@
+using ShardCloud.Crdt;
+
+namespace ShardCloud.Replication;
+
+/// <summary>How a grant to this incarnation ended up.</summary>
+public enum GrantResult
+{
+    /// <summary>Grant and carried records were read: answers may leave.</summary>
+    Held,
+
+    /// <summary>A higher Grant came first, or took everything over: give up.</summary>
+    Superseded,
+
+    /// <summary>An append failed, or the tenure was ended on request: ask for a new grant.</summary>
+    Lost,
+}
+
+/// <summary>Why this incarnation stopped serving endpoints of a partition.</summary>
+public enum TenureEndReason
+{
+    /// <summary>A higher Grant was read in the log.</summary>
+    HigherGrant,
+
+    /// <summary>An append failed (G11).</summary>
+    AppendFailed,
+
+    /// <summary>The caller said so: map, fence or lease.</summary>
+    Asked,
+
+    /// <summary>This replica no longer vouches for the slots.</summary>
+    Incomplete,
+}
+
+/// <summary>One grant to this incarnation within one Event Hub partition. Guarded by the partition's lock.</summary>
+public sealed class Holding
+{
+    internal readonly Dictionary<EndpointId, OwnedState> Owned = [];
+    internal readonly List<GrantCoverage> Dropped = [];
+    internal Dictionary<EndpointId, Document>? Carried;
+    internal readonly TaskCompletionSource<GrantResult> Completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    internal Holding(Epoch epoch, GrantCoverage coverage, bool admitted) => (Epoch, Coverage, IsAdmitted) = (epoch, coverage, admitted);
+
+    /// <summary>Epoch of the grant.</summary>
+    public Epoch Epoch { get; }
+
+    /// <summary>What it covers in this partition.</summary>
+    public GrantCoverage Coverage { get; }
+
+    /// <summary>Handlers may run.</summary>
+    public bool IsAdmitted { get; internal set; }
+
+    /// <summary>Grant and carried records were read: answers may leave.</summary>
+    public bool IsSettled { get; internal set; }
+
+    /// <summary>Given up, superseded or failed; final.</summary>
+    public bool IsEnded { get; internal set; }
+
+    /// <summary>Result, once known.</summary>
+    public GrantResult? Result { get; internal set; }
+
+    /// <summary>Offset of the Grant: the cut. -1 until it was read.</summary>
+    public long GrantOffset { get; internal set; } = -1;
+
+    internal bool Covers(EndpointId endpoint)
+    {
+        if (IsEnded || !Coverage.Covers(endpoint)) return false;
+        foreach (var dropped in Dropped)
+            if (dropped.Covers(endpoint)) return false;
+        return true;
+    }
+}

@@ -1,0 +1,60 @@
+using ShardCloud.Crdt;
+
+namespace ShardCloud.Replication;
+
+/// <summary>One delta of this owner that the log has not shown yet.</summary>
+internal readonly record struct AheadDelta(long First, long Last, ReadOnlyMemory<byte> Bytes);
+
+/// <summary>One endpoint under one epoch of this incarnation. Everything but <see cref="Current"/> is guarded by the partition's lock.</summary>
+public sealed class OwnedState
+{
+    internal readonly Queue<AheadDelta> Ahead = new();
+    internal List<ReleaseWaiter>? Waiters;
+    private Document _current;
+
+    internal OwnedState(EndpointId endpoint, Holding holding, Document current, long accepted)
+    {
+        (Endpoint, Holding, _current) = (endpoint, holding, current);
+        (AcceptedSequence, NextSequence) = (accepted, accepted + 1);
+    }
+
+    /// <summary>The endpoint.</summary>
+    public EndpointId Endpoint { get; }
+
+    /// <summary>The grant it is served under.</summary>
+    public Holding Holding { get; }
+
+    /// <summary>Accepted joined with ahead: what handlers see. Immutable, any thread.</summary>
+    public Document Current
+    {
+        get => Volatile.Read(ref _current);
+        internal set => Volatile.Write(ref _current, value);
+    }
+
+    /// <summary>First sequence of the next commit.</summary>
+    public long NextSequence { get; internal set; }
+
+    /// <summary>Last sequence committed here.</summary>
+    public long LastSequence => NextSequence - 1;
+
+    /// <summary>Last sequence the log, as read, has accepted.</summary>
+    public long AcceptedSequence { get; internal set; }
+
+    /// <summary>Last sequence whose answers may leave on the produce ack.</summary>
+    public long AckedSequence { get; internal set; }
+
+    /// <summary>True once this incarnation no longer serves it under this epoch; final.</summary>
+    public bool IsEnded { get; internal set; }
+
+    /// <summary>True when a newer grant to this same incarnation is on its way into the log: nothing is committed here any more, what is ahead still counts.</summary>
+    public bool IsClosing { get; internal set; }
+
+    /// <summary>What the shell hands to handlers; one per state, so that opening allocates nothing.</summary>
+    internal object? Facade { get; set; }
+}
+
+/// <summary>A held answer.</summary>
+internal sealed class ReleaseWaiter(ReleaseToken token) : TaskCompletionSource<ReleaseOutcome>(TaskCreationOptions.RunContinuationsAsynchronously)
+{
+    public ReleaseToken Token { get; } = token;
+}

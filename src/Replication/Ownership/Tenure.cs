@@ -1,0 +1,509 @@
+using ShardCloud.Crdt;
+
+namespace ShardCloud.Replication;
+
+/// <summary>What became of a commit.</summary>
+public enum CommitOutcome
+{
+    /// <summary>It is in the ahead layer and on its way to the log.</summary>
+    Committed,
+
+    /// <summary>The endpoint is sealed for a handoff: run the request at the new owner.</summary>
+    Sealed,
+
+    /// <summary>This incarnation no longer owns the endpoint under the transaction's epoch.</summary>
+    Lost,
+
+    /// <summary>Another transaction committed since this one began: begin anew.</summary>
+    Conflict,
+}
+
+/// <summary>Tells the shell that endpoints are no longer served.</summary>
+/// <param name="Partition">Event Hub partition.</param>
+/// <param name="Reason">Why.</param>
+/// <param name="Epoch">The epoch that ended; <see cref="Epoch.None"/> when all of the partition ended.</param>
+/// <param name="Facts">What happened, for the log.</param>
+public sealed record TenureEnded(int Partition, TenureEndReason Reason, Epoch Epoch, string Facts);
+
+/// <summary>What this incarnation owns in one Event Hub partition and serves from. A core: no I/O, no clock; every call under the partition's one lock.</summary>
+/// <remarks>
+/// <para>Normal operation: a commit joins the ahead layer and is queued; when the log shows it, it counts (accepted) and its answer may leave.</para>
+/// <para>Change: <see cref="Begin"/> appends the Grant and then the carried deltas under the new epoch (G2). With carried state, handlers run at once
+/// and only answers wait; a take-over waits for its own Grant's offset first (G1). <see cref="BeginSeal"/>, <see cref="CloseSeal"/> stop the old owner;
+/// seal and commit exclude each other because both hold the lock (G10).</para>
+/// <para>Crash and loss: a higher Grant, a failed append (G11), an incomplete replica or the caller end a tenure; its ahead layer is dropped (G8) and its
+/// held answers are rejected, which closes their legs without a byte.</para>
+/// <para>Not guaranteed: that a rejected write did not happen. It may still land before the next Grant; the request's record tells.</para>
+/// </remarks>
+public sealed class Tenure : IReplicaSink
+{
+    private const int CarriedRecordBytesMax = 512 * 1024;
+    private const int GrantPartBytesMax = 512 * 1024;
+
+    private readonly Guards _guards;
+    private readonly RecordQueue _queue;
+    private readonly AckMode _mode;
+    private readonly List<Holding> _holdings = [];
+    private readonly Dictionary<EndpointId, OwnedState> _open = [];
+    private readonly List<Seal> _seals = [];
+    private readonly HashSet<long> _endedEpochs = [];
+    private List<Action> _due = [];
+
+    /// <summary>A tenure that owns nothing yet.</summary>
+    /// <param name="replica">The partition's accepted layer; applied through this tenure as its sink.</param>
+    /// <param name="self">This incarnation.</param>
+    /// <param name="mode">When answers leave.</param>
+    /// <param name="leaseValid">Whether the lease is valid now; cheap, any thread.</param>
+    /// <param name="batchBytesMax">Deltas gather up to this size while a publish is in flight.</param>
+    /// <param name="guards">Product code passes <see cref="Guards.All"/>.</param>
+    public Tenure(PartitionReplica replica, IncarnationId self, AckMode mode, Func<bool> leaseValid, int batchBytesMax = 64 * 1024, Guards guards = Guards.All)
+    {
+        (Replica, Self, _mode, _guards) = (replica, self, mode, guards);
+        Release = new AnswerRelease(mode, leaseValid, guards);
+        _queue = new RecordQueue(self, batchBytesMax);
+    }
+
+    /// <summary>The accepted layer.</summary>
+    public PartitionReplica Replica { get; private set; }
+
+    /// <summary>This incarnation.</summary>
+    public IncarnationId Self { get; }
+
+    /// <summary>The answer rule.</summary>
+    public AnswerRelease Release { get; }
+
+    /// <summary>Bytes of deltas without a produce ack.</summary>
+    public long QueuedBytes => _queue.Bytes;
+
+    /// <summary>Grants this incarnation holds or is about to hold here.</summary>
+    public IReadOnlyList<Holding> Holdings => _holdings;
+
+    /// <summary>Applies a record that a consumer delivered.</summary>
+    public void Apply(long offset, ReadOnlyMemory<byte> record)
+    {
+        Replica.Apply(offset, record, this);
+        SettleHoldings();
+    }
+
+    /// <summary>Takes a repaired replica. Only without holdings, so that nothing served rests on the old one.</summary>
+    public void Repair(PartitionReplica replica)
+    {
+        if (_holdings.Count > 0) throw new InvalidOperationException("A replica is not exchanged under a tenure.");
+        Replica = replica;
+    }
+
+    /// <summary>Begins to hold a grant of the map: queues the Grant and the carried deltas. Repeated with a living epoch it answers the same holding.</summary>
+    /// <param name="epoch">Map version of the commit.</param>
+    /// <param name="coverage">What it covers in this partition.</param>
+    /// <param name="carried">Final delta of the handoff, possibly empty; null for a take-over or the first grant.</param>
+    /// <exception cref="ShardCloudException">SC6005: the replica is incomplete for some of it. SC1004: the epoch was held here before and has ended.</exception>
+    public Holding Begin(Epoch epoch, GrantCoverage coverage, IReadOnlyList<CarriedState>? carried)
+    {
+        if (_holdings.Find(h => h.Epoch == epoch) is { } existing) return existing;
+        if (_endedEpochs.Contains(epoch.Value))
+            throw new ShardCloudException(ErrorCodes.StaleEpoch, $"{epoch} was held here and has ended.", "Ask for a new grant: an ended epoch never comes back to life.");
+        if (!IsCompleteFor(coverage)) throw Errors.IncompleteReplica(Replica.Partition);
+
+        // G1: a take-over admits at its own Grant's offset; before it, writes of the former owner may still land and count.
+        var holding = new Holding(epoch, coverage, admitted: carried is not null || !_guards.HasFlag(Guards.G1));
+
+        // What this incarnation held of it under an older epoch stops here: its deltas are queued before the Grant and still count.
+        foreach (var state in _open.Values.Where(s => s.Holding.Epoch < epoch && coverage.Covers(s.Endpoint)).ToList())
+        {
+            state.IsClosing = true;
+            _open.Remove(state.Endpoint);
+        }
+        holding.Carried = JoinCarried(carried ?? []);
+        _holdings.Add(holding);
+
+        // G2: the final delta is appended again under the new epoch: the old one's records may land behind the Grant and count for no one.
+        var records = _guards.HasFlag(Guards.G2) ? EncodeCarried(epoch, carried ?? []) : [];
+        var parts = coverage.Split(GrantPartBytesMax);
+        for (var i = 0; i < parts.Count; i++)
+            _queue.AddRecord(new OutRecord(LogRecordCodec.Encode(Self, new GrantBody(epoch, parts[i], records.Count, i + 1, parts.Count))));
+        foreach (var record in records) _queue.AddRecord(new OutRecord(record));
+        return holding;
+    }
+
+    /// <summary>The endpoint as served here now; null when it is not owned, not admitted yet, or sealed.</summary>
+    public OwnedState? Open(EndpointId endpoint)
+    {
+        if (_seals.Count > 0 && IsSealing(endpoint)) return null;
+        if (_open.TryGetValue(endpoint, out var open)) return open;
+        if (HoldingOf(endpoint) is not { IsAdmitted: true } holding) return null;
+        if (Replica.EpochOf(endpoint) > holding.Epoch || !Replica.IsCompleteFor(endpoint.Slot)) return null;
+
+        var accepted = Replica.Accepted(endpoint);
+        var current = holding.Carried is not null && holding.Carried.TryGetValue(endpoint, out var carried) ? Document.Join(accepted, carried) : accepted;
+        var state = new OwnedState(endpoint, holding, current, Replica.LastSequence(endpoint, holding.Epoch));
+        holding.Owned[endpoint] = state;
+        return _open[endpoint] = state;
+    }
+
+    /// <summary>Takes a delta into the ahead layer and queues it.</summary>
+    /// <param name="state">From <see cref="Open"/>.</param>
+    /// <param name="delta">The request's one delta (G10).</param>
+    /// <param name="next">The document with it.</param>
+    /// <param name="encoded">The delta as bytes.</param>
+    public CommitOutcome Commit(OwnedState state, Delta delta, Document next, ReadOnlyMemory<byte> encoded)
+    {
+        if (state.IsEnded || state.IsClosing) return CommitOutcome.Lost;
+
+        // G10: seal and commit exclude each other; a commit after the final delta was taken would be in nobody's hands.
+        if (_guards.HasFlag(Guards.G10) && _seals.Count > 0 && _seals.Exists(s => s.IsClosed && s.AppliesTo(state))) return CommitOutcome.Sealed;
+        if (delta.IssuedCount == 0) return CommitOutcome.Committed;
+        if (delta.Epoch != state.Holding.Epoch || delta.FirstSequence != state.NextSequence) return CommitOutcome.Conflict;
+
+        // In this order: whoever sees the new document without the lock then asks for its sequence gets one that includes it.
+        state.NextSequence = delta.LastSequence + 1;
+        state.Current = next;
+
+        // G8: two layers. Without the guard an unacknowledged write stands where snapshots, streams and a later promotion take it from (TRACES 8).
+        if (!_guards.HasFlag(Guards.G8)) Replica.WriteThrough(state.Endpoint, next);
+        state.Ahead.Enqueue(new AheadDelta(delta.FirstSequence, delta.LastSequence, encoded));
+        _queue.Add(state, new DeltaItem(state.Endpoint, 0, delta.Epoch, delta.FirstSequence, delta.LastSequence, false, encoded));
+        return CommitOutcome.Committed;
+    }
+
+    /// <summary>Seal, first half: from now on <see cref="Open"/> refuses these endpoints; running handlers may still commit.</summary>
+    /// <exception cref="ShardCloudException">SC4001: not all of it is served here. SC6005: the replica is incomplete for some of it.</exception>
+    public void BeginSeal(HandoffId handoff, GrantCoverage scope)
+    {
+        if (_seals.Exists(s => s.Handoff == handoff)) return;
+        foreach (var endpoint in scope.Placed)
+            if (HoldingOf(endpoint) is not { IsAdmitted: true } holding || Replica.EpochOf(endpoint) > holding.Epoch) throw Errors.NotOwner($"'{endpoint}'");
+        foreach (var cover in scope.Slots)
+            for (var slot = cover.Range.First; slot < cover.Range.End; slot++)
+                if (!_holdings.Exists(h => !h.IsEnded && h.IsAdmitted && h.Coverage.CoversSlot(new Slot((ushort)slot)) && Replica.EpochOf(new Slot((ushort)slot)) <= h.Epoch)) throw Errors.NotOwner($"slot {slot}");
+        if (!IsCompleteFor(scope)) throw Errors.IncompleteReplica(Replica.Partition);
+        _seals.Add(new Seal(handoff, scope));
+    }
+
+    /// <summary>True when everything the scope is held under has settled: its own carried deltas are in the log, so only deltas of its epoch are ahead.</summary>
+    public IReadOnlyList<Task<GrantResult>> Unsettled(GrantCoverage scope) =>
+        [.. _holdings.Where(h => !h.IsEnded && !h.IsSettled && Overlaps(h.Coverage, scope)).Select(h => h.Completion.Task)];
+
+    /// <summary>Seal, second half: commits are refused from now on (G10), and what the destination lacks is taken.</summary>
+    /// <param name="handoff">The handoff begun by <see cref="BeginSeal"/>.</param>
+    /// <param name="destinationPosition">Last offset the destination has applied of this partition; -1 for none.</param>
+    public IReadOnlyList<CarriedState> CloseSeal(HandoffId handoff, long destinationPosition)
+    {
+        var seal = _seals.Find(s => s.Handoff == handoff) ?? throw Errors.NotOwner($"what {handoff} moves: the seal was lifted or superseded");
+        seal.IsClosed = true;
+        var carried = new Dictionary<EndpointId, CarriedState>();
+        foreach (var (endpoint, document) in Replica.ChangedAfter(destinationPosition))
+            if (seal.Scope.Covers(endpoint)) carried[endpoint] = new CarriedState(endpoint, document, []);
+        foreach (var state in _open.Values)
+        {
+            if (state.Ahead.Count == 0 || !seal.AppliesTo(state)) continue;
+            carried[state.Endpoint] = new CarriedState(state.Endpoint, carried.GetValueOrDefault(state.Endpoint)?.CatchUp, [.. state.Ahead.Select(a => a.Bytes)]);
+        }
+        return [.. carried.Values];
+    }
+
+    /// <summary>Lifts a seal whose final delta was never taken; one that was taken stays, because the destination may hold it.</summary>
+    public void AbandonSeal(HandoffId handoff) => _seals.RemoveAll(s => s.Handoff == handoff && !s.IsClosed);
+
+    /// <summary>Serves again what a cancelled handoff had sealed. The caller has checked the map (G6).</summary>
+    public void Unseal(HandoffId handoff) => _seals.RemoveAll(s => s.Handoff == handoff);
+
+    /// <summary>Ends the tenure of some endpoints: their ahead layer is dropped and held answers are rejected.</summary>
+    public void End(GrantCoverage scope, TenureEndReason reason, string facts)
+    {
+        foreach (var holding in _holdings.Where(h => !h.IsEnded && Overlaps(h.Coverage, scope)).ToList())
+        {
+            holding.Dropped.Add(scope);
+            foreach (var state in holding.Owned.Values.Where(s => !s.IsEnded && scope.Covers(s.Endpoint)).ToList()) End(state);
+            if (Contains(scope, holding.Coverage)) End(holding, GrantResult.Lost);
+            Raise(reason, holding.Epoch, facts);
+        }
+    }
+
+    /// <summary>Ends everything held in this partition.</summary>
+    public void EndAll(TenureEndReason reason, string facts)
+    {
+        if (_holdings.Count == 0) return;
+        foreach (var holding in _holdings.ToList()) End(holding, GrantResult.Lost);
+        _seals.Clear();
+        Raise(reason, Epoch.None, facts);
+    }
+
+    /// <summary>A record of its own (probe, Retire), in order with the others.</summary>
+    public void Append(OutRecord record) => _queue.AddRecord(record);
+
+    /// <summary>The next record to produce, or null when none may go now.</summary>
+    public OutRecord? TakeRecord() => _queue.Take();
+
+    /// <summary>The producer says a record lies at an offset.</summary>
+    public void Produced(OutRecord record, long offset)
+    {
+        _queue.Done(record);
+        foreach (var (state, last) in record.Items)
+        {
+            if (state.IsEnded) continue;
+            var heldNow = _open.TryGetValue(state.Endpoint, out var held) && ReferenceEquals(held, state) && Replica.EpochOf(state.Endpoint) <= state.Holding.Epoch;
+            Release.OnProduced(state, last, IsSealing(state.Endpoint), heldNow);
+            SettleWaiters(state);
+        }
+
+        // G4 without a wait: when it directly follows what was read, nobody's Grant lies between. Else the consumer will deliver it.
+        if (offset == Replica.Position + 1) Apply(offset, record.Bytes);
+        if (record.Appended is { } appended) _due.Add(() => appended.TrySetResult());
+    }
+
+    /// <summary>The producer gave a record up.</summary>
+    public void AppendFailed(OutRecord record, string reason)
+    {
+        _queue.Done(record);
+        if (record.Appended is { } appended) _due.Add(() => appended.TrySetException(Errors.AppendFailed(Replica.Partition, reason)));
+
+        // G11: what follows a lost delta would be built on a write that is in no log (TRACES 11).
+        if (_guards.HasFlag(Guards.G11)) EndAll(TenureEndReason.AppendFailed, $"an append failed: {reason}");
+    }
+
+    /// <summary>Waits for the answer rule; a task that is complete when it may be decided now.</summary>
+    public ValueTask<ReleaseOutcome> WaitAsync(in ReleaseToken token)
+    {
+        if (Release.Decide(token) is { } outcome) return new ValueTask<ReleaseOutcome>(outcome);
+        var waiter = new ReleaseWaiter(token);
+        (token.State!.Waiters ??= []).Add(waiter);
+        return new ValueTask<ReleaseOutcome>(waiter.Task);
+    }
+
+    /// <summary>Completions and notices that have become due; the shell runs them outside the lock.</summary>
+    public IReadOnlyList<Action> TakeDue()
+    {
+        if (_due.Count == 0) return [];
+        var due = _due;
+        _due = [];
+        return due;
+    }
+
+    /// <summary>Where ends of tenure are told; called through <see cref="TakeDue"/>.</summary>
+    public Action<TenureEnded>? OnEnded { get; set; }
+
+    void IReplicaSink.Accepted(in LoggedDelta delta)
+    {
+        if (delta.Carried || delta.Writer != Self || StateOf(delta) is not { IsEnded: false } state) return;
+        state.AcceptedSequence = Math.Max(state.AcceptedSequence, delta.Last);
+        while (state.Ahead.Count > 0 && state.Ahead.Peek().Last <= delta.Last) state.Ahead.Dequeue();
+        Rebase(state);
+        SettleWaiters(state);
+    }
+
+    void IReplicaSink.Rejected(in LoggedDelta delta)
+    {
+        if (delta.Writer == Self && StateOf(delta) is { IsEnded: false } state) End(state);
+    }
+
+    void IReplicaSink.GrantLanded(in LoggedGrant grant)
+    {
+        var epoch = grant.Epoch;
+        var own = grant.Owner == Self ? _holdings.Find(h => h.Epoch == epoch) : null;
+        if (own is not null) own.GrantOffset = grant.Offset;
+
+        // A higher Grant ends what it covers, whoever wrote it: what is still ahead of the log lies behind the cut.
+        foreach (var holding in _holdings.ToList())
+        {
+            if (holding.Epoch >= grant.Epoch) continue;
+            var ended = 0;
+            foreach (var state in holding.Owned.Values)
+            {
+                if (state.IsEnded || !grant.Coverage.Covers(state.Endpoint)) continue;
+                End(state);
+                ended++;
+            }
+            if (!IsLive(holding)) End(holding, GrantResult.Superseded);
+            if (grant.Owner != Self && (ended > 0 || holding.IsEnded)) Raise(TenureEndReason.HigherGrant, holding.Epoch, $"the Grant of {grant.Epoch} to {grant.Owner} was read at offset {grant.Offset}");
+        }
+        _seals.RemoveAll(s => IsBehind(s));
+        if (own is null || own.IsEnded) return;
+
+        // A newcomer that finds a higher Grant before its own gives up.
+        if (!IsLive(own)) End(own, GrantResult.Superseded);
+        else own.IsAdmitted = true;
+    }
+
+    void IReplicaSink.Incomplete(in ReplicaFault fault)
+    {
+        var scope = GrantCoverage.OfSlots(fault.Slots);
+        foreach (var holding in _holdings.Where(h => !h.IsEnded).ToList())
+        {
+            var ended = holding.Owned.Values.Where(s => !s.IsEnded && scope.CoversSlot(s.Endpoint.Slot)).ToList();
+            foreach (var state in ended) End(state);
+            if (ended.Count > 0) Raise(TenureEndReason.Incomplete, holding.Epoch, fault.Reason);
+        }
+        var told = fault;
+        _due.Add(() => OnFault?.Invoke(told));
+    }
+
+    /// <summary>Where damage is told; called through <see cref="TakeDue"/>.</summary>
+    public Action<ReplicaFault>? OnFault { get; set; }
+
+    private void SettleHoldings()
+    {
+        foreach (var holding in _holdings)
+        {
+            if (holding.IsSettled || holding.IsEnded || holding.GrantOffset < 0 || !Replica.IsSettled(holding.Epoch, Self)) continue;
+            holding.IsSettled = true;
+            holding.Carried = null;
+            Complete(holding, GrantResult.Held);
+            foreach (var state in holding.Owned.Values)
+            {
+                Rebase(state);
+                SettleWaiters(state);
+            }
+        }
+    }
+
+    /// <summary>With nothing ahead both layers are the same: share the accepted document instead of keeping two. Without G2 they are not: what was carried is in no log.</summary>
+    private void Rebase(OwnedState state)
+    {
+        if (state.Ahead.Count == 0 && state.Holding.IsSettled && _guards.HasFlag(Guards.G2)) state.Current = Replica.Accepted(state.Endpoint);
+    }
+
+    private void SettleWaiters(OwnedState state)
+    {
+        if (state.Waiters is not { } waiters) return;
+        for (var i = waiters.Count - 1; i >= 0; i--)
+        {
+            if (Release.Decide(waiters[i].Token) is not { } outcome) continue;
+            var waiter = waiters[i];
+            waiters.RemoveAt(i);
+            _due.Add(() => waiter.TrySetResult(outcome));
+        }
+        if (waiters.Count == 0) state.Waiters = null;
+    }
+
+    private void End(OwnedState state)
+    {
+        state.IsEnded = true;
+        state.Ahead.Clear();
+        if (_open.TryGetValue(state.Endpoint, out var open) && ReferenceEquals(open, state)) _open.Remove(state.Endpoint);
+        SettleWaiters(state);
+    }
+
+    private void End(Holding holding, GrantResult result)
+    {
+        if (holding.IsEnded) return;
+        foreach (var state in holding.Owned.Values.Where(s => !s.IsEnded).ToList()) End(state);
+        holding.IsEnded = true;
+        holding.Carried = null;
+        _holdings.Remove(holding);
+        _endedEpochs.Add(holding.Epoch.Value);
+        Complete(holding, result);
+    }
+
+    private void Complete(Holding holding, GrantResult result)
+    {
+        holding.Result = result;
+        _due.Add(() => holding.Completion.TrySetResult(result));
+    }
+
+    private void Raise(TenureEndReason reason, Epoch epoch, string facts)
+    {
+        var ended = new TenureEnded(Replica.Partition, reason, epoch, facts);
+        _due.Add(() => OnEnded?.Invoke(ended));
+    }
+
+    private OwnedState? StateOf(in LoggedDelta delta)
+    {
+        foreach (var holding in _holdings)
+            if (holding.Epoch == delta.Epoch) return holding.Owned.GetValueOrDefault(delta.Endpoint);
+        return null;
+    }
+
+    private Holding? HoldingOf(EndpointId endpoint)
+    {
+        Holding? highest = null;
+        foreach (var holding in _holdings)
+            if ((highest is null || holding.Epoch > highest.Epoch) && holding.Covers(endpoint)) highest = holding;
+        return highest;
+    }
+
+    /// <summary>True while the log gives the grant something that no higher Grant has taken.</summary>
+    private bool IsLive(Holding holding)
+    {
+        foreach (var endpoint in holding.Coverage.Placed)
+            if (Replica.EpochOf(endpoint) <= holding.Epoch) return true;
+        foreach (var cover in holding.Coverage.Slots)
+            for (var slot = cover.Range.First; slot < cover.Range.End; slot++)
+                if (Replica.EpochOf(new Slot((ushort)slot)) <= holding.Epoch) return true;
+        return holding.Coverage.IsEmpty;
+    }
+
+    private bool IsSealing(EndpointId endpoint)
+    {
+        foreach (var seal in _seals)
+            if (seal.Scope.Covers(endpoint) && (HoldingOf(endpoint) is not { } holding || seal.Binds(holding.Epoch))) return true;
+        return false;
+    }
+
+    /// <summary>True when everything it sealed was granted anew since: nothing of it can come back.</summary>
+    private bool IsBehind(Seal seal)
+    {
+        foreach (var endpoint in seal.Scope.Placed)
+            if (seal.Binds(Replica.EpochOf(endpoint))) return false;
+        foreach (var cover in seal.Scope.Slots)
+            for (var slot = cover.Range.First; slot < cover.Range.End; slot++)
+                if (seal.Binds(Replica.EpochOf(new Slot((ushort)slot)))) return false;
+        return true;
+    }
+
+    private bool IsCompleteFor(GrantCoverage coverage) => Replica.IsComplete ||
+        (coverage.Placed.All(e => Replica.IsCompleteFor(e.Slot))
+        && coverage.Slots.All(c => Enumerable.Range(c.Range.First, c.Range.Count).All(slot => Replica.IsCompleteFor(new Slot((ushort)slot)))));
+
+    private static bool Overlaps(GrantCoverage left, GrantCoverage right) =>
+        left.Placed.Any(right.Covers) || right.Placed.Any(left.Covers)
+        || left.Slots.Any(l => right.Slots.Any(r => l.Range.First < r.Range.End && r.Range.First < l.Range.End));
+
+    private static bool Contains(GrantCoverage outer, GrantCoverage inner) =>
+        inner.Placed.All(outer.Covers)
+        && inner.Slots.All(i => Enumerable.Range(i.Range.First, i.Range.Count).All(slot => outer.CoversSlot(new Slot((ushort)slot))));
+
+    private static Dictionary<EndpointId, Document> JoinCarried(IReadOnlyList<CarriedState> carried)
+    {
+        var joined = new Dictionary<EndpointId, Document>(carried.Count);
+        foreach (var item in carried)
+        {
+            var document = item.CatchUp ?? Document.Empty;
+            foreach (var delta in item.Ahead) document = Document.Join(document, DocumentCodec.DecodeDelta(delta.Span));
+            joined[item.Endpoint] = document;
+        }
+        return joined;
+    }
+
+    private List<byte[]> EncodeCarried(Epoch epoch, IReadOnlyList<CarriedState> carried)
+    {
+        var (records, items, bytes) = (new List<byte[]>(), new List<DeltaItem>(), 0);
+        foreach (var (endpoint, delta) in carried.SelectMany(c => c.Ahead.Select(delta => (c.Endpoint, delta))))
+        {
+            if (items.Count > 0 && bytes + delta.Length > CarriedRecordBytesMax) Close();
+            items.Add(new DeltaItem(endpoint, 0, epoch, records.Count + 1, records.Count + 1, true, delta));
+            bytes += delta.Length;
+        }
+        if (items.Count > 0) Close();
+        return records;
+
+        void Close()
+        {
+            records.Add(LogRecordCodec.Encode(Self, items));
+            (items, bytes) = ([], 0);
+        }
+    }
+
+    /// <summary>Endpoints that a handoff has stopped here. Binds only grants older than the handoff: the endpoint may come back under a newer one.</summary>
+    private sealed class Seal(HandoffId handoff, GrantCoverage scope)
+    {
+        public HandoffId Handoff { get; } = handoff;
+
+        public GrantCoverage Scope { get; } = scope;
+
+        public bool IsClosed { get; set; }
+
+        public bool Binds(Epoch epoch) => epoch.Value < Handoff.Value;
+
+        public bool AppliesTo(OwnedState state) => Binds(state.Holding.Epoch) && Scope.Covers(state.Endpoint);
+    }
+}

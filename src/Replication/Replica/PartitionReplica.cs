@@ -1,0 +1,286 @@
+using System.Collections;
+using ShardCloud.Crdt;
+
+namespace ShardCloud.Replication;
+
+/// <summary>The reader of one Event Hub partition's log: holds the accepted layer of all its endpoints. A core: no I/O, no clock, no thread of its own.</summary>
+/// <remarks>
+/// <para>Normal operation: records are applied in offset order. A delta counts iff its epoch is that of the highest Grant that covers its endpoint
+/// at its offset and its sequence follows the last one. So the log alone decides what happened, and all readers agree (G8: the accepted layer).</para>
+/// <para>Change of owner: a Grant closes all older epochs of what it covers; what follows it from an older epoch is rejected for everyone (G1).
+/// Records carried by a Grant (the final delta of a handoff) are written under its epoch and numbered 1 to the count it announces (G2).</para>
+/// <para>Damage: a record that cannot be read is set aside, and a gap is remembered; the replica is then incomplete for the slots concerned. It reads
+/// on, but it must not be promoted, snapshotted or streamed for them until it is repaired from a complete peer.</para>
+/// <para>Not guaranteed: anything about records beyond <see cref="Position"/>.</para>
+/// </remarks>
+public sealed class PartitionReplica
+{
+    private const int GrantsKeptMin = 1024;
+
+    private readonly Guards _guards;
+    private readonly CoverageTable _coverage;
+    private readonly Dictionary<EndpointId, EndpointState> _endpoints;
+    private readonly Dictionary<(long Epoch, IncarnationId Owner), GrantProgress> _grants = [];
+    private readonly Dictionary<(long Epoch, IncarnationId Owner), List<GrantBody>> _parts = [];
+    private readonly BitArray _incomplete;
+    private int _grantsPruneAt = GrantsKeptMin;
+
+    /// <summary>An empty replica before the first record of a partition.</summary>
+    /// <param name="partition">Event Hub partition.</param>
+    /// <param name="partitionCount">Partitions of the hub; fixed for the life of a log.</param>
+    /// <param name="logIdentity">Identity of the log, so that offsets of a re-created hub are never mixed with it.</param>
+    /// <param name="guards">Product code passes <see cref="Guards.All"/>.</param>
+    public PartitionReplica(int partition, int partitionCount, string logIdentity, Guards guards = Guards.All)
+    {
+        (Partition, PartitionCount, LogIdentity, _guards) = (partition, partitionCount, logIdentity, guards);
+        Slots = SlotRange.OfPartition(partition, partitionCount);
+        _coverage = new CoverageTable(Slots, guards);
+        _incomplete = new BitArray(Slots.Count);
+        _endpoints = [];
+    }
+
+    private PartitionReplica(PartitionSnapshot snapshot, Guards guards) : this(snapshot.Partition, snapshot.PartitionCount, snapshot.LogIdentity, guards)
+    {
+        Position = snapshot.Position;
+        _coverage.Restore(snapshot.SlotEpochs, snapshot.EpochsApart);
+        foreach (var grant in snapshot.Grants) _grants[(grant.Epoch, grant.Owner)] = new GrantProgress(grant.Offset, grant.CarriedRecords) { CarriedSeen = grant.CarriedSeen };
+        foreach (var (owner, part) in snapshot.PendingParts)
+        {
+            if (!_parts.TryGetValue((part.Epoch.Value, owner), out var parts)) _parts[(part.Epoch.Value, owner)] = parts = [];
+            parts.Add(part);
+        }
+        _endpoints.EnsureCapacity(snapshot.Endpoints.Count);
+        foreach (var e in snapshot.Endpoints) _endpoints[e.Endpoint] = new EndpointState { Document = e.Document, Epoch = e.Epoch, Last = e.Last, ChangedAt = e.ChangedAt };
+    }
+
+    /// <summary>Event Hub partition.</summary>
+    public int Partition { get; }
+
+    /// <summary>Partitions of the hub.</summary>
+    public int PartitionCount { get; }
+
+    /// <summary>Identity of the log.</summary>
+    public string LogIdentity { get; }
+
+    /// <summary>Slots of this partition.</summary>
+    public SlotRange Slots { get; }
+
+    /// <summary>Offset of the last record read; -1 before the first.</summary>
+    public long Position { get; private set; } = -1;
+
+    /// <summary>Endpoints that have state.</summary>
+    public int EndpointCount => _endpoints.Count;
+
+    /// <summary>Records that could not be read and were set aside.</summary>
+    public long SetAside { get; private set; }
+
+    /// <summary>Items that a higher Grant closed.</summary>
+    public long RejectedItems { get; private set; }
+
+    /// <summary>True when it vouches for every slot.</summary>
+    public bool IsComplete => !_incomplete.HasAnySet();
+
+    /// <summary>True when it vouches for this slot.</summary>
+    public bool IsCompleteFor(Slot slot) => Slots.Contains(slot) && !_incomplete[slot.Value - Slots.First];
+
+    /// <summary>Accepted state of an endpoint; <see cref="Document.Empty"/> when it has none.</summary>
+    public Document Accepted(EndpointId endpoint) => _endpoints.TryGetValue(endpoint, out var state) ? state.Document : Document.Empty;
+
+    /// <summary>The epoch of the highest Grant read so far that covers the endpoint.</summary>
+    public Epoch EpochOf(EndpointId endpoint) => new(_coverage.EpochOf(endpoint.KeyHash));
+
+    /// <summary>The epoch that holds for a slot's endpoints that are not placed.</summary>
+    public Epoch EpochOf(Slot slot) => new(_coverage.SlotEpoch(slot.Value));
+
+    /// <summary>Last accepted sequence of the endpoint under an epoch; 0 when none.</summary>
+    public long LastSequence(EndpointId endpoint, Epoch epoch) => _endpoints.TryGetValue(endpoint, out var state) && state.Epoch == epoch.Value ? state.Last : 0;
+
+    /// <summary>Endpoints whose accepted state changed after an offset, with that state.</summary>
+    public IEnumerable<(EndpointId Endpoint, Document Document)> ChangedAfter(long offset) =>
+        _endpoints.Where(e => e.Value.ChangedAt > offset).Select(e => (e.Key, e.Value.Document));
+
+    /// <summary>True when the Grant was read and all records it announced have followed.</summary>
+    public bool IsSettled(Epoch epoch, IncarnationId owner) => _grants.TryGetValue((epoch.Value, owner), out var grant) && grant.CarriedSeen >= grant.CarriedRecords;
+
+    /// <summary>Applies the record at an offset. Offsets at or below <see cref="Position"/> were applied before and are ignored. Never throws on foreign bytes.</summary>
+    public void Apply(long offset, ReadOnlyMemory<byte> record, IReplicaSink sink)
+    {
+        if (offset <= Position) return;
+        if (offset > Position + 1)
+            MarkIncomplete([Slots], ErrorCodes.LogGap, $"offset {offset} follows {Position}: the records between are lost", offset, sink);
+        Position = offset;
+
+        var decoded = LogRecordCodec.Decode(record);
+        if (decoded.Fault != RecordFault.None)
+        {
+            SetAside++;
+            // The envelope names the slots; where it cannot be read, any slot may be concerned.
+            MarkIncomplete(decoded.Envelope?.Slots ?? [Slots], ErrorCodes.CorruptDelta, $"the record at offset {offset} was set aside ({decoded.Fault})", offset, sink);
+            return;
+        }
+        var writer = decoded.Envelope!.Writer;
+        if (decoded.Deltas is not null) ApplyDeltas(offset, writer, decoded.Deltas, sink);
+        if (decoded.Grant is not null) ApplyGrant(offset, writer, decoded.Grant, sink);
+    }
+
+    /// <summary>Marks all slots: the log lost records that this replica had not read.</summary>
+    public void MarkLost(string reason, IReplicaSink sink) => MarkIncomplete([Slots], ErrorCodes.LogGap, reason, Position, sink);
+
+    /// <summary>Everything a newcomer needs to read on from <see cref="Position"/>. Cost: a copy of one reference an endpoint.</summary>
+    /// <exception cref="ShardCloudException">SC6005: it does not vouch for all slots.</exception>
+    public PartitionSnapshot Capture()
+    {
+        if (!IsComplete) throw Errors.IncompleteReplica(Partition);
+        return new PartitionSnapshot
+        {
+            Partition = Partition,
+            PartitionCount = PartitionCount,
+            LogIdentity = LogIdentity,
+            Position = Position,
+            SlotEpochs = _coverage.BySlot.ToArray(),
+            EpochsApart = [.. _coverage.Apart],
+            Grants = [.. _grants.Select(g => new SnapshotGrant(g.Key.Epoch, g.Key.Owner, g.Value.Offset, g.Value.CarriedRecords, g.Value.CarriedSeen))],
+            PendingParts = [.. _parts.SelectMany(p => p.Value.Select(part => (p.Key.Owner, part)))],
+            Endpoints = [.. _endpoints.Select(e => new SnapshotEndpoint(e.Key, e.Value.Epoch, e.Value.Last, e.Value.ChangedAt, e.Value.Document))],
+        };
+    }
+
+    /// <summary>A replica that stands where a snapshot was taken.</summary>
+    public static PartitionReplica From(PartitionSnapshot snapshot, Guards guards = Guards.All) => new(snapshot, guards);
+
+    /// <summary>Only with guard G8 switched off, by tests: the owner's unacknowledged state stands in the layer that snapshots and streams show.</summary>
+    internal void WriteThrough(EndpointId endpoint, Document document) => StateOf(endpoint).Document = document;
+
+    private void ApplyDeltas(long offset, IncarnationId writer, IReadOnlyList<DeltaItem> items, IReplicaSink sink)
+    {
+        foreach (var item in items) ApplyItem(offset, writer, item, sink);
+
+        // A carried record counts as arrived even where a higher Grant rejected what is in it: it is the record that may not be missing.
+        foreach (var item in items)
+            if (item.Carried && _grants.TryGetValue((item.Epoch.Value, writer), out var grant) && item.First == grant.CarriedSeen + 1) grant.CarriedSeen = (int)item.First;
+    }
+
+    private void ApplyItem(long offset, IncarnationId writer, DeltaItem item, IReplicaSink sink)
+    {
+        var logged = new LoggedDelta(item.Endpoint, item.Epoch, item.First, item.Last, item.Carried, writer, offset);
+        var hash = item.Endpoint.KeyHash;
+        var slot = Slot.Of(hash);
+        if (!Slots.Contains(slot)) return; // Not of this partition: the envelope's slots lie outside too, nobody's state is concerned.
+
+        var current = _coverage.EpochOf(hash);
+        if (item.Mode != 0 || item.Epoch.Value > current || (item.Epoch.Value == current && current == 0))
+        {
+            Gap(item.Mode != 0 ? $"mode {item.Mode} of '{item.Endpoint}' is not known to this reader" : $"'{item.Endpoint}' carries {item.Epoch}, whose Grant was not read");
+            return;
+        }
+        if (item.Epoch.Value < current || !_grants.TryGetValue((current, writer), out var grant))
+        {
+            RejectedItems++;
+            sink.Rejected(logged);
+            return;
+        }
+
+        var state = StateOf(item.Endpoint);
+        if (item.Carried)
+        {
+            if (item.First <= grant.CarriedSeen) return; // Seen before.
+            if (item.First > grant.CarriedSeen + 1)
+            {
+                Gap($"carried record {grant.CarriedSeen + 1} of {item.Epoch} is missing");
+                return;
+            }
+        }
+        else
+        {
+            var expected = state.Epoch == current ? state.Last + 1 : 1;
+            if (item.Last < expected) return; // Seen before.
+            if (item.First != expected || grant.CarriedSeen < grant.CarriedRecords)
+            {
+                Gap($"'{item.Endpoint}' {item.Epoch}: sequence {item.First} where {expected} is next, {grant.CarriedSeen} of {grant.CarriedRecords} carried records read");
+                return;
+            }
+        }
+        if (!DocumentCodec.TryDecodeDelta(item.Delta.Span, out var delta)
+            || (!item.Carried && (delta.Epoch != item.Epoch || delta.FirstSequence != item.First || delta.LastSequence != item.Last)))
+        {
+            SetAside++;
+            MarkIncomplete([new SlotRange(slot.Value, 1)], ErrorCodes.CorruptDelta, $"a delta of '{item.Endpoint}' at offset {offset} cannot be read", offset, sink);
+            return;
+        }
+
+        state.Document = Document.Join(state.Document, delta);
+        state.ChangedAt = offset;
+        if (!item.Carried) (state.Epoch, state.Last) = (current, item.Last);
+        sink.Accepted(logged);
+
+        void Gap(string reason) => MarkIncomplete([new SlotRange(slot.Value, 1)], ErrorCodes.LogGap, $"{reason} (offset {offset})", offset, sink);
+    }
+
+    private void ApplyGrant(long offset, IncarnationId writer, GrantBody body, IReplicaSink sink)
+    {
+        var key = (body.Epoch.Value, writer);
+        if (_grants.ContainsKey(key)) return; // Repeated.
+        if (body.Parts > 1)
+        {
+            if (body.Part == 1) _parts[key] = [];
+            if (!_parts.TryGetValue(key, out var parts) || parts.Count != body.Part - 1)
+            {
+                MarkIncomplete([Slots], ErrorCodes.LogGap, $"part {body.Part} of {body.Parts} of the Grant of {body.Epoch} came without the parts before it", offset, sink);
+                return;
+            }
+            parts.Add(body);
+            if (body.Part < body.Parts) return;
+            _parts.Remove(key);
+            body = body with { Coverage = GrantCoverage.Merge(parts.Select(p => p.Coverage)) };
+        }
+
+        // G1: from this offset on, nothing of an older epoch counts for what is covered.
+        _coverage.Land(body.Epoch.Value, body.Coverage);
+        _grants[key] = new GrantProgress(offset, body.CarriedRecords);
+        if (_grants.Count > _grantsPruneAt) PruneGrants();
+        sink.GrantLanded(new LoggedGrant(body.Epoch, writer, body.Coverage, body.CarriedRecords, offset));
+    }
+
+    /// <summary>Bound of the table of Grants: only those that still hold for something, or are the latest, are kept.</summary>
+    private void PruneGrants()
+    {
+        var used = _coverage.EpochsInUse();
+        var latest = _grants.Values.Max(g => g.Offset);
+        foreach (var (key, grant) in _grants.ToArray())
+            if (!used.Contains(key.Epoch) && grant.Offset != latest) _grants.Remove(key);
+        _grantsPruneAt = Math.Max(GrantsKeptMin, 2 * _grants.Count);
+    }
+
+    private void MarkIncomplete(IReadOnlyList<SlotRange> ranges, string code, string reason, long offset, IReplicaSink sink)
+    {
+        var touched = new List<SlotRange>();
+        foreach (var range in ranges)
+        {
+            var (first, end) = (Math.Max(range.First, Slots.First), Math.Min(range.End, Slots.End));
+            for (var slot = first; slot < end; slot++) _incomplete[slot - Slots.First] = true;
+            if (first < end) touched.Add(new SlotRange(first, end - first));
+        }
+        if (touched.Count > 0) sink.Incomplete(new ReplicaFault(code, reason, touched, offset));
+    }
+
+    private EndpointState StateOf(EndpointId endpoint)
+    {
+        if (!_endpoints.TryGetValue(endpoint, out var state)) _endpoints[endpoint] = state = new EndpointState();
+        return state;
+    }
+
+    private sealed class EndpointState
+    {
+        public Document Document = Document.Empty;
+        public long Epoch;
+        public long Last;
+        public long ChangedAt = -1;
+    }
+
+    private sealed class GrantProgress(long offset, int carriedRecords)
+    {
+        public readonly long Offset = offset;
+        public readonly int CarriedRecords = carriedRecords;
+        public int CarriedSeen;
+    }
+}

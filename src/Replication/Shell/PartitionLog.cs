@@ -1,0 +1,273 @@
+using Confluent.Kafka;
+using Microsoft.Extensions.Logging;
+using ShardCloud.Crdt;
+
+namespace ShardCloud.Replication;
+
+/// <summary>Shell around one Event Hub partition's cores: its consumer, its share of the producer, and the one lock through which everything passes.</summary>
+/// <remarks>
+/// Commits, seals, applied records and produce acks take the same lock, so they exclude each other (G10). Waiters and listeners run after it was let go.
+/// The consumer has a thread of its own, because the client's poll blocks; it ends with <see cref="DisposeAsync"/>.
+/// </remarks>
+internal sealed class PartitionLog : IAsyncDisposable
+{
+    private static readonly TimeSpan PollTimeout = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan QueryTimeout = TimeSpan.FromSeconds(10);
+
+    private readonly Lock _gate = new();
+    private readonly ReplicationOptions _options;
+    private readonly IProducer<Null, byte[]> _producer;
+    private readonly IConsumer<Ignore, byte[]> _consumer;
+    private readonly TopicPartition _at;
+    private readonly Tenure _tenure;
+    private readonly ILogger _logger;
+    private readonly List<(long Offset, TaskCompletionSource Reached)> _readers = [];
+    private readonly Thread _thread;
+    private volatile bool _stopping;
+    private volatile bool _lost;
+
+    public PartitionLog(PartitionReplica replica, IncarnationId self, Func<bool> leaseValid, ReplicationOptions options, KafkaClients clients,
+        IProducer<Null, byte[]> producer, Action<TenureEnded> onEnded, Action<ReplicaFault, int> onFault, ILogger logger)
+    {
+        (_options, _producer, _logger) = (options, producer, logger);
+        _at = new TopicPartition(options.Hub, new Partition(replica.Partition));
+        _tenure = new Tenure(replica, self, options.Ack, leaseValid, options.BatchBytesMax) { OnEnded = onEnded, OnFault = fault => onFault(fault, replica.Partition) };
+        SnapshotPosition = replica.Position;
+        _consumer = clients.Consumer(AutoOffsetReset.Error, logger.ClientError);
+        _consumer.Assign(new TopicPartitionOffset(_at, new Offset(replica.Position + 1)));
+        _thread = new Thread(Read) { IsBackground = true, Name = $"log {replica.Partition}" };
+        _thread.Start();
+    }
+
+    public int Partition => _at.Partition.Value;
+
+    public AnswerRelease Release => _tenure.Release;
+
+    public long Position => Under(static t => t.Replica.Position);
+
+    public bool IsComplete => !_lost && Under(static t => t.Replica.IsComplete);
+
+    public bool HasHoldings => Under(static t => t.Holdings.Count > 0);
+
+    /// <summary>Position of the newest snapshot this member wrote or started from, and when.</summary>
+    public long SnapshotPosition { get; set; }
+
+    public long SnapshotAt { get; set; }
+
+    /// <summary>Records in the log that were not read yet, as of the last fetch.</summary>
+    public long Lag => Math.Max(0, _consumer.GetWatermarkOffsets(_at).High.Value - 1 - Position);
+
+    public Task<long> QueryEndAsync() => Task.Run(() =>
+    {
+        try
+        {
+            return _consumer.QueryWatermarkOffsets(_at, QueryTimeout).High.Value;
+        }
+        catch (KafkaException error)
+        {
+            throw new ShardCloudException(ErrorCodes.StoreUnavailable, $"The end of Event Hub partition {Partition} cannot be read: {error.Error.Reason}.", "Check the log's address and that the hub exists.", error);
+        }
+    });
+
+    /// <summary>Completes when the record at the offset has been read.</summary>
+    public Task ReachedAsync(long offset, CancellationToken cancellation)
+    {
+        lock (_gate)
+        {
+            if (_tenure.Replica.Position >= offset) return Task.CompletedTask;
+            if (_lost) throw Errors.IncompleteReplica(Partition);
+            var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _readers.Add((offset, reached));
+            return reached.Task.WaitAsync(cancellation);
+        }
+    }
+
+    public PartitionSnapshot Capture() => Under(static t => t.Replica.Capture());
+
+    public Document Accepted(EndpointId endpoint) => Under(t => t.Replica.Accepted(endpoint));
+
+    public Holding Begin(Epoch epoch, GrantCoverage coverage, IReadOnlyList<CarriedState>? carried) => Under(t => t.Begin(epoch, coverage, carried));
+
+    public OwnedEndpoint? Open(EndpointId endpoint)
+    {
+        lock (_gate)
+        {
+            if (_tenure.Open(endpoint) is not { } state) return null;
+            return (OwnedEndpoint)(state.Facade ??= new OwnedEndpoint(state, this));
+        }
+    }
+
+    public DocumentTransaction BeginTransaction(OwnedState state)
+    {
+        // Document and next sequence must be of one moment.
+        lock (_gate) return new DocumentTransaction(state.Current, state.Holding.Epoch, state.NextSequence);
+    }
+
+    public CommitOutcome TryCommit(OwnedState state, DocumentTransaction transaction, out ReleaseToken token)
+    {
+        token = default;
+        var waiting = Volatile.Read(ref _queuedBytes);
+        if (transaction.HasChanges && waiting > _options.QueueBytesMax) throw Errors.QueueFull(Partition, waiting);
+
+        // Encoded before the lock: only cheap work inside it.
+        var delta = transaction.Commit(out var next, out _);
+        var encoded = delta.IssuedCount == 0 ? [] : DocumentCodec.ToBytes(delta);
+        var (outcome, seen) = Under(t => t.Commit(state, delta, next, encoded) is var o && o == CommitOutcome.Committed
+            ? (o, delta.IssuedCount == 0 ? t.Release.ForRead(state) : AnswerRelease.ForWrite(state))
+            : (o, default));
+        token = seen;
+        return outcome;
+    }
+
+    public ValueTask<ReleaseOutcome> WhenReleasedAsync(ReleaseToken token, CancellationToken cancellation)
+    {
+        ValueTask<ReleaseOutcome> released;
+        lock (_gate) released = _tenure.WaitAsync(token);
+        return released.IsCompleted || !cancellation.CanBeCanceled ? released : new ValueTask<ReleaseOutcome>(released.AsTask().WaitAsync(cancellation));
+    }
+
+    public void Do(Action<Tenure> action) => Under(t =>
+    {
+        action(t);
+        return true;
+    });
+
+    /// <summary>Appends a record of its own and waits for the log's ack.</summary>
+    public Task AppendAsync(byte[] record, CancellationToken cancellation)
+    {
+        var appended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Do(t => t.Append(new OutRecord(record) { Appended = appended }));
+        return appended.Task.WaitAsync(cancellation);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _stopping = true;
+        await Task.Run(_thread.Join).ConfigureAwait(false);
+        Do(static t => t.EndAll(TenureEndReason.Asked, "the replica was closed"));
+        FailReaders();
+        _consumer.Close();
+        _consumer.Dispose();
+    }
+
+    private long _queuedBytes;
+
+    /// <summary>One step of the cores under the lock, then what it made due.</summary>
+    internal T Under<T>(Func<Tenure, T> step)
+    {
+        T result;
+        IReadOnlyList<Action> due;
+        lock (_gate)
+        {
+            try
+            {
+                result = step(_tenure);
+            }
+            finally
+            {
+                // Inside the lock, so that records reach the producer in the queue's order. Produce only enqueues.
+                Publish();
+                Volatile.Write(ref _queuedBytes, _tenure.QueuedBytes);
+            }
+            due = _tenure.TakeDue();
+        }
+        foreach (var action in due) Run(action);
+        return result;
+    }
+
+    private void Publish()
+    {
+        while (_tenure.TakeRecord() is { } record)
+        {
+            try
+            {
+                _producer.Produce(_at, new Message<Null, byte[]> { Value = record.Bytes }, report => OnReport(record, report));
+            }
+            catch (KafkaException error)
+            {
+                _tenure.AppendFailed(record, error.Error.Reason);
+            }
+        }
+    }
+
+    private void OnReport(OutRecord record, DeliveryReport<Null, byte[]> report) => Do(t =>
+    {
+        if (report.Error.IsError) t.AppendFailed(record, report.Error.Reason);
+        else t.Produced(record, report.Offset.Value);
+        WakeReaders(t.Replica.Position);
+    });
+
+    private void Read()
+    {
+        while (!_stopping)
+        {
+            try
+            {
+                if (_consumer.Consume(PollTimeout) is not { } result) continue;
+                Do(t =>
+                {
+                    t.Apply(result.Offset.Value, result.Message.Value ?? []);
+                    WakeReaders(t.Replica.Position);
+                });
+            }
+            catch (ConsumeException error) when (error.Error.Code is ErrorCode.Local_AutoOffsetReset or ErrorCode.OffsetOutOfRange)
+            {
+                // The log no longer holds the next record: reading on would skip what nobody can name.
+                Lose($"the log no longer holds offset {Position + 1}: {error.Error.Reason}");
+                return;
+            }
+            catch (ConsumeException error) when (!error.Error.IsFatal)
+            {
+                _logger.ClientError(error.Error.Reason);
+            }
+            catch (Exception error) // Whatever ends this reader must show: a silent reader holds back answers for ever.
+            {
+                _logger.ReaderStopped(error, Partition);
+                Lose($"its reader stopped: {error.Message}");
+                return;
+            }
+        }
+    }
+
+    private void Lose(string reason)
+    {
+        _lost = true;
+        Do(t =>
+        {
+            t.Replica.MarkLost(reason, t);
+            t.EndAll(TenureEndReason.Incomplete, reason);
+        });
+        FailReaders();
+    }
+
+    private void WakeReaders(long position)
+    {
+        for (var i = _readers.Count - 1; i >= 0; i--)
+        {
+            if (_readers[i].Offset > position) continue;
+            _readers[i].Reached.TrySetResult();
+            _readers.RemoveAt(i);
+        }
+    }
+
+    private void FailReaders()
+    {
+        lock (_gate)
+        {
+            foreach (var (_, reached) in _readers) reached.TrySetException(Errors.IncompleteReplica(Partition));
+            _readers.Clear();
+        }
+    }
+
+    private void Run(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception error) // A listener's fault is not the log's: the reader must go on.
+        {
+            _logger.ListenerFailed(error);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+using Microsoft.Extensions.Logging;
+
+namespace ShardCloud.Replication;
+
+/// <summary>Log messages of this room; event ids 6000 to 6099.</summary>
+internal static partial class ReplicationLog
+{
+    [LoggerMessage(6001, LogLevel.Information, "Replica of Event Hub partition {Partition} starts after offset {Position} ({Source})")]
+    public static partial void ReplicaStarts(this ILogger logger, int partition, long position, string source);
+
+    [LoggerMessage(6002, LogLevel.Error, "ALARM {Code}: the replica of Event Hub partition {Partition} is incomplete: {Reason}")]
+    public static partial void ReplicaIncomplete(this ILogger logger, string code, int partition, string reason);
+
+    [LoggerMessage(6003, LogLevel.Warning, "Tenure in Event Hub partition {Partition} ended ({Reason}, {Epoch}): {Facts}")]
+    public static partial void TenureEnded(this ILogger logger, int partition, TenureEndReason reason, Epoch epoch, string facts);
+
+    [LoggerMessage(6004, LogLevel.Warning, "The log's client reports: {Reason}")]
+    public static partial void ClientError(this ILogger logger, string reason);
+
+    [LoggerMessage(6005, LogLevel.Warning, "The snapshot of Event Hub partition {Partition} was not written; it is tried again later")]
+    public static partial void SnapshotFailed(this ILogger logger, Exception error, int partition);
+
+    [LoggerMessage(6006, LogLevel.Debug, "Snapshot of Event Hub partition {Partition} at offset {Position} written")]
+    public static partial void SnapshotWritten(this ILogger logger, int partition, long position);
+
+    [LoggerMessage(6007, LogLevel.Error, "The reader of Event Hub partition {Partition} stopped")]
+    public static partial void ReaderStopped(this ILogger logger, Exception error, int partition);
+
+    [LoggerMessage(6008, LogLevel.Warning, "A snapshot of Event Hub partition {Partition} could not be used ({Source})")]
+    public static partial void SnapshotUnusable(this ILogger logger, Exception error, int partition, string source);
+
+    [LoggerMessage(6009, LogLevel.Error, "A listener failed")]
+    public static partial void ListenerFailed(this ILogger logger, Exception error);
+}

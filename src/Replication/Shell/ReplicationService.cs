@@ -1,0 +1,331 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+using Azure.Storage.Blobs;
+using Confluent.Kafka;
+using Microsoft.Extensions.Logging;
+using ShardCloud.Crdt;
+
+namespace ShardCloud.Replication;
+
+/// <summary>Replication of one member: its replicas, what it owns and serves from, its snapshots and the control channel. Thread-safe.</summary>
+public sealed class ReplicationService : IAsyncDisposable
+{
+    private static readonly TimeSpan SnapshotCheck = TimeSpan.FromSeconds(1);
+
+    private readonly ReplicationOptions _options;
+    private readonly Func<bool> _leaseValid;
+    private readonly SnapshotStore? _snapshots;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly KafkaClients _clients;
+    private readonly IProducer<Null, byte[]> _producer;
+    private readonly ConcurrentDictionary<int, PartitionLog> _logs = new();
+    private readonly SemaphoreSlim[] _making;
+    private readonly CancellationTokenSource _stopping = new();
+    private Task _snapshotLoop = Task.CompletedTask;
+
+    /// <summary>Makes the member's one producer and its control channel; reads nothing yet.</summary>
+    /// <param name="options">Settings.</param>
+    /// <param name="self">This incarnation.</param>
+    /// <param name="leaseValid">Whether the lease is valid now; cheap, any thread.</param>
+    /// <param name="snapshots">Container of snapshots; null: state comes from peers and the log alone.</param>
+    /// <param name="time">Clock of the snapshot schedule.</param>
+    /// <param name="logger">Where alarms go.</param>
+    public ReplicationService(ReplicationOptions options, IncarnationId self, Func<bool> leaseValid, BlobContainerClient? snapshots, TimeProvider time, ILogger<ReplicationService> logger)
+    {
+        options.Validate();
+        (_options, Self, _leaseValid, _time, _logger) = (options, self, leaseValid, time, logger);
+        _snapshots = snapshots is null ? null : new SnapshotStore(snapshots, options.Application, options.LogIdentity);
+        _making = [.. Enumerable.Range(0, options.PartitionCount).Select(_ => new SemaphoreSlim(1))];
+        _clients = new KafkaClients(options);
+        _producer = _clients.Producer(logger.ClientError);
+        Control = new ControlChannel(options, _clients, _producer, logger);
+    }
+
+    /// <summary>This incarnation.</summary>
+    public IncarnationId Self { get; }
+
+    /// <summary>Announcements of map versions.</summary>
+    public ControlChannel Control { get; }
+
+    /// <summary>Endpoints are no longer served here. Raised outside all locks.</summary>
+    public event Action<TenureEnded>? TenureEnded;
+
+    /// <summary>A replica no longer vouches for some slots: partition and facts. Raised outside all locks.</summary>
+    public event Action<int, ReplicaFault>? ReplicaIncomplete;
+
+    /// <summary>Compares the log's identity and begins the snapshot schedule.</summary>
+    /// <exception cref="ShardCloudException">SC6003: the hub is another one than the map's.</exception>
+    public async Task StartAsync(CancellationToken cancellation = default)
+    {
+        if (_options.ReadLogIdentity is { } read)
+        {
+            var found = await read(cancellation).ConfigureAwait(false);
+            if (found != _options.LogIdentity) throw Errors.LogReplaced(_options.LogIdentity, found);
+        }
+        if (_snapshots is null) return;
+        await _snapshots.EnsureCreatedAsync(cancellation).ConfigureAwait(false);
+        _snapshotLoop = WriteSnapshotsAsync();
+    }
+
+    /// <summary>Makes sure that this member has a complete replica of a partition, and waits until it has read to the log's end as of this call.</summary>
+    /// <param name="partition">Event Hub partition.</param>
+    /// <param name="directStream">Opens a peer's <see cref="OpenSnapshotStreamAsync"/>; null, or a null stream: the newest Blob, else the log from its start.</param>
+    /// <param name="cancellation">Gives up the wait; the replica, once made, reads on.</param>
+    /// <exception cref="ShardCloudException">SC6005: no complete replica can be made from what there is. SC6003: the snapshot belongs to another log.</exception>
+    public async Task EnsureReplicaAsync(int partition, Func<CancellationToken, Task<Stream?>>? directStream, CancellationToken cancellation)
+    {
+        PartitionLog log;
+        await _making[partition].WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            if (_logs.TryGetValue(partition, out var existing) && !existing.IsComplete && !existing.HasHoldings)
+            {
+                // Damaged: replaced as a whole by a complete peer's state or the newest Blob.
+                _logs.TryRemove(partition, out _);
+                await existing.DisposeAsync().ConfigureAwait(false);
+            }
+            if (!_logs.TryGetValue(partition, out log!))
+            {
+                var replica = await LoadAsync(partition, directStream, cancellation).ConfigureAwait(false);
+                log = new PartitionLog(replica, Self, _leaseValid, _options, _clients, _producer, OnEnded, OnFault, _logger) { SnapshotAt = _time.GetTimestamp() };
+                _logs[partition] = log;
+            }
+        }
+        finally
+        {
+            _making[partition].Release();
+        }
+        var end = await log.QueryEndAsync().ConfigureAwait(false);
+        await log.ReachedAsync(end - 1, cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>True when a complete replica of the partition is here.</summary>
+    public bool HasReplica(int partition) => _logs.TryGetValue(partition, out var log) && log.IsComplete;
+
+    /// <summary>Last offset applied; -1 without a replica.</summary>
+    public long Position(int partition) => _logs.TryGetValue(partition, out var log) ? log.Position : -1;
+
+    /// <summary>Records not read yet as of the last fetch; -1 without a replica.</summary>
+    public long LagRecords(int partition) => _logs.TryGetValue(partition, out var log) ? log.Lag : -1;
+
+    /// <summary>Waits until the record at an offset was read.</summary>
+    public Task ReachedAsync(int partition, long offset, CancellationToken cancellation) => LogOf(partition).ReachedAsync(offset, cancellation);
+
+    /// <summary>Accepted state of an endpoint as this replica has it; for checks and digests, never for answers.</summary>
+    public Document Accepted(EndpointId endpoint) => LogOf(PartitionOf(endpoint)).Accepted(endpoint);
+
+    /// <summary>Stops reading a partition; what is owned in it ends.</summary>
+    public async Task DropReplicaAsync(int partition)
+    {
+        if (_logs.TryRemove(partition, out var log)) await log.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>The accepted layer at this moment, for a peer; write it with <see cref="PartitionSnapshot.WriteAsync"/>.</summary>
+    /// <exception cref="ShardCloudException">SC6005: no complete replica here.</exception>
+    public PartitionSnapshot CaptureSnapshot(int partition) => LogOf(partition).Capture();
+
+    /// <summary>Writes the accepted layer at this moment to a peer's stream.</summary>
+    /// <exception cref="ShardCloudException">SC6005: no complete replica here.</exception>
+    public Task OpenSnapshotStreamAsync(int partition, Stream output, CancellationToken cancellation) => CaptureSnapshot(partition).WriteAsync(output, cancellation);
+
+    /// <summary>Begins to serve what the map granted to this incarnation: appends Grant, then the carried deltas, in every partition concerned.</summary>
+    /// <param name="epoch">Map version of the commit.</param>
+    /// <param name="coverage">Everything that commit granted to this incarnation; one call an epoch.</param>
+    /// <param name="carried">Final delta of the handoff (then handlers may run at once); null for a take-over or first grant (then they run when the log has been read to the Grant).</param>
+    /// <param name="cancellation">Gives up the wait, not the tenure.</param>
+    /// <returns>When answers may leave, or why not: the worst result of the partitions.</returns>
+    /// <exception cref="ShardCloudException">SC6005: a replica is missing or incomplete. SC1004: the epoch was held and has ended.</exception>
+    public async Task<GrantResult> BeginTenureAsync(Epoch epoch, GrantCoverage coverage, IReadOnlyList<CarriedState>? carried, CancellationToken cancellation)
+    {
+        var partitions = coverage.Partitions(_options.PartitionCount);
+        foreach (var partition in partitions)
+            if (!HasReplica(partition)) throw Errors.NoReplica(partition);
+        var holdings = partitions.Select(p => LogOf(p).Begin(epoch, coverage.InPartition(p, _options.PartitionCount),
+            carried is null ? null : [.. carried.Where(c => PartitionOf(c.Endpoint) == p)])).ToList();
+        var results = await Task.WhenAll(holdings.Select(h => h.Completion.Task)).WaitAsync(cancellation).ConfigureAwait(false);
+        return results.Length == 0 ? GrantResult.Held : results.Max();
+    }
+
+    /// <summary>Opens an endpoint for a handler: owned here, admitted, not sealed.</summary>
+    public bool TryOpen(EndpointId endpoint, [NotNullWhen(true)] out OwnedEndpoint? owned)
+    {
+        owned = _logs.TryGetValue(PartitionOf(endpoint), out var log) ? log.Open(endpoint) : null;
+        return owned is not null;
+    }
+
+    /// <summary>Seals for a handoff: no new handlers, drain, no commits, then the final delta. A repeat with the same id answers the final delta anew.</summary>
+    /// <param name="handoff">The attempt; the seal binds only grants older than it.</param>
+    /// <param name="scope">What moves.</param>
+    /// <param name="destinationPositions">Event Hub partition -> last offset the destination has applied.</param>
+    /// <param name="drainHandlers">Waits for running handlers up to the drain budget.</param>
+    /// <param name="cancellation">Cancels up to the taking of the final delta; the seal is then lifted.</param>
+    /// <exception cref="ShardCloudException">SC4001: not all of it is served here. SC6005: a replica is incomplete.</exception>
+    public async Task<FinalDelta> SealAsync(HandoffId handoff, GrantCoverage scope, IReadOnlyDictionary<int, long> destinationPositions,
+        Func<CancellationToken, Task> drainHandlers, CancellationToken cancellation)
+    {
+        var parts = scope.Partitions(_options.PartitionCount).Select(p => (Log: LogOf(p), Scope: scope.InPartition(p, _options.PartitionCount))).ToList();
+        try
+        {
+            foreach (var (log, part) in parts) log.Do(t => t.BeginSeal(handoff, part));
+            var unsettled = parts.SelectMany(p => p.Log.Under(t => t.Unsettled(p.Scope))).ToList();
+            await Task.WhenAll(unsettled).WaitAsync(cancellation).ConfigureAwait(false);
+            await drainHandlers(cancellation).ConfigureAwait(false);
+            cancellation.ThrowIfCancellationRequested();
+        }
+        catch
+        {
+            foreach (var (log, _) in parts) log.Do(t => t.AbandonSeal(handoff));
+            throw;
+        }
+
+        // From here a cancelled caller changes nothing: the seal stays until a map newer than the handoff says otherwise (G6).
+        return new FinalDelta(handoff, [.. parts.SelectMany(p => p.Log.Under(t => t.CloseSeal(handoff, destinationPositions.GetValueOrDefault(p.Log.Partition, -1))))]);
+    }
+
+    /// <summary>Serves again after a cancelled handoff. The caller has seen a map newer than the handoff that names this incarnation (G6).</summary>
+    public void Unseal(HandoffId handoff)
+    {
+        foreach (var log in _logs.Values) log.Do(t => t.Unseal(handoff));
+    }
+
+    /// <summary>Ends the tenure of some endpoints: their unacknowledged writes are dropped (G8), held answers rejected.</summary>
+    public void EndTenure(GrantCoverage scope, string facts)
+    {
+        foreach (var partition in scope.Partitions(_options.PartitionCount))
+            if (_logs.TryGetValue(partition, out var log)) log.Do(t => t.End(scope.InPartition(partition, _options.PartitionCount), TenureEndReason.Asked, facts));
+    }
+
+    /// <summary>Ends everything this member serves: its lease has ended or it was fenced.</summary>
+    public void EndAllTenures(string facts)
+    {
+        foreach (var log in _logs.Values) log.Do(t => t.EndAll(TenureEndReason.Asked, facts));
+    }
+
+    /// <summary>Writes that an epoch has ended, for the story the log tells.</summary>
+    /// <exception cref="ShardCloudException">SC6001: it was not appended.</exception>
+    public Task AppendRetireAsync(Epoch epoch, GrantCoverage entries, CancellationToken cancellation) => Task.WhenAll(entries.Partitions(_options.PartitionCount).Select(p =>
+    {
+        var part = entries.InPartition(p, _options.PartitionCount);
+        IReadOnlyList<SlotRange> slots = [.. part.Slots.Select(s => s.Range), .. part.Placed.Select(e => new SlotRange(e.Slot.Value, 1))];
+        return LogOf(p).AppendAsync(LogRecordCodec.Encode(Self, new RetireBody(epoch, part.ToEntries()), slots), cancellation);
+    }));
+
+    /// <summary>Proves that a partition of the log can be written.</summary>
+    /// <exception cref="ShardCloudException">SC6001: it was not appended.</exception>
+    public Task AppendProbeAsync(int partition, CancellationToken cancellation = default) => LogOf(partition).AppendAsync(LogRecordCodec.EncodeProbe(Self), cancellation);
+
+    /// <summary>Writes a partition's snapshot now.</summary>
+    /// <returns>True when it was written; false when the store has one as new, or there is no store.</returns>
+    public async Task<bool> WriteSnapshotAsync(int partition, CancellationToken cancellation = default)
+    {
+        var log = LogOf(partition);
+        if (_snapshots is null) return false;
+        var snapshot = log.Capture();
+        var written = await _snapshots.SaveAsync(snapshot, cancellation).ConfigureAwait(false);
+        (log.SnapshotPosition, log.SnapshotAt) = (snapshot.Position, _time.GetTimestamp());
+        if (written) _logger.SnapshotWritten(partition, snapshot.Position);
+        return written;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync().ConfigureAwait(false);
+        await _snapshotLoop.ConfigureAwait(false);
+        await Task.WhenAll(_logs.Values.Select(l => l.DisposeAsync().AsTask())).ConfigureAwait(false);
+        _logs.Clear();
+        await Control.DisposeAsync().ConfigureAwait(false);
+        _producer.Dispose();
+        _stopping.Dispose();
+    }
+
+    private int PartitionOf(EndpointId endpoint) => endpoint.Slot.PartitionOf(_options.PartitionCount);
+
+    private PartitionLog LogOf(int partition) => _logs.TryGetValue(partition, out var log) ? log : throw Errors.NoReplica(partition);
+
+    /// <summary>Where a replica starts: a peer's state, else the newest Blob, else the log's start. A source that fails is passed over.</summary>
+    private async Task<PartitionReplica> LoadAsync(int partition, Func<CancellationToken, Task<Stream?>>? directStream, CancellationToken cancellation)
+    {
+        var snapshot = directStream is null ? null : await TryAsync("peer", async () =>
+        {
+            if (await directStream(cancellation).ConfigureAwait(false) is not { } stream) return null;
+            await using (stream.ConfigureAwait(false)) return await PartitionSnapshot.ReadAsync(stream, cancellation).ConfigureAwait(false);
+        }).ConfigureAwait(false);
+        var source = snapshot is null ? "Blob" : "peer";
+        if (snapshot is null && _snapshots is not null) snapshot = await TryAsync("Blob", () => _snapshots.LoadAsync(partition, cancellation)).ConfigureAwait(false);
+        if (snapshot is null)
+        {
+            _logger.ReplicaStarts(partition, -1, "log");
+            return new PartitionReplica(partition, _options.PartitionCount, _options.LogIdentity);
+        }
+        if (snapshot.LogIdentity != _options.LogIdentity) throw Errors.LogReplaced(_options.LogIdentity, snapshot.LogIdentity);
+        if (snapshot.Partition != partition || snapshot.PartitionCount != _options.PartitionCount)
+            throw Errors.SnapshotCorrupt($"it is of partition {snapshot.Partition} of {snapshot.PartitionCount}, not {partition} of {_options.PartitionCount}");
+        _logger.ReplicaStarts(partition, snapshot.Position, source);
+        return PartitionReplica.From(snapshot);
+
+        async Task<PartitionSnapshot?> TryAsync(string from, Func<Task<PartitionSnapshot?>> load)
+        {
+            try
+            {
+                return await load().ConfigureAwait(false);
+            }
+            catch (Exception error) when (error is not OperationCanceledException || !cancellation.IsCancellationRequested)
+            {
+                _logger.SnapshotUnusable(error, partition, from);
+                return null;
+            }
+        }
+    }
+
+    private async Task WriteSnapshotsAsync()
+    {
+        using var timer = new PeriodicTimer(SnapshotCheck, _time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_stopping.Token).ConfigureAwait(false))
+                foreach (var (partition, log) in _logs)
+                    if (IsSnapshotDue(log)) await TryWriteSnapshotAsync(partition, log).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            // The service stops.
+        }
+    }
+
+    private bool IsSnapshotDue(PartitionLog log)
+    {
+        var records = log.Position - log.SnapshotPosition;
+        if (records <= 0 || !log.IsComplete) return false;
+
+        // Up to a tenth earlier, by chance: the replicas of a partition do not all write at once, and the later ones find a newer Blob.
+        var jitter = 1 - (Random.Shared.NextDouble() / 10);
+        return records >= _options.SnapshotRecords * jitter || _time.GetElapsedTime(log.SnapshotAt) >= _options.SnapshotInterval * jitter;
+    }
+
+    private async Task TryWriteSnapshotAsync(int partition, PartitionLog log)
+    {
+        try
+        {
+            await WriteSnapshotAsync(partition, _stopping.Token).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            _logger.SnapshotFailed(error, partition);
+            log.SnapshotAt = _time.GetTimestamp(); // Tried again after the interval.
+        }
+    }
+
+    private void OnEnded(TenureEnded ended)
+    {
+        _logger.TenureEnded(ended.Partition, ended.Reason, ended.Epoch, ended.Facts);
+        TenureEnded?.Invoke(ended);
+    }
+
+    private void OnFault(ReplicaFault fault, int partition)
+    {
+        _logger.ReplicaIncomplete(fault.Code, partition, fault.Reason);
+        ReplicaIncomplete?.Invoke(partition, fault);
+    }
+}
