@@ -63,6 +63,13 @@ public static class ErrorCodes
     public const string IdempotencyKeyReused = "SC5017";
     public const string NotBootstrapped = "SC5018";
     public const string MissingValue = "SC5019";
+    public const string BadValue = "SC5020";
+    public const string ShardHostFailed = "SC5021";
+    public const string StepTimedOut = "SC5022";
+    public const string MemberUnreachable = "SC5023";
+    public const string MemberFailed = "SC5024";
+    public const string ShardBusy = "SC5025";
+    public const string Unexpected = "SC5026";
 
     public const string AppendFailed = "SC6001";
     public const string LogGap = "SC6002";

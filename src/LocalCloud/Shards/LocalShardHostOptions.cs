@@ -1,0 +1,42 @@
+namespace ShardCloud.LocalCloud.Shards;
+
+/// <summary>How one application version is started: any program, with the environment that tells it where the cloud is.</summary>
+public sealed record ApplicationVersion
+{
+    /// <summary>Program: a path, or a name found on PATH.</summary>
+    public required string FileName { get; init; }
+
+    /// <summary>Arguments, passed one by one.</summary>
+    public IReadOnlyList<string> Arguments { get; init; } = [];
+
+    /// <summary>Variables on top of <see cref="LocalShardHostOptions.Environment"/>.</summary>
+    public IReadOnlyDictionary<string, string?> Environment { get; init; } = new Dictionary<string, string?>();
+
+    /// <summary>Default: the working directory of the local cloud.</summary>
+    public string? WorkingDirectory { get; init; }
+}
+
+/// <summary>What the local shard host may start, and with what.</summary>
+public sealed record LocalShardHostOptions
+{
+    /// <summary>Port on 127.0.0.1; 0 (default) takes a free one.</summary>
+    public int Port { get; init; }
+
+    /// <summary>The application's versions by name. A request for another one is refused.</summary>
+    public required IReadOnlyDictionary<string, ApplicationVersion> Versions { get; init; }
+
+    /// <summary>Environment of every shard: where storage, log and key are (<c>ShardCloud__...</c>). The host adds shard, role, version and fault domain.</summary>
+    public IReadOnlyDictionary<string, string?> Environment { get; init; } = new Dictionary<string, string?>();
+
+    /// <summary>Folder of the shards' output, one file each; null keeps only the last lines in memory.</summary>
+    public string? LogFolder { get; init; }
+
+    /// <summary>Instances running at the same time. Default 64: each is a process on this machine. Past it a request is refused.</summary>
+    public int RunningMax { get; init; } = 64;
+
+    /// <summary>Ended instances remembered, so that their end can be confirmed. Default 256; past it the oldest is forgotten.</summary>
+    public int EndedMax { get; init; } = 256;
+
+    /// <summary>Time between asking a shard to stop and killing it. Default 15 s.</summary>
+    public TimeSpan StopGrace { get; init; } = TimeSpan.FromSeconds(15);
+}

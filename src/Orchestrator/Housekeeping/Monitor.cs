@@ -1,0 +1,58 @@
+using ShardCloud.Contracts;
+using ShardCloud.DurableTask.Client;
+using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Orchestrator.Records;
+using ShardCloud.Orchestrator.Shards;
+
+namespace ShardCloud.Orchestrator.Housekeeping;
+
+/// <summary>Every 30 s: a record that is open while no orchestration works on it gets one again. Starting is idempotent: id of record = id of instance.</summary>
+/// <remarks>A host loses an orchestration when the handler dies in the middle of a turn; and a caller may die between record and start.</remarks>
+public sealed class Monitor(MigrationStore migrations, OperationStore operations, DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
+{
+    /// <summary>A record younger than this is still being started by whoever wrote it.</summary>
+    public static readonly TimeSpan Grace = TimeSpan.FromSeconds(30);
+
+    /// <summary>One tick.</summary>
+    public async Task TickAsync(CancellationToken cancellationToken)
+    {
+        foreach (var migration in await migrations.ReadUnfinishedAsync(cancellationToken))
+        {
+            if (time.GetUtcNow() - migration.CreatedAt < Grace) continue;
+            await ReviveAsync(nameof(MigrateEndpoints), migration.Id, new MigrationStart(migration.Id, migration.Batches.Count), cancellationToken);
+        }
+        foreach (var operation in await operations.ReadRunningAsync(cancellationToken))
+        {
+            if (time.GetUtcNow() - operation.CreatedAt < Grace) continue;
+            await ReviveAsync(operation, cancellationToken);
+        }
+    }
+
+    // A removal is taken up where the map shows it; what the inputs of the other two were is not in their records, so they end with an error.
+    private async Task ReviveAsync(Operation operation, CancellationToken cancellationToken)
+    {
+        if (operation is { Kind: "removeShard", Shards: [var shard] })
+        {
+            await ReviveAsync(nameof(RemoveShard), operation.Id, new RemoveShardInput(operation.Id, shard), cancellationToken);
+            return;
+        }
+        if (await durable.GetInstanceAsync(operation.Id, cancellationToken: cancellationToken) is { IsRunning: true }) return;
+        await operations.ReleaseNamesAsync(operation.Id, cancellationToken);
+        await operations.FinishAsync(operation.Id, new WireError(
+            ErrorCodes.Unexpected, "Its orchestration ended without closing the record.", "Ask for it again: what was done stays done."), cancellationToken);
+    }
+
+    private async Task ReviveAsync(string name, string id, object input, CancellationToken cancellationToken)
+    {
+        if (await durable.GetInstanceAsync(id, cancellationToken: cancellationToken) is { IsRunning: true }) return;
+        try
+        {
+            await durable.ScheduleNewOrchestrationInstanceAsync(name, input, id, cancellationToken);
+            Log.Restarted(logger, id, name);
+        }
+        catch (OrchestrationAlreadyExistsException)
+        {
+            // Another instance of the Orchestrator was faster.
+        }
+    }
+}

@@ -1,0 +1,32 @@
+namespace ShardCloud.Orchestrator;
+
+/// <summary>Every log line of the Orchestrator, by event id.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(1, LogLevel.Error, "Audit row not written: {Who} {Method} {Path} -> {Status}")]
+    public static partial void AuditFailed(ILogger logger, string who, string method, string path, int status, Exception error);
+
+    [LoggerMessage(2, LogLevel.Error, "{Method} {Path} failed")]
+    public static partial void CallFailed(ILogger logger, string method, string path, Exception error);
+
+    [LoggerMessage(3, LogLevel.Information, "{Migration} batch {Batch}: planned as {Handoff}, {Entries} entries from {From} to {To}")]
+    public static partial void Planned(ILogger logger, string migration, int batch, HandoffId handoff, int entries, string from, string to);
+
+    [LoggerMessage(4, LogLevel.Warning, "{Migration} batch {Batch}: {Step} did not succeed: {Code} {Why}")]
+    public static partial void StepFailed(ILogger logger, string migration, int batch, string step, string code, string why);
+
+    [LoggerMessage(5, LogLevel.Information, "{Migration} batch {Batch}: {Handoff} granted by map version {Version}")]
+    public static partial void Granted(ILogger logger, string migration, int batch, HandoffId handoff, MapVersion version);
+
+    [LoggerMessage(6, LogLevel.Information, "{Migration} batch {Batch}: {Handoff} cancelled")]
+    public static partial void Cancelled(ILogger logger, string migration, int batch, HandoffId handoff);
+
+    [LoggerMessage(7, LogLevel.Warning, "{Incarnation} fenced: {Why}")]
+    public static partial void Fenced(ILogger logger, string incarnation, string why);
+
+    [LoggerMessage(8, LogLevel.Information, "{Operation}: {Step}")]
+    public static partial void OperationStep(ILogger logger, string operation, string step);
+
+    [LoggerMessage(9, LogLevel.Warning, "{Instance} ({Name}) was not running though its record is open: started again")]
+    public static partial void Restarted(ILogger logger, string instance, string name);
+}

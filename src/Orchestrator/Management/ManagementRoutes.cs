@@ -1,0 +1,83 @@
+using ShardCloud.Contracts;
+using ShardCloud.DurableTask.Client;
+using ShardCloud.Orchestrator.Records;
+
+namespace ShardCloud.Orchestrator.Management;
+
+/// <summary>Every route of the management API; docs/api/openapi.yaml lists the same ones, and a test holds the two together.</summary>
+public static class ManagementRoutes
+{
+    /// <summary>Maps the API under <c>/api</c>.</summary>
+    public static IEndpointRouteBuilder MapManagementApi(this IEndpointRouteBuilder app)
+    {
+        var api = app.MapGroup("/api");
+        api.MapPost("/bootstrap", (HttpContext context, ShardsApi shards) => shards.BootstrapAsync(context));
+        api.MapPost("/migrations", (HttpContext context, MigrationsApi migrations) => migrations.StartAsync(context));
+        api.MapGet("/migrations", (HttpContext context, MigrationsApi migrations) => migrations.ListAsync(context));
+        api.MapGet("/migrations/{id}", (string id, HttpContext context, MigrationsApi migrations) => migrations.GetAsync(id, context));
+        api.MapPost("/migrations/{id}/cancel", (string id, HttpContext context, MigrationsApi migrations) => migrations.CancelAsync(id, context));
+        api.MapGet("/shards", (HttpContext context, ShardsApi shards) => shards.ListAsync(context));
+        api.MapPost("/shards", (HttpContext context, ShardsApi shards) => shards.AddAsync(context));
+        api.MapDelete("/shards/{id}", (string id, HttpContext context, ShardsApi shards) => shards.RemoveAsync(id, context));
+        api.MapGet("/operations/{id}", (string id, HttpContext context, ShardsApi shards) => shards.GetOperationAsync(id, context));
+        api.MapGet("/members", (HttpContext context, ReadsApi reads) => reads.MembersAsync(context));
+        api.MapGet("/map", (HttpContext context, ReadsApi reads) => reads.OwnerAsync(context));
+        api.MapGet("/status", (HttpContext context, ReadsApi reads) => reads.StatusAsync(context));
+        return app;
+    }
+}
+
+/// <summary>What the calls that change something share: the id behind an <c>Idempotency-Key</c>, and the 202.</summary>
+internal static class Accepting
+{
+    /// <summary>The call's key, checked; null when it has none.</summary>
+    /// <exception cref="ShardCloudException">SC5021 or SC5008.</exception>
+    public static string? KeyOf(HttpContext context)
+    {
+        if (!context.Request.Headers.TryGetValue("Idempotency-Key", out var values)) return null;
+        var key = values.ToString();
+        if (key.Length > ManagementLimits.IdempotencyKeyLengthMax)
+            throw new ShardCloudException(ErrorCodes.OverLimit, $"The Idempotency-Key has {key.Length} characters; {ManagementLimits.IdempotencyKeyLengthMax} are allowed.", "Use a UUID.");
+        return values.Count == 1 && key.Length > 0 ? key : throw new ShardCloudException(ErrorCodes.BadValue, "The Idempotency-Key is empty or there are several.", "Send one, for example a UUID.");
+    }
+
+    /// <summary>What makes two calls the same call.</summary>
+    public static string CallOf(HttpContext context, string body) => $"{context.Request.Method} {context.Request.Path}\n{body}";
+
+    /// <summary>The id that the call's key stands for already, or null.</summary>
+    public static async Task<string?> FindAsync(IdempotencyStore keys, HttpContext context, string body) => KeyOf(context) is { } key
+        ? await keys.FindAsync(ManagementGate.CallerOf(context).Subject, key, CallOf(context, body), context.RequestAborted) : null;
+
+    /// <summary>The id for a checked call: a new one, or that of the same call made at the same time.</summary>
+    public static async Task<string> ClaimAsync(IdempotencyStore keys, HttpContext context, string body, string id) => KeyOf(context) is { } key
+        ? await keys.ClaimAsync(ManagementGate.CallerOf(context).Subject, key, CallOf(context, body), id, context.RequestAborted) : id;
+
+    /// <summary>202 for a migration.</summary>
+    public static IResult Migration(HttpContext context, string id)
+    {
+        ManagementGate.About(context, id);
+        context.Response.Headers.Location = $"/api/migrations/{id}";
+        return Results.Json(new MigrationAccepted(id), ManagementJson.Default.MigrationAccepted, statusCode: StatusCodes.Status202Accepted);
+    }
+
+    /// <summary>202 for an operation.</summary>
+    public static IResult Operation(HttpContext context, string id)
+    {
+        ManagementGate.About(context, id);
+        context.Response.Headers.Location = $"/api/operations/{id}";
+        return Results.Json(new OperationAccepted(id), ManagementJson.Default.OperationAccepted, statusCode: StatusCodes.Status202Accepted);
+    }
+
+    /// <summary>Starts the orchestration behind a record; one that runs already is the same one.</summary>
+    public static async Task EnsureStartedAsync(DurableTaskClient durable, string name, string id, object input, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await durable.ScheduleNewOrchestrationInstanceAsync(name, input, id, cancellationToken);
+        }
+        catch (OrchestrationAlreadyExistsException)
+        {
+            // Starting twice is one instance.
+        }
+    }
+}

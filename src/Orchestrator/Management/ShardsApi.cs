@@ -1,0 +1,115 @@
+using ShardCloud.Contracts;
+using ShardCloud.DurableTask.Client;
+using ShardCloud.Orchestrator.Bootstrapping;
+using ShardCloud.Orchestrator.Members;
+using ShardCloud.Orchestrator.Records;
+using ShardCloud.Orchestrator.Shards;
+
+namespace ShardCloud.Orchestrator.Management;
+
+/// <summary><c>/api/bootstrap</c>, <c>/api/shards</c> and <c>/api/operations</c>.</summary>
+public sealed class ShardsApi(
+    MapReader maps, OperationStore operations, IdempotencyStore keys, IShardHost host, DurableTaskClient durable, TimeProvider time)
+{
+    private const int VersionLengthMax = 64;
+
+    /// <summary>Starts the bootstrap, or answers with the one that runs.</summary>
+    public async Task<IResult> BootstrapAsync(HttpContext context)
+    {
+        var body = await StrictBody.ReadAsync(context, "shards", "version");
+        var input = new BootstrapInput("bootstrap", body.RequireInt32("shards", 1, ManagementLimits.BootstrapShardsMax), body.RequireString("version", VersionLengthMax));
+        await Accepting.FindAsync(keys, context, body.Text); // For its refusal only: there is one bootstrap, whatever the key.
+        await Accepting.ClaimAsync(keys, context, body.Text, input.Operation);
+        await operations.CreateAsync(New(context, input.Operation, "bootstrap", []), restart: true, context.RequestAborted);
+        await Accepting.EnsureStartedAsync(durable, nameof(Bootstrap), input.Operation, input, context.RequestAborted);
+        return Accepting.Operation(context, input.Operation);
+    }
+
+    /// <summary>Starts the creation of a shard.</summary>
+    public async Task<IResult> AddAsync(HttpContext context)
+    {
+        var body = await StrictBody.ReadAsync(context, "version");
+        var version = body.RequireString("version", VersionLengthMax);
+        if (await Accepting.FindAsync(keys, context, body.Text) is { } known && await operations.ReadAsync(known, context.RequestAborted) is { } first)
+        {
+            if (first.State == OperationState.Running) await StartCreateAsync(known, version, context.RequestAborted);
+            return Accepting.Operation(context, known);
+        }
+        await maps.ReadAsync(context.RequestAborted); // Refuses where nothing was bootstrapped.
+        var id = await Accepting.ClaimAsync(keys, context, body.Text, RecordIds.New("create", time));
+        await operations.CreateAsync(New(context, id, "createShard", []), restart: false, context.RequestAborted);
+        await StartCreateAsync(id, version, context.RequestAborted);
+        return Accepting.Operation(context, id);
+    }
+
+    /// <summary>Starts the removal of a shard.</summary>
+    public async Task<IResult> RemoveAsync(string id, HttpContext context)
+    {
+        var shard = new ShardId(id);
+        if (await Accepting.FindAsync(keys, context, "") is { } known && await operations.ReadAsync(known, context.RequestAborted) is { } first)
+        {
+            if (first.State == OperationState.Running) await StartRemoveAsync(known, shard, context.RequestAborted);
+            return Accepting.Operation(context, known);
+        }
+        var map = await maps.ReadAsync(context.RequestAborted);
+        if (!map.Live.Keys.Any(incarnation => incarnation.Shard == shard))
+            throw new ShardCloudException(ErrorCodes.UnknownShard, $"There is no shard '{shard}'.", "List the shards: 'shardcloud status'.");
+        var running = await operations.ReadRunningAsync(context.RequestAborted);
+        if (running.FirstOrDefault(other => other.Kind == "removeShard" && other.Shards.Contains(id)) is { } busy)
+            throw new InTheWayException(ErrorCodes.ShardBusy, $"Shard '{shard}' is being removed by '{busy.Id}'.", "Wait for that operation.", busy.Id);
+        if (CordonShard.IsLast(map, shard)) throw CordonShard.LastShard(shard);
+
+        var operation = await Accepting.ClaimAsync(keys, context, "", RecordIds.New("remove", time));
+        await operations.CreateAsync(New(context, operation, "removeShard", [id]), restart: false, context.RequestAborted);
+        await StartRemoveAsync(operation, shard, context.RequestAborted);
+        return Accepting.Operation(context, operation);
+    }
+
+    /// <summary>The shards, with what their host says of them.</summary>
+    public async Task<IResult> ListAsync(HttpContext context)
+    {
+        var map = await maps.ReadAsync(context.RequestAborted);
+        var instances = await InstancesAsync(context.RequestAborted);
+        var shards = map.Live.Values.GroupBy(member => member.Incarnation.Shard).OrderBy(shard => shard.Key.Value, StringComparer.Ordinal).Select(shard =>
+        {
+            var instance = instances.LastOrDefault(known => known.Shard == shard.Key.Value);
+            return new ShardSummary(
+                shard.Key.Value, shard.MaxBy(member => member.Incarnation.Value, StringComparer.Ordinal)!.ApplicationVersion, shard.Any(member => member.Ready),
+                shard.Any(member => member.Cordoned), [.. shard.Select(member => member.Incarnation.Value)],
+                map.SlotRuns.Where(run => run.Entry.Owner.Shard == shard.Key).Sum(run => run.Slots.Count),
+                map.Placed.LongCount(placed => placed.Entry.Owner.Shard == shard.Key), instance?.Handle, instance?.State.ToString().ToLowerInvariant());
+        });
+        return Results.Json(new ShardList([.. shards]), ManagementJson.Default.ShardList);
+    }
+
+    /// <summary>One operation.</summary>
+    public async Task<IResult> GetOperationAsync(string id, HttpContext context)
+    {
+        var operation = RecordIds.IsWellFormed(id) ? await operations.ReadAsync(id, context.RequestAborted) : null;
+        return operation is not null
+            ? Results.Json(operation, ManagementJson.Default.Operation)
+            : throw new ShardCloudException(ErrorCodes.NotFound, $"There is no operation '{id}'.", "Use the id of the 202 answer.");
+    }
+
+    // The list is about the map; a host that is away for a moment must not hide it.
+    private async Task<IReadOnlyList<ShardInstance>> InstancesAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await host.ListAsync(cancellationToken);
+        }
+        catch (ShardCloudException error) when (error.Code == ErrorCodes.ShardHostFailed)
+        {
+            return [];
+        }
+    }
+
+    private Operation New(HttpContext context, string id, string kind, IReadOnlyList<string> shards) =>
+        new(id, kind, OperationState.Running, null, shards, ManagementGate.CallerOf(context).Subject, time.GetUtcNow(), null, null);
+
+    private Task StartCreateAsync(string id, string version, CancellationToken cancellationToken) =>
+        Accepting.EnsureStartedAsync(durable, nameof(CreateShard), id, new CreateShardInput(id, version), cancellationToken);
+
+    private Task StartRemoveAsync(string id, ShardId shard, CancellationToken cancellationToken) =>
+        Accepting.EnsureStartedAsync(durable, nameof(RemoveShard), id, new RemoveShardInput(id, shard.Value), cancellationToken);
+}

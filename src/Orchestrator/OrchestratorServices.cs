@@ -1,0 +1,87 @@
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+using ShardCloud.DurableTask.Handler;
+using ShardCloud.Identity;
+using ShardCloud.Orchestrator.Bootstrapping;
+using ShardCloud.Orchestrator.Management;
+using ShardCloud.Orchestrator.Members;
+using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Orchestrator.Records;
+using ShardCloud.Orchestrator.Shards;
+using ShardCloud.Routing;
+
+namespace ShardCloud.Orchestrator;
+
+/// <summary>The Orchestrator's parts.</summary>
+public static class OrchestratorServices
+{
+    /// <summary>Adds everything that <c>Program.cs</c> maps.</summary>
+    public static IServiceCollection AddOrchestrator(this IServiceCollection services)
+    {
+        services.AddOptions<OrchestratorSettings>().BindConfiguration(OrchestratorSettings.SectionName).ValidateDataAnnotations()
+            .Validate(settings => settings.Auth.KeyFile is { Length: > 0 }, "ShardCloud:Auth:KeyFile is missing: set it to the key file of the members.")
+            .Validate(settings => settings.ShardHost.Url is { IsAbsoluteUri: true }, "ShardCloud:ShardHost:Url is missing: set it to the address of the shard host.")
+            .ValidateOnStart();
+        services.AddOptions<StorageOptions>().BindConfiguration(StorageOptions.SectionName);
+        services.TryAddSingleton(TimeProvider.System);
+        AddStores(services);
+        AddIdentity(services);
+
+        services.AddSingleton<MapReader>();
+        services.AddSingleton<MemberFence>();
+        services.AddSingleton(provider => new MemberClient(MemberClient.CreateHttpClient(), provider.GetRequiredService<ITokenSource>()));
+        services.TryAddSingleton<IShardHost>(provider => new LocalShardHost(
+            new HttpClient { Timeout = Timeout.InfiniteTimeSpan }, Settings(provider).ShardHost.Url!, provider.GetRequiredService<ITokenSource>()));
+        services.AddSingleton<MigrationPlanner>();
+        services.AddSingleton<BatchWork>();
+        services.AddScoped<MigrationsApi>(); // Scoped, for the durable client of each call's envelope.
+        services.AddScoped<ShardsApi>();
+        services.AddScoped<ReadsApi>();
+        services.AddScoped<Housekeeping.Monitor>();
+        return services.AddDurableTaskHandler(AddFunctions);
+    }
+
+    /// <summary>Every orchestrator, activity and timer; each has a folder with a function.json of the same name, and a test holds the two together.</summary>
+    public static void AddFunctions(DurableTaskHandlerBuilder functions)
+    {
+        functions
+            .AddOrchestrator<Bootstrap>().AddActivity<SurveyCloud>().AddActivity<GrantFirstSlots>().AddActivity<AwaitServing>()
+            .AddOrchestrator<CreateShard>().AddActivity<ReserveShardName>().AddActivity<RequestInstance>().AddActivity<AwaitJoin>()
+            .AddActivity<DeleteInstance>().AddActivity<CloseOperation>()
+            .AddOrchestrator<MigrateEndpoints>().AddActivity<PlanHandoff>().AddActivity<WarmAndCatchUp>().AddActivity<VerifyDestination>()
+            .AddActivity<GoAndAwaitGrant>().AddActivity<CancelHandoff>().AddActivity<PublishAndRetire>().AddActivity<RecordBatch>().AddActivity<RecordMigration>()
+            .AddOrchestrator<RemoveShard>().AddActivity<CordonShard>().AddActivity<Uncordon>().AddActivity<PlanRemoval>().AddActivity<AskToLeave>()
+            .AddActivity<EndShard>()
+            .AddTimer("Monitor", (services, _, cancellationToken) => services.GetRequiredService<Housekeeping.Monitor>().TickAsync(cancellationToken));
+    }
+
+    private static void AddStores(IServiceCollection services)
+    {
+        // Map and leases go through the client that never repeats a request: a repeated compare-and-swap would take its own first try for
+        // somebody else's (TRACES 12 and 25). Records may be repeated.
+        services.AddSingleton(provider => StorageClients.Create(provider.GetRequiredService<IOptions<StorageOptions>>().Value));
+        services.AddSingleton(provider => new MapStore(
+            Clients(provider).Decisions, Clients(provider).Blobs, Settings(provider).Application, provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<MapStore>>()));
+        services.AddSingleton(provider => new MemberDirectory(Clients(provider).Decisions, Settings(provider).Application));
+        services.AddSingleton(provider => new RecordTable(Clients(provider).Tables, Settings(provider).Application));
+        services.AddSingleton<MigrationStore>();
+        services.AddSingleton<OperationStore>();
+        services.AddSingleton<IdempotencyStore>();
+        services.AddSingleton<AuditLog>();
+    }
+
+    private static void AddIdentity(IServiceCollection services)
+    {
+        services.AddSingleton(provider => LocalKey.LoadOrCreate(Settings(provider).Auth.KeyFile!));
+        services.AddSingleton(provider => new TokenIssuer(provider.GetRequiredService<LocalKey>(), provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<ITokenSource>(provider => new LocalTokenSource(
+            provider.GetRequiredService<TokenIssuer>(), "orchestrator", Roles.Orchestrator, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new TokenValidator(
+            provider.GetRequiredService<LocalKey>(), Audiences.Management, provider.GetRequiredService<TimeProvider>()));
+    }
+
+    private static StorageClients Clients(IServiceProvider services) => services.GetRequiredService<StorageClients>();
+
+    private static OrchestratorSettings Settings(IServiceProvider services) => services.GetRequiredService<IOptions<OrchestratorSettings>>().Value;
+}

@@ -1,0 +1,49 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace ShardCloud.Orchestrator;
+
+/// <summary>Settings of the Orchestrator, section <c>ShardCloud</c>; the same keys as those of the members.</summary>
+public sealed class OrchestratorSettings
+{
+    /// <summary>Section of the configuration (environment: <c>ShardCloud__Application</c> and so on).</summary>
+    public const string SectionName = "ShardCloud";
+
+    /// <summary>Name of the application: a-z, 0-9 and '-'. Partition key of its map. Default <c>rooms</c>.</summary>
+    [Required, RegularExpression("^[a-z0-9-]{1,40}$")]
+    public string Application { get; set; } = "rooms";
+
+    /// <summary>The log, as far as the map has to know it.</summary>
+    public LogSettings Log { get; set; } = new();
+
+    /// <summary>How callers and members are recognised.</summary>
+    public AuthSettings Auth { get; set; } = new();
+
+    /// <summary>Who makes instances.</summary>
+    public ShardHostSettings ShardHost { get; set; } = new();
+
+    /// <summary>What a map is bound to for life.</summary>
+    public sealed class LogSettings
+    {
+        /// <summary>Partitions of the Event Hub of deltas, 1 to 1,024. Default 16. Read only when the map is made.</summary>
+        [Range(1, 1_024)]
+        public int Partitions { get; set; } = 16;
+
+        /// <summary>What tells this log from a re-created one of the same name. Default <c>deltas</c>. Read only when the map is made.</summary>
+        [Required]
+        public string Identity { get; set; } = "deltas";
+    }
+
+    /// <summary>The local key.</summary>
+    public sealed class AuthSettings
+    {
+        /// <summary>File with the key that signs and validates tokens of a local cloud; made at first use.</summary>
+        public string? KeyFile { get; set; }
+    }
+
+    /// <summary>The shard host.</summary>
+    public sealed class ShardHostSettings
+    {
+        /// <summary>Base address of the local shard host.</summary>
+        public Uri? Url { get; set; }
+    }
+}

@@ -1,0 +1,48 @@
+using ShardCloud.Routing;
+
+namespace ShardCloud.Orchestrator.Shards;
+
+/// <summary>Where everything of a shard goes when it is removed. Pure and deterministic.</summary>
+public static class RemovalPlanner
+{
+    /// <summary>Entries by destination. Slots go by whole Event Hub partitions, so that a partition keeps few readers; each piece to who has least.</summary>
+    public static IReadOnlyList<(ShardId To, IReadOnlyList<EntryKey> Entries)> Spread(RoutingMap map, ShardId leaving)
+    {
+        var loads = map.Live.Values.Where(member => member.Incarnation.Shard != leaving && member is { Ready: true, Cordoned: false })
+            .Select(member => member.Incarnation.Shard).Distinct().OrderBy(shard => shard.Value, StringComparer.Ordinal)
+            .ToDictionary(shard => shard, shard => LoadOf(map, shard));
+        var moves = loads.Keys.ToDictionary(shard => shard, _ => new List<EntryKey>());
+        if (loads.Count == 0) return [];
+
+        foreach (var piece in SlotsOf(map, leaving))
+        {
+            var to = loads.MinBy(load => load.Value.Slots).Key;
+            moves[to].Add(EntryKey.Of(piece));
+            loads[to] = loads[to] with { Slots = loads[to].Slots + piece.Count };
+        }
+        foreach (var (endpoint, entry) in map.Placed.OrderBy(placed => placed.Endpoint.Value, StringComparer.Ordinal))
+        {
+            if (entry.Owner.Shard != leaving) continue;
+            var to = loads.MinBy(load => load.Value.Placed).Key;
+            moves[to].Add(EntryKey.Of(endpoint));
+            loads[to] = loads[to] with { Placed = loads[to].Placed + 1 };
+        }
+        return [.. moves.Where(move => move.Value.Count > 0).Select(move => (move.Key, (IReadOnlyList<EntryKey>)move.Value))];
+    }
+
+    private static (int Slots, int Placed) LoadOf(RoutingMap map, ShardId shard) => (
+        map.SlotRuns.Where(run => run.Entry.Owner.Shard == shard).Sum(run => run.Slots.Count), map.Placed.Count(placed => placed.Entry.Owner.Shard == shard));
+
+    private static IEnumerable<SlotRange> SlotsOf(RoutingMap map, ShardId shard) =>
+        map.SlotRuns.Where(run => run.Entry.Owner.Shard == shard).SelectMany(run => CutAtPartitions(run.Slots, map.PartitionCount));
+
+    private static IEnumerable<SlotRange> CutAtPartitions(SlotRange range, int partitions)
+    {
+        for (var first = range.First; first < range.End;)
+        {
+            var end = Math.Min(range.End, SlotRange.OfPartition(new Slot((ushort)first).PartitionOf(partitions), partitions).End);
+            yield return new SlotRange(first, end - first);
+            first = end;
+        }
+    }
+}
