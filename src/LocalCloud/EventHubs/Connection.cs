@@ -119,13 +119,25 @@ internal sealed class Connection(Socket socket, HubCatalog hubs, LocalEventHubsO
         (_begin, _end) = (0, kept);
     }
 
+    private async Task<int> InTimeAsync(Task<int> sending)
+    {
+        try
+        {
+            return await sending.WaitAsync(SendTimeout, CancellationToken.None);
+        }
+        catch (TimeoutException)
+        {
+            socket.Dispose(); // before the buffer goes back to the pool: the send under way must not find another's bytes in it
+            throw;
+        }
+    }
+
     private async ValueTask SendAsync(ReadOnlyMemory<byte> frame, CancellationToken stopping)
     {
         while (frame.Length > 0)
         {
             var sending = socket.SendAsync(frame, SocketFlags.None, stopping);
-            var sent = sending.IsCompletedSuccessfully ? sending.Result : await sending.AsTask().WaitAsync(SendTimeout, stopping);
-            frame = frame[sent..];
+            frame = frame[(sending.IsCompletedSuccessfully ? sending.Result : await InTimeAsync(sending.AsTask()))..];
         }
     }
 }

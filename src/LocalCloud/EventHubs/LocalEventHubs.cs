@@ -30,6 +30,7 @@ public sealed partial class LocalEventHubs : IAsyncDisposable
     private LocalEventHubs(LocalEventHubsOptions options, TimeProvider time, ILogger logger)
     {
         (_options, _logger) = (options, logger);
+        options.Check();
         _hubs = new HubCatalog(options, time);
         try
         {
@@ -61,7 +62,7 @@ public sealed partial class LocalEventHubs : IAsyncDisposable
     /// <summary>Opens the logs, cuts what a crash left unfinished, and begins to listen.</summary>
     /// <exception cref="ShardCloudException">SC7005 the port is taken; SC7006 another broker uses the folder; SC6002 a log is damaged;
     /// SC6003 a hub exists with another partition count.</exception>
-    /// <exception cref="ArgumentException">A hub's name or partition count is not valid.</exception>
+    /// <exception cref="ArgumentException">A hub's name or partition count, or another option, is out of range.</exception>
     public static Task<LocalEventHubs> StartAsync(LocalEventHubsOptions options, TimeProvider? time = null, ILogger? logger = null, CancellationToken cancellationToken = default) =>
         Task.Run(() => new LocalEventHubs(options, time ?? TimeProvider.System, logger ?? NullLogger.Instance), cancellationToken); // opening reads whole files
 

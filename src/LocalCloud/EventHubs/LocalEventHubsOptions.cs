@@ -13,6 +13,9 @@ public enum DiskSync
 /// <summary>How the local Event Hubs run. The limits are those of the Standard tier, so that what works here works there.</summary>
 public sealed record LocalEventHubsOptions
 {
+    /// <summary>No stored batch is ever larger, whatever the options of earlier runs: what the start relies on when it reads the files.</summary>
+    internal const int RequestBytesBound = 2 * 1024 * 1024;
+
     /// <summary>Folder of the logs, used by one broker at a time; created if it does not exist.</summary>
     public required string DataFolder { get; init; }
 
@@ -34,7 +37,7 @@ public sealed record LocalEventHubsOptions
     /// <summary>Largest publication, that is record batch. Bytes; default 1,000,000; past it the answer is error 10.</summary>
     public int PublicationBytesMax { get; init; } = 1_000_000;
 
-    /// <summary>Largest request. Bytes; default 1,046,528; past it the connection is closed, as in Azure.</summary>
+    /// <summary>Largest request. Bytes; default 1,046,528, at most 2 MiB; past it the connection is closed, as in Azure.</summary>
     public int RequestBytesMax { get; init; } = 1_046_528;
 
     /// <summary>Connections at a time; default 1,000. One more is closed at once.</summary>
@@ -42,4 +45,15 @@ public sealed record LocalEventHubsOptions
 
     /// <summary>When written bytes are forced to the disk. Default: never.</summary>
     public DiskSync Sync { get; init; }
+
+    internal void Check()
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(RequestBytesMax, RequestBytesBound);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(PublicationBytesMax, RequestBytesMax);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(PublicationBytesMax);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(SegmentBytes);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RetentionBytes);
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(RetentionTime, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(ConnectionsMax);
+    }
 }

@@ -32,6 +32,25 @@ public sealed class HubFixture : IAsyncDisposable
         _broker = await LocalEventHubs.StartAsync((change ?? (same => same))(Options) with { Port = port }, time);
     }
 
+    /// <summary>A second broker over what the first has written so far, as if the first had just been killed.</summary>
+    public async Task<HubFixture> CrashCopyAsync()
+    {
+        var copy = new HubFixture();
+        foreach (var file in Directory.GetFiles(_folder, "*", SearchOption.AllDirectories).Where(path => !path.EndsWith(".lock", StringComparison.Ordinal)))
+        {
+            var target = Path.Combine(copy._folder, Path.GetRelativePath(_folder, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+
+            // A plain copy would ask to keep the writer out, who has the file open.
+            using var source = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            using var sink = File.Create(target);
+            source.CopyTo(sink);
+        }
+
+        await copy.RestartAsync();
+        return copy;
+    }
+
     public string[] Segments(int partition) => [.. Directory.GetFiles(Path.Combine(_folder, "hubs", Hub, $"{partition}"), "*.log").Order()];
 
     public string HubFolder => Path.Combine(_folder, "hubs", Hub);

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Time.Testing;
+using ShardCloud.LocalCloud.EventHubs;
 
 namespace ShardCloud.LocalCloud.Tests.EventHubs;
 
@@ -30,6 +31,23 @@ public sealed class PartitionLogTests
         using var again = new WireClient(hubs.Broker.Port);
         Assert.Equal((None, 2L), await again.ProduceAsync(batch));
         Assert.Equal((None, 3L, 3 * batch.Length), Summary(await again.FetchAsync(0)));
+    }
+
+    /// <summary>Method: the folder is copied under a running broker, right after the last answer: the operating system's view, which kill -9 leaves behind.</summary>
+    [Theory]
+    [InlineData(DiskSync.Never)]
+    [InlineData(DiskSync.Always)]
+    public async Task Crash_AfterAnAnswer_WhatWasAcknowledgedIsThere(DiskSync sync)
+    {
+        await using var hubs = await HubFixture.StartAsync(options => options with { SegmentBytes = 5_000, Sync = sync });
+        using var wire = new WireClient(hubs.Broker.Port);
+        for (var sequence = 0; sequence < 100; sequence++)
+            await wire.ProduceAsync(Batches.Of(200, producer: 5, epoch: 0, sequence: sequence));
+        await using var survivor = await hubs.CrashCopyAsync();
+
+        using var after = new WireClient(survivor.Broker.Port);
+        Assert.Equal((None, 99L), await after.ProduceAsync(Batches.Of(200, producer: 5, epoch: 0, sequence: 99)));
+        Assert.Equal(100, (await after.FetchAsync(0)).End);
     }
 
     [Fact]
@@ -141,6 +159,20 @@ public sealed class PartitionLogTests
         await writer.ProduceAsync(Batches.Of(10));
 
         Assert.Equal((None, 1L, Batches.Of(10).Length), Summary(await receiving));
+    }
+
+    /// <summary>Method: append and fetch race two thousand times; a wake-up lost in any round would hold that fetch past the deadline.</summary>
+    [Fact]
+    public async Task Fetch_RacingTheAppend_IsNeverSleptThrough()
+    {
+        await using var hubs = await HubFixture.StartAsync();
+        using var reader = new WireClient(hubs.Broker.Port);
+        using var writer = new WireClient(hubs.Broker.Port);
+        for (var offset = 0L; offset < 2_000; offset++)
+        {
+            await Task.WhenAll(reader.SendFetchAsync(offset, waitMilliseconds: 60_000), writer.ProduceAsync(Batches.Of(10)));
+            Assert.NotEmpty((await reader.ReceiveFetchAsync()).Batches);
+        }
     }
 
     [Fact]

@@ -254,7 +254,7 @@ internal sealed class PartitionLog : IDisposable
             var segment = new Segment(_folder, baseOffset);
             _segments.Add(segment);
             var isLast = baseOffset == bases[^1];
-            var good = SegmentScan.Walk(segment, _options.RequestBytesMax, isLast, (in header) =>
+            var good = SegmentScan.Walk(segment, isLast, (in header) =>
             {
                 segment.Stored(header, header.BaseOffset);
                 _producers.Stored(header, header.BaseOffset);

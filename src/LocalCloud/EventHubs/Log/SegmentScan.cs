@@ -11,14 +11,13 @@ internal static class SegmentScan
 
     /// <summary>Walks a segment from its beginning for as long as the batches are whole and their offsets follow each other.</summary>
     /// <param name="segment">A segment that has taken note of nothing yet; <paramref name="seen"/> does so.</param>
-    /// <param name="batchBytesMax">Largest batch that can be in it.</param>
     /// <param name="checksums">Whether to check each batch's checksum: a torn write leaves the length right and the rest zero.</param>
     /// <param name="seen">Called for each good batch, in order.</param>
     /// <returns>Where the first bad batch begins, or the file's length.</returns>
-    public static long Walk(Segment segment, int batchBytesMax, bool checksums, Seen seen)
+    public static long Walk(Segment segment, bool checksums, Seen seen)
     {
         var length = RandomAccess.GetLength(segment.Handle);
-        var buffer = ArrayPool<byte>.Shared.Rent(Math.Max(1024 * 1024, 2 * batchBytesMax));
+        var buffer = ArrayPool<byte>.Shared.Rent(2 * LocalEventHubsOptions.RequestBytesBound);
         try
         {
             for (long position = 0; position < length;)
