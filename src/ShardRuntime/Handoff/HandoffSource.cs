@@ -73,8 +73,8 @@ public abstract record SourceCommand
     /// <summary>Serve again under the old epoch; parked requests are decided anew.</summary>
     public sealed record Unseal : SourceCommand;
 
-    /// <summary>Forget the endpoints and what of theirs is not in the log (G8).</summary>
-    public sealed record EndTenure : SourceCommand;
+    /// <summary>Forget what this version of the map gives to others, and what of it is not in the log (G8).</summary>
+    public sealed record EndTenure(MapVersion Version) : SourceCommand;
 
     /// <summary>(7) Parked requests are answered with the new entry.</summary>
     public sealed record AnswerParked(MapVersion Version) : SourceCommand;
@@ -194,7 +194,7 @@ public sealed class HandoffSource(HandoffId handoff, HandoffTimes times, Guards 
                 State = SourceState.Granted;
                 _grantSeenAt = view.Version;
                 _nextLook = now + times.LookAgainAfter;
-                return [new SourceCommand.EndTenure(), new SourceCommand.AnswerParked(view.Version), new SourceCommand.LookAtProxies(view.Version)];
+                return [new SourceCommand.EndTenure(view.Version), new SourceCommand.AnswerParked(view.Version), new SourceCommand.LookAtProxies(view.Version)];
         }
     }
 

@@ -1,0 +1,58 @@
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using ShardCloud.ShardRuntime.Hosting;
+
+namespace ShardCloud.ShardRuntime.Handoff;
+
+/// <summary>Reading, writing and failing of control endpoints.</summary>
+internal static class Control
+{
+    /// <summary>Turns what a handler throws into a problem.</summary>
+    public static RequestDelegate Answer(Func<HttpContext, Task> handler) => async context =>
+    {
+        try
+        {
+            await handler(context);
+        }
+        catch (ShardCloudException error) when (!context.Response.HasStarted)
+        {
+            await Problems.WriteAsync(context, error, StatusOf(error.Code), "Control request refused");
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // The caller left and asks again.
+        }
+    };
+
+    /// <summary>The body as JSON.</summary>
+    /// <exception cref="ShardCloudException">SC5001: it is not.</exception>
+    public static async Task<T> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type)
+    {
+        try
+        {
+            if (await context.Request.ReadFromJsonAsync(type, context.RequestAborted) is { } value) return value;
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        {
+            throw new ShardCloudException(ErrorCodes.MalformedJson, $"The body is not a {type.Type.Name}: {error.Message}", "Send the JSON that docs/protocol/members.md shows.", error);
+        }
+        throw new ShardCloudException(ErrorCodes.MalformedJson, $"The body is not a {type.Type.Name}.", "Send the JSON that docs/protocol/members.md shows.");
+    }
+
+    /// <summary>Writes JSON.</summary>
+    public static Task WriteAsync<T>(HttpContext context, int status, T value, JsonTypeInfo<T> type)
+    {
+        context.Response.StatusCode = status;
+        return context.Response.WriteAsJsonAsync(value, type, cancellationToken: context.RequestAborted);
+    }
+
+    private static int StatusOf(string code) => code switch
+    {
+        ErrorCodes.NotFound => StatusCodes.Status404NotFound,
+        ErrorCodes.WrongIncarnation => StatusCodes.Status421MisdirectedRequest,
+        ErrorCodes.MalformedJson or ErrorCodes.BadEndpoint or ErrorCodes.BadShard or ErrorCodes.EmptyList or ErrorCodes.MissingValue => StatusCodes.Status400BadRequest,
+        ErrorCodes.LeaseLost or ErrorCodes.StoreUnavailable or ErrorCodes.Incomplete or ErrorCodes.NotBootstrapped or ErrorCodes.AppendFailed or ErrorCodes.OverLimit
+            => StatusCodes.Status503ServiceUnavailable,
+        _ => StatusCodes.Status409Conflict,
+    };
+}
