@@ -1,8 +1,10 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using ShardCloud.Identity;
+using ShardCloud.ShardRuntime.Handoff;
 using ShardCloud.ShardRuntime.Health;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Membership;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Security;
@@ -12,8 +14,17 @@ namespace ShardCloud.ShardRuntime;
 /// <summary>Composition of a member: add the parts, then put the data plane in front of the application.</summary>
 public static class ShardRuntimeServices
 {
-    /// <summary>Makes this web application a member: settings, two listeners, identity, parking. Call <see cref="UseShardRuntime"/> on the built application.</summary>
+    /// <summary>Makes this web application a member. Call <see cref="UseShardRuntime"/> on the built application.</summary>
     public static WebApplicationBuilder AddShardRuntime(this WebApplicationBuilder builder)
+    {
+        builder.AddDataPlane();
+        var role = Enum.TryParse<MemberRole>(builder.Configuration[$"{ShardRuntimeOptions.SectionName}:Role"], ignoreCase: true, out var configured) ? configured : MemberRole.Shard;
+        builder.Services.AddMembership().AddHandoff(role);
+        return builder;
+    }
+
+    /// <summary>Listeners, identity, parking, proxy and execution: all that needs no store. What a member follows and owns is added by <see cref="AddShardRuntime"/>.</summary>
+    internal static WebApplicationBuilder AddDataPlane(this WebApplicationBuilder builder)
     {
         var services = builder.Services;
         services.AddOptions<ShardRuntimeOptions>()

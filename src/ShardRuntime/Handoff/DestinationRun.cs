@@ -11,8 +11,16 @@ namespace ShardCloud.ShardRuntime.Handoff;
 
 /// <summary>What the runs of this member share.</summary>
 internal sealed record HandoffTools(
-    ShardContext Shard, MapStore Maps, MapFollowerService Follower, ReplicationService Replication, MemberClient Members, LeaseService Lease,
-    TenureClaims Claims, IDrain Drain, Parking Parking, HandoffMeters Meters, ProxyWatch Proxies, IReadOnlyList<IReadiness> Conditions, HandoffTimes Times, TimeProvider Time, ILogger Log);
+    ShardContext Shard, MapStore Maps, MapFollowerService Follower, MemberParts Parts, MemberClient Members, TenureClaims Claims, IDrain Drain, Parking Parking, HandoffMeters Meters, ProxyWatch Proxies, IReadOnlyList<IReadiness> Conditions, HandoffTimes Times, TimeProvider Time, ILogger Log)
+{
+    /// <summary>Log, replicas and tenures.</summary>
+    /// <exception cref="ShardCloudException">SC5007: the member has only just started.</exception>
+    public ReplicationService Replication => Parts.RequireReplication();
+
+    /// <summary>This member's lease.</summary>
+    /// <exception cref="ShardCloudException">SC5007: the member has only just started.</exception>
+    public LeaseService Lease => Parts.RequireLease();
+}
 
 /// <summary>Does the I/O of a <see cref="HandoffDestination"/>.</summary>
 internal sealed class DestinationRun : HandoffRun<DestinationEvent, DestinationCommand>

@@ -1,13 +1,13 @@
 using System.Globalization;
 using System.Net.Mime;
 using ShardCloud.Contracts;
-using ShardCloud.Replication;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Membership;
 
 namespace ShardCloud.ShardRuntime.Handoff;
 
 /// <summary>Control endpoints of handoffs and of the direct state stream: docs/protocol/members.md lists them.</summary>
-internal sealed class HandoffPlane(HandoffService handoffs, ReplicationService replication) : IControlPlane
+internal sealed class HandoffPlane(HandoffService handoffs, MemberParts parts) : IControlPlane
 {
     private static readonly TimeSpan WaitMax = TimeSpan.FromSeconds(30);
 
@@ -68,7 +68,7 @@ internal sealed class HandoffPlane(HandoffService handoffs, ReplicationService r
 
     private async Task SnapshotAsync(HttpContext context)
     {
-        var snapshot = replication.CaptureSnapshot(int.Parse((string)context.Request.RouteValues["partition"]!, CultureInfo.InvariantCulture)); // Throws before the first byte, or not at all.
+        var snapshot = parts.RequireReplication().CaptureSnapshot(int.Parse((string)context.Request.RouteValues["partition"]!, CultureInfo.InvariantCulture)); // Throws before the first byte, or not at all.
         context.Response.ContentType = MediaTypeNames.Application.Octet;
         await snapshot.WriteAsync(context.Response.Body, context.RequestAborted);
     }

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using ShardCloud.Contracts;
-using ShardCloud.Replication;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Health;
 using ShardCloud.ShardRuntime.Hosting;
@@ -26,12 +25,11 @@ internal sealed class HandoffService : IHandoffTable, IAsyncDisposable
     private volatile Active[] _active = [];
 
     public HandoffService(
-        ShardContext shard, MapStore maps, MapFollowerService follower, ReplicationService replication, MemberClient members, LeaseService lease, MemberDirectory directory,
-        TenureClaims claims, IDrain drain, Parking parking, HandoffMeters meters, IEnumerable<IReadiness> conditions, TimeProvider time, ILogger<HandoffService> log)
+        ShardContext shard, MapStore maps, MapFollowerService follower, MemberParts parts, MemberClient members, MemberDirectory directory, TenureClaims claims, IDrain drain, Parking parking, HandoffMeters meters, IEnumerable<IReadiness> conditions, TimeProvider time, ILogger<HandoffService> log)
     {
         // Half the parking time: a seal that has to be taken back must leave parked requests the other half to be served in.
         var deadline = TimeSpan.FromTicks(Math.Min(TimeSpan.FromSeconds(5).Ticks, parking.TimeMax.Ticks / 2));
-        _tools = new HandoffTools(shard, maps, follower, replication, members, lease, claims, drain, parking, meters, new ProxyWatch(directory, time), [.. conditions],
+        _tools = new HandoffTools(shard, maps, follower, parts, members, claims, drain, parking, meters, new ProxyWatch(directory, time), [.. conditions],
             new HandoffTimes { SealDeadline = deadline }, time, log);
         follower.Changed += OnMapChanged;
     }

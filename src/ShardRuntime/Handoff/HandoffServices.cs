@@ -1,6 +1,5 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using ShardCloud.ShardRuntime.Hosting;
-using ShardCloud.ShardRuntime.Membership;
 
 namespace ShardCloud.ShardRuntime.Handoff;
 
@@ -12,7 +11,6 @@ internal static class HandoffServices
     {
         services.AddSingleton<IControlPlane, MemberPlane>();
         if (role is MemberRole.Router) return services;
-        services.TryAddSingleton<TenureClaims>();
         services.AddSingleton<HandoffService>();
         services.Replace(ServiceDescriptor.Singleton<IHandoffTable>(p => p.GetRequiredService<HandoffService>()));
         services.AddSingleton<IControlPlane, HandoffPlane>();

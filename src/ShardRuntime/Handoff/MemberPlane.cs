@@ -1,15 +1,15 @@
 using ShardCloud.Contracts;
-using ShardCloud.Replication;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Membership;
 using ShardCloud.ShardRuntime.Proxy;
 
 namespace ShardCloud.ShardRuntime.Handoff;
 
 /// <summary>Control endpoints that every member has, routers too: status, route probe, map notices, leave.</summary>
 internal sealed class MemberPlane(
-    ShardContext shard, MapFollowerService follower, LeaseService lease, ShardProxy proxy, MemberClient members, ShardMetrics metrics, Parking parking,
-    IHostApplicationLifetime lifetime, IServiceProvider services) : IControlPlane
+    ShardContext shard, MapFollowerService follower, MemberParts parts, ShardProxy proxy, MemberClient members, ShardMetrics metrics, Parking parking,
+    IHostApplicationLifetime lifetime) : IControlPlane
 {
     private static readonly TimeSpan PingBudget = TimeSpan.FromSeconds(2);
 
@@ -38,10 +38,10 @@ internal sealed class MemberPlane(
     private MemberStatus Status()
     {
         var map = follower.IsLoaded ? follower.Current : null;
-        var replication = shard.Role is MemberRole.Shard ? services.GetService<ReplicationService>() : null;
+        var replication = parts.Replication;
         var lag = map is null || replication is null ? 0 : Enumerable.Range(0, map.PartitionCount).Where(replication.HasReplica).Sum(replication.LagRecords);
         return new MemberStatus(shard.Self.Value, shard.Options.Shard, shard.Role.ToString().ToLowerInvariant(), shard.Options.ApplicationVersion, shard.PublicAddress, shard.MemberAddress,
-            Environment.ProcessId, lease.Remaining.TotalMilliseconds, map?.Version.Value ?? 0, map?.Placed.LongCount(p => p.Entry.Owner == shard.Self) ?? 0, lag,
+            Environment.ProcessId, (parts.Lease?.Remaining ?? TimeSpan.Zero).TotalMilliseconds, map?.Version.Value ?? 0, map?.Placed.LongCount(p => p.Entry.Owner == shard.Self) ?? 0, lag,
             metrics.RequestCount, parking.Count, metrics.ForwardedCount, metrics.RepeatedCount);
     }
 

@@ -1,0 +1,271 @@
+using ShardCloud.Replication;
+using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Hosting;
+
+namespace ShardCloud.ShardRuntime.Membership;
+
+/// <summary>The life of a member: row and lease, map, join, predecessors, readiness, tenures and backups while it lives, and leaving last.</summary>
+/// <remarks>
+/// Start: the listeners are bound; the row is registered (Joining) and its lease runs; the map is followed. A router is ready then. A shard joins the live list together
+/// with its templates, fences earlier incarnations of itself whose leases ran out and takes over by redirect what they owned, and is ready once that is served.
+/// Life: every change of the map is looked at (level-triggered) by <see cref="TenureKeeper"/> and <see cref="BackupKeeper"/>.
+/// Fenced: an incarnation whose row is fenced, or that is off the live list it once was on, stops serving at once and ends with SC2002.
+/// Leaving: after the listeners have drained, what waits for the log is appended, and Leaving is written last.
+/// Not here: take-over of other shards after a crash; the leases of a shard's own predecessors are the only ones watched.
+/// </remarks>
+internal sealed partial class MembershipService(
+    ShardContext shard, StorageClients storage, MapStore maps, MapFollowerService follower, MemberDirectory directory, MemberParts parts, ShardTemplates templates,
+    TenureClaims claims, MemberClient members, IParkingLot parking, TimeProvider time, IHostApplicationLifetime lifetime, ILoggerFactory loggers) : BackgroundService
+{
+    private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(500), AskForMapEvery = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan FlushBudget = TimeSpan.FromSeconds(10);
+
+    private readonly ILogger _logger = loggers.CreateLogger<MembershipService>();
+    private readonly SemaphoreSlim _look = new(0, 1);
+    private volatile bool _ready, _wasLive, _over;
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            await shard.WhenListening.WaitAsync(stoppingToken);
+            var lease = await TakeLeaseAsync(stoppingToken);
+            var map = await LoadMapAsync(stoppingToken);
+            var replication = await StartReplicationAsync(map, lease, stoppingToken);
+            await follower.StartAsync(stoppingToken);
+            if (shard.Role == MemberRole.Shard) await LiveAsync(replication, stoppingToken);
+            else await DeclareReadyAsync(stoppingToken);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // Leaving.
+        }
+        catch (Exception error)
+        {
+            LogEnded(error, shard.Self);
+            End(1);
+        }
+    }
+
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken);
+        var settled = await FlushAsync(cancellationToken);
+        await follower.StopAsync(cancellationToken);
+        if (parts.Replication is { } replication) await replication.DisposeAsync();
+        if (parts.Lease is not { } lease) return;
+        if (settled && !_over) await lease.LeaveAsync(cancellationToken);
+        else await lease.StopAsync(cancellationToken); // Without Leaving: the lease runs out, and whoever takes over reads the log to its own Grant.
+    }
+
+    private async Task<LeaseService> TakeLeaseAsync(CancellationToken cancellationToken)
+    {
+        await directory.EnsureCreatedAsync(cancellationToken);
+        var options = shard.Options;
+        var row = new MemberRow
+        {
+            Incarnation = shard.Self,
+            Role = shard.Role == MemberRole.Router ? Routing.MemberRole.Router : Routing.MemberRole.Shard,
+            MemberAddress = shard.MemberAddress,
+            PublicAddress = shard.PublicAddress,
+            FaultDomain = options.FaultDomain,
+            HostHandle = options.HostHandle,
+            ApplicationVersion = options.ApplicationVersion,
+            LeaseLength = options.Lease.Length,
+            Pid = Environment.ProcessId,
+        };
+        var lease = new LeaseService(directory, row, Refresh, time, loggers.CreateLogger<LeaseService>());
+        lease.Lost += error =>
+        {
+            LogOver(shard.Self, error.Code);
+            parts.Replication?.EndAllTenures(error.Message);
+            End(3);
+        };
+        await lease.StartAsync(cancellationToken);
+        parts.Set(lease);
+        return lease;
+    }
+
+    /// <summary>The row at its next renewal: which map version every request here already sees, and whether the member is ready.</summary>
+    private MemberRow Refresh(MemberRow row) => row with
+    {
+        AppliedMapVersion = follower.IsLoaded ? follower.Current.Version : MapVersion.None,
+        State = row.IsFinal ? row.State : _ready ? MemberState.Ready : MemberState.Joining,
+    };
+
+    private async Task<RoutingMap> LoadMapAsync(CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(AskForMapEvery, time);
+        while (true)
+        {
+            try
+            {
+                return await follower.LoadAsync(cancellationToken);
+            }
+            catch (ShardCloudException error) when (error.Code is ErrorCodes.NotBootstrapped or ErrorCodes.StoreUnavailable)
+            {
+                await timer.WaitForNextTickAsync(cancellationToken); // A router may be there before the first bootstrap.
+            }
+        }
+    }
+
+    private async Task<ReplicationService> StartReplicationAsync(RoutingMap map, LeaseService lease, CancellationToken cancellationToken)
+    {
+        var options = shard.Options;
+        var replication = new ReplicationService(new ReplicationOptions
+        {
+            Application = options.Application,
+            BootstrapServers = options.Log.BootstrapServers,
+            Hub = options.Log.Hub,
+            ControlHub = options.Log.ControlHub,
+            PartitionCount = map.PartitionCount,
+            LogIdentity = map.LogIdentity,
+            Security = options.Log.Security == "entra" ? LogSecurity.Entra : LogSecurity.None,
+            Credential = options.Log.Security == "entra" ? new Azure.Identity.DefaultAzureCredential() : null,
+            Ack = Enum.Parse<AckMode>(options.Ack, ignoreCase: true),
+        }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>());
+        await replication.StartAsync(cancellationToken);
+        replication.Control.Heard += follower.Poke;
+        follower.Changed += _ =>
+        {
+            lease.RenewSoon(); // The applied version in its row is the acknowledgement that a retiring source waits for.
+            parking.WakeAll();
+            Look();
+        };
+        follower.Stopped += error =>
+        {
+            LogOver(shard.Self, error.Code);
+            replication.EndAllTenures(error.Message);
+            End(3);
+        };
+        parts.Set(replication);
+        return replication;
+    }
+
+    private async Task LiveAsync(ReplicationService replication, CancellationToken cancellationToken)
+    {
+        var peers = new PeerSnapshots(shard, follower, members);
+        var tenures = new TenureKeeper(shard, maps, follower, replication, peers, claims, parking, time, loggers.CreateLogger<TenureKeeper>());
+        var backups = new BackupKeeper(shard, maps, follower, replication, peers, time, loggers.CreateLogger<BackupKeeper>());
+        replication.TenureEnded += ended =>
+        {
+            if (ended.Reason is not TenureEndReason.AppendFailed) return; // A newer grant, or we ourselves.
+            LogTenureEnded(ended.Partition, ended.Facts);
+            tenures.Ended(ended.Partition);
+            Look();
+        };
+
+        await JoinAsync(replication, cancellationToken);
+        await new Predecessors(shard, directory, maps, follower, replication.Control, time, loggers.CreateLogger<Predecessors>()).TakeOverAsync(cancellationToken);
+        await tenures.ReconcileAsync(cancellationToken);
+        await CommitAsync(replication, map => map.Live.GetValueOrDefault(shard.Self) is { Ready: false } ? new MapCommit("ready", $"{shard.Self.Shard} is warm", [new MarkReady(shard.Self)]) : null, cancellationToken);
+        await DeclareReadyAsync(cancellationToken);
+
+        while (!_over)
+        {
+            await _look.WaitAsync(LookEvery, cancellationToken);
+            var live = follower.Current.Live.ContainsKey(shard.Self);
+            if (_wasLive && !live)
+            {
+                LogOver(shard.Self, ErrorCodes.Fenced);
+                replication.EndAllTenures("this incarnation is off the live list");
+                End(3);
+                return;
+            }
+            _wasLive |= live;
+            try
+            {
+                await tenures.ReconcileAsync(cancellationToken);
+                await backups.ReconcileAsync(cancellationToken);
+            }
+            catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+            {
+                LogLookFailed(error); // A store that fails now is asked again at the next look.
+            }
+        }
+    }
+
+    private Task JoinAsync(ReplicationService replication, CancellationToken cancellationToken)
+    {
+        var member = new LiveMember(shard.Self, shard.MemberAddress, shard.PublicAddress, shard.Options.ApplicationVersion, shard.Options.FaultDomain, Cordoned: false, Ready: false);
+        return CommitAsync(replication, map => map.Live.ContainsKey(shard.Self) ? null
+            : new MapCommit("join", $"{shard.Self.Shard} starts", [new Join(member), new PublishTemplates(member.ApplicationVersion, templates.All)]), cancellationToken);
+    }
+
+    private Task DeclareReadyAsync(CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        _ready = true;
+        shard.IsJoined = true;
+        parts.Lease!.RenewSoon();
+        LogReady(shard.Self, shard.PublicAddress, shard.MemberAddress);
+        return Task.CompletedTask;
+    }
+
+    private async Task CommitAsync(ReplicationService replication, Func<RoutingMap, MapCommit?> build, CancellationToken cancellationToken)
+    {
+        var result = await maps.CommitAsync(build, cancellationToken);
+        if (result.Refusal is { } refusal) throw refusal;
+        await follower.WaitForAsync(result.Version, cancellationToken);
+        if (result.IsCommitted) await replication.Control.PublishMapVersionAsync(result.Version, cancellationToken);
+    }
+
+    /// <summary>After this everything that was committed here is in the log: a probe behind it in each partition was acknowledged.</summary>
+    private async Task<bool> FlushAsync(CancellationToken cancellationToken)
+    {
+        if (parts.Replication is not { } replication || shard.Role == MemberRole.Router) return true;
+        using var budget = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        budget.CancelAfter(FlushBudget);
+        try
+        {
+            var held = Enumerable.Range(0, follower.Current.PartitionCount).Where(replication.HasReplica);
+            await Task.WhenAll(held.Select(partition => replication.AppendProbeAsync(partition, budget.Token)));
+            replication.EndAllTenures("this incarnation leaves");
+            return true;
+        }
+        catch (Exception error) when (error is OperationCanceledException or ShardCloudException)
+        {
+            LogNotFlushed(error);
+            return false;
+        }
+    }
+
+    private void Look()
+    {
+        try
+        {
+            if (_look.CurrentCount == 0) _look.Release();
+        }
+        catch (SemaphoreFullException)
+        {
+            // A look is due already.
+        }
+    }
+
+    private void End(int exitCode)
+    {
+        if (_over) return;
+        _over = true;
+        shard.IsJoined = false;
+        Environment.ExitCode = exitCode;
+        lifetime.StopApplication();
+    }
+
+    [LoggerMessage(1001, LogLevel.Information, "{Incarnation} is ready: clients at {PublicAddress}, members at {MemberAddress}")]
+    private partial void LogReady(IncarnationId incarnation, string publicAddress, string memberAddress);
+
+    [LoggerMessage(1002, LogLevel.Critical, "{Incarnation} ends")]
+    private partial void LogEnded(Exception error, IncarnationId incarnation);
+
+    [LoggerMessage(1003, LogLevel.Critical, "{Incarnation} is over ({Code}): it serves nothing any more and ends")]
+    private partial void LogOver(IncarnationId incarnation, string code);
+
+    [LoggerMessage(1005, LogLevel.Warning, "The tenure of Event Hub partition {Partition} ended: {Facts}")]
+    private partial void LogTenureEnded(int partition, string facts);
+
+    [LoggerMessage(1006, LogLevel.Warning, "A look at the map failed; it is repeated")]
+    private partial void LogLookFailed(Exception error);
+
+    [LoggerMessage(1007, LogLevel.Warning, "Not everything could be appended before leaving")]
+    private partial void LogNotFlushed(Exception error);
+}

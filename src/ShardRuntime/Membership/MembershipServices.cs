@@ -1,0 +1,28 @@
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Proxy;
+using ShardCloud.ShardRuntime.State;
+
+namespace ShardCloud.ShardRuntime.Membership;
+
+/// <summary>Composition of the membership room: stores, the map as it is followed, the member's life, and the views of them that the data path uses.</summary>
+internal static class MembershipServices
+{
+    public static IServiceCollection AddMembership(this IServiceCollection services)
+    {
+        services.AddSingleton(p => StorageClients.Create(Of(p.GetRequiredService<ShardRuntimeOptions>().Storage)));
+        services.AddSingleton(p => new MapStore(p.GetRequiredService<StorageClients>().Decisions, p.GetRequiredService<StorageClients>().Blobs,
+            p.GetRequiredService<ShardRuntimeOptions>().Application, p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ILogger<MapStore>>()));
+        services.AddSingleton(p => new MemberDirectory(p.GetRequiredService<StorageClients>().Decisions, p.GetRequiredService<ShardRuntimeOptions>().Application));
+        services.AddSingleton(p => new MapFollowerService(p.GetRequiredService<MapStore>(), p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ILogger<MapFollowerService>>()));
+        services.AddSingleton<MemberParts>();
+        services.AddSingleton<TenureClaims>();
+        services.TryAddSingleton<IMapView, FollowedMap>();
+        services.TryAddSingleton<ILeaseView, HeldLease>();
+        services.TryAddSingleton<IEndpointStates, ReplicatedStates>();
+        services.AddHostedService<MembershipService>();
+        return services;
+    }
+
+    private static StorageOptions Of(StorageSettings settings) => new() { ConnectionString = settings.ConnectionString, TableUri = settings.TableUri, BlobUri = settings.BlobUri };
+}
