@@ -147,7 +147,7 @@ public static class LogRecordCodec
         return reader.AtEnd ? new RetireBody(new Epoch(epoch), entries) : null;
     }
 
-    private static byte[] Seal(RecordKind kind, IncarnationId writer, IReadOnlyList<SlotRange> slots, ReadOnlySpan<byte> body)
+    internal static byte[] Seal(RecordKind kind, IncarnationId writer, IReadOnlyList<SlotRange> slots, ReadOnlySpan<byte> body)
     {
         using var record = new ByteWriter(body.Length + 256);
         record.U8((byte)'S');

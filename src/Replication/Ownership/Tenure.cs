@@ -120,8 +120,8 @@ public sealed class Tenure : IReplicaSink
         var records = _guards.HasFlag(Guards.G2) ? EncodeCarried(epoch, carried ?? []) : [];
         var parts = coverage.Split(GrantPartBytesMax);
         for (var i = 0; i < parts.Count; i++)
-            _queue.AddRecord(new OutRecord(LogRecordCodec.Encode(Self, new GrantBody(epoch, parts[i], records.Count, i + 1, parts.Count))));
-        foreach (var record in records) _queue.AddRecord(new OutRecord(record));
+            _queue.AddRecord(new OutRecord(LogRecordCodec.Encode(Self, new GrantBody(epoch, parts[i], records.Count, i + 1, parts.Count))) { Holding = holding });
+        foreach (var record in records) _queue.AddRecord(new OutRecord(record) { Holding = holding });
         return holding;
     }
 

@@ -168,15 +168,15 @@ public sealed class PartitionReplica
         if (!Slots.Contains(slot)) return; // Not of this partition: the envelope's slots lie outside too, nobody's state is concerned.
 
         var current = _coverage.EpochOf(hash);
-        if (item.Mode != 0 || item.Epoch.Value > current || (item.Epoch.Value == current && current == 0))
+        if (item.Mode != 0 || (!item.Carried && (item.Epoch.Value > current || current == 0)))
         {
             Gap(item.Mode != 0 ? $"mode {item.Mode} of '{item.Endpoint}' is not known to this reader" : $"'{item.Endpoint}' carries {item.Epoch}, whose Grant was not read");
             return;
         }
-        if (item.Epoch.Value < current || !_grants.TryGetValue((current, writer), out var grant))
+        if (item.Epoch.Value != current || !_grants.TryGetValue((current, writer), out var grant))
         {
-            RejectedItems++;
-            sink.Rejected(logged);
+            // Also carried items whose Grant is not in the log: its append failed, and with it the tenure (G11), while they were in flight behind it.
+            Reject();
             return;
         }
 
@@ -186,7 +186,7 @@ public sealed class PartitionReplica
             if (item.First <= grant.CarriedSeen) return; // Seen before.
             if (item.First > grant.CarriedSeen + 1)
             {
-                Gap($"carried record {grant.CarriedSeen + 1} of {item.Epoch} is missing");
+                Reject(); // The one before it is not in the log: the tenure ended before it answered anything.
                 return;
             }
         }
@@ -213,6 +213,12 @@ public sealed class PartitionReplica
         if (!item.Carried) (state.Epoch, state.Last) = (current, item.Last);
         sink.Accepted(logged);
 
+        void Reject()
+        {
+            RejectedItems++;
+            sink.Rejected(logged);
+        }
+
         void Gap(string reason) => MarkIncomplete([new SlotRange(slot.Value, 1)], ErrorCodes.LogGap, $"{reason} (offset {offset})", offset, sink);
     }
 
@@ -223,11 +229,9 @@ public sealed class PartitionReplica
         if (body.Parts > 1)
         {
             if (body.Part == 1) _parts[key] = [];
-            if (!_parts.TryGetValue(key, out var parts) || parts.Count != body.Part - 1)
-            {
-                MarkIncomplete([Slots], ErrorCodes.LogGap, $"part {body.Part} of {body.Parts} of the Grant of {body.Epoch} came without the parts before it", offset, sink);
-                return;
-            }
+
+            // A part before it is not in the log (or was set aside, which its envelope's slots remember): this Grant never takes effect.
+            if (!_parts.TryGetValue(key, out var parts) || parts.Count != body.Part - 1) return;
             parts.Add(body);
             if (body.Part < body.Parts) return;
             _parts.Remove(key);
