@@ -1,0 +1,47 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using ShardCloud.LocalCloud.Processes;
+
+namespace ShardCloud.LocalCloud.Functions;
+
+/// <summary>What a local Functions host runs and where.</summary>
+public sealed record FunctionsHostOptions
+{
+    /// <summary>Folder of the app: <c>host.json</c> and one folder with a <c>function.json</c> per function.</summary>
+    public required string AppDirectory { get; init; }
+
+    /// <summary>Connection string of the storage that keeps the task hub (Azurite's, or an account's).</summary>
+    public required string StorageConnectionString { get; init; }
+
+    /// <summary>Handler program; null: <c>customHandler.description.defaultExecutablePath</c> of host.json.</summary>
+    public string? HandlerExecutable { get; init; }
+
+    /// <summary>Arguments of the handler; null: those of host.json.</summary>
+    public IReadOnlyList<string>? HandlerArguments { get; init; }
+
+    /// <summary>How the handler ends with this process. Default: by a start-up hook, which suits .NET programs and leaves others alone.</summary>
+    public ParentWatch HandlerParentWatch { get; init; } = ParentWatch.DotNet;
+
+    /// <summary>File for what the handler prints, or null.</summary>
+    public string? HandlerLogFile { get; init; }
+
+    /// <summary>App settings: environment of the handler, and values for <c>%NAME%</c> in host.json and function.json.</summary>
+    public IReadOnlyDictionary<string, string?> AppSettings { get; init; } = new Dictionary<string, string?>();
+
+    /// <summary>Public port on 127.0.0.1; 0 (default) takes a free one.</summary>
+    public int HttpPort { get; init; }
+
+    /// <summary>Task hub; null: <c>hubName</c> of host.json. Letters and digits, a letter first, 3 to 45 characters.</summary>
+    public string? TaskHubName { get; init; }
+
+    /// <summary>Key that callers of functions with authLevel "function" or "admin" must present (header x-functions-key or query code); null: none is asked for.</summary>
+    public string? HostKey { get; init; }
+
+    /// <summary>Longest wait for the handler's first answer. Default 30 s, as the real host.</summary>
+    public TimeSpan HandlerStartTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Clock of timers and history. Default: the system's.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Where the host logs. Default: nowhere.</summary>
+    public ILoggerFactory Loggers { get; init; } = NullLoggerFactory.Instance;
+}

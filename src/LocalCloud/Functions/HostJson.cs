@@ -1,0 +1,114 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+namespace ShardCloud.LocalCloud.Functions;
+
+/// <summary>The settings of host.json that this host acts on.</summary>
+internal sealed partial record HostJson
+{
+    public string RoutePrefix { get; private init; } = "api";
+
+    public TimeSpan FunctionTimeout { get; private init; } = TimeSpan.FromMinutes(30);
+
+    public string? HubName { get; private init; }
+
+    public string? HandlerExecutable { get; private init; }
+
+    public IReadOnlyList<string> HandlerArguments { get; private init; } = [];
+
+    public string? HandlerWorkingDirectory { get; private init; }
+
+    public int OrchestratorsMax { get; private init; } = 10 * Environment.ProcessorCount;
+
+    public int ActivitiesMax { get; private init; } = 10 * Environment.ProcessorCount;
+
+    public static HostJson Read(string appDirectory, AppSettings settings)
+    {
+        var path = Path.Combine(appDirectory, "host.json");
+        using var document = AppFile.Parse(path);
+        var root = document.RootElement;
+        var handler = At(root, "customHandler");
+        foreach (var key in (string[])["enableForwardingHttpRequest", "enableProxyingHttpRequest"])
+            if (At(handler, key) is { ValueKind: JsonValueKind.True })
+                throw AppFile.Invalid(path, $"customHandler.{key} is on", "This host envelopes every request; turn the setting off and read envelopes.");
+
+        var durable = At(root, "extensions", "durableTask");
+        if (At(durable, "extendedSessionsEnabled") is { ValueKind: JsonValueKind.True })
+            throw AppFile.Invalid(path, "extendedSessionsEnabled is on", "Custom handlers replay whole histories; turn it off.");
+
+        var description = At(handler, "description");
+        return new HostJson
+        {
+            RoutePrefix = (Text(At(root, "extensions", "http", "routePrefix")) ?? "api").Trim('/'),
+            FunctionTimeout = Text(At(root, "functionTimeout")) is { } timeout ? ParseTimeout(path, timeout) : TimeSpan.FromMinutes(30),
+            HubName = Text(At(durable, "hubName")) is { } hub ? settings.Expand(hub, path) : null,
+            HandlerExecutable = Text(At(description, "defaultExecutablePath")),
+            HandlerWorkingDirectory = Text(At(description, "workingDirectory")),
+            HandlerArguments = At(description, "arguments") is { ValueKind: JsonValueKind.Array } list ? [.. list.EnumerateArray().Select(a => a.GetString()!)] : [],
+            OrchestratorsMax = Number(At(durable, "maxConcurrentOrchestratorFunctions")) ?? 10 * Environment.ProcessorCount,
+            ActivitiesMax = Number(At(durable, "maxConcurrentActivityFunctions")) ?? 10 * Environment.ProcessorCount,
+        };
+    }
+
+    /// <summary>Names tables, so the rules are those of tables.</summary>
+    public static string CheckHubName(string name) => HubNameRule().IsMatch(name)
+        ? name
+        : throw new ShardCloudException(
+            ErrorCodes.FunctionsAppInvalid, $"'{name}' cannot name a task hub.", "Use 3 to 45 letters and digits, a letter first.");
+
+    private static TimeSpan ParseTimeout(string path, string text) => text == "-1"
+        ? Timeout.InfiniteTimeSpan
+        : TimeSpan.TryParse(text, CultureInfo.InvariantCulture, out var value) && value > TimeSpan.Zero
+            ? value
+            : throw AppFile.Invalid(path, $"functionTimeout is '{text}'", "Write it as hh:mm:ss.");
+
+    private static JsonElement At(JsonElement element, params string[] path)
+    {
+        foreach (var name in path)
+            if (element.ValueKind != JsonValueKind.Object || !element.TryGetProperty(name, out element)) return default;
+        return element;
+    }
+
+    private static string? Text(JsonElement element) => element.ValueKind == JsonValueKind.String ? element.GetString() : null;
+
+    private static int? Number(JsonElement element) => element.ValueKind == JsonValueKind.Number && element.GetInt32() is > 0 and var n ? n : null;
+
+    [GeneratedRegex("^[A-Za-z][A-Za-z0-9]{2,44}$", RegexOptions.CultureInvariant)]
+    private static partial Regex HubNameRule();
+}
+
+/// <summary>App settings, the process environment behind them, and the <c>%NAME%</c> notation.</summary>
+internal sealed partial class AppSettings(IReadOnlyDictionary<string, string?> settings)
+{
+    public string? Get(string name) => settings.TryGetValue(name, out var value) ? value : Environment.GetEnvironmentVariable(name);
+
+    public string Expand(string text, string file) => Reference().Replace(text, match => Get(match.Groups[1].Value)
+        ?? throw AppFile.Invalid(file, $"it refers to the app setting '{match.Groups[1].Value}', which is not set", "Set it, or write the value in place."));
+
+    [GeneratedRegex("%([^%]+)%", RegexOptions.CultureInvariant)]
+    private static partial Regex Reference();
+}
+
+/// <summary>Reads the app's JSON files; comments and trailing commas are allowed, as in the real host.</summary>
+internal static class AppFile
+{
+    public static JsonDocument Parse(string path)
+    {
+        try
+        {
+            return JsonDocument.Parse(File.ReadAllBytes(path), new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ShardCloudException(ErrorCodes.FunctionsAppInvalid, $"'{path}' cannot be read: {e.Message}", "Point the app directory at the folder that holds host.json.", e);
+        }
+        catch (JsonException e)
+        {
+            throw Invalid(path, $"it is not JSON: {e.Message}", "Correct the file.");
+        }
+    }
+
+    public static ShardCloudException Invalid(string path, string facts, string remedy) =>
+        new(ErrorCodes.FunctionsAppInvalid, $"'{path}' is not usable: {facts}.", remedy);
+}
