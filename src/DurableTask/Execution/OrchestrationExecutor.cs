@@ -67,7 +67,7 @@ public static class PayloadJson
 
     /// <summary>JSON text of a value; null (an unset payload) for null.</summary>
     internal static string? Write(object? value, JsonSerializerOptions options) =>
-        value is null ? null : JsonSerializer.Serialize(value, value.GetType(), options) is var text && text == "null" ? null : text;
+        value is null or JsonElement { ValueKind: JsonValueKind.Undefined } ? null : JsonSerializer.Serialize(value, value.GetType(), options) is var text && text == "null" ? null : text;
 
     internal static object? Read(string? text, Type type, JsonSerializerOptions options)
     {

@@ -4,11 +4,12 @@ using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace ShardCloud.DurableTask.Handler;
 
 /// <summary>Sends the HTTP request of an envelope through the app's own pipeline and turns the response into output values.</summary>
-internal sealed class InProcessHttp(HandlerPipeline pipeline, IHttpContextFactory contexts, IServiceScopeFactory scopes)
+internal sealed partial class InProcessHttp(HandlerPipeline pipeline, IHttpContextFactory contexts, IServiceScopeFactory scopes, ILogger<InProcessHttp> log)
 {
     public async Task<JsonObject> SendAsync(JsonElement request, Client.DurableClientBinding? client, CancellationToken cancellationToken)
     {
@@ -32,11 +33,20 @@ internal sealed class InProcessHttp(HandlerPipeline pipeline, IHttpContextFactor
             await context.Response.CompleteAsync().ConfigureAwait(false);
             return WriteResponse(context.Response, responseBody);
         }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        {
+            // What a server does with an exception that nobody handled. The app's own error handling, if it has one, came first.
+            RequestFailed(log, e, context.Request.Method, context.Request.Path);
+            return Answer(StatusCodes.Status500InternalServerError, [], "");
+        }
         finally
         {
             contexts.Dispose(context);
         }
     }
+
+    [LoggerMessage(4, LogLevel.Error, "{Method} {Path} failed.")]
+    private static partial void RequestFailed(ILogger log, Exception exception, string method, PathString path);
 
     private static HttpRequestFeature ReadRequest(JsonElement request)
     {

@@ -27,6 +27,14 @@ internal sealed class HttpTriggers(FunctionCaller caller, string? hostKey)
             return;
         }
 
+        if (context.Request.ContentLength is null && context.Request.Headers.TransferEncoding.Count > 0)
+        {
+            // The real host loses a body without a length and says nothing. A refusal shows the mistake while it is cheap.
+            context.Response.StatusCode = StatusCodes.Status411LengthRequired;
+            await context.Response.WriteAsync("The Functions host drops a body that comes without Content-Length (chunked). Send the length.").ConfigureAwait(false);
+            return;
+        }
+
         var request = await Envelope.HttpRequestAsync(context.Request, context.RequestAborted).ConfigureAwait(false);
         HandlerAnswer answer;
         try
