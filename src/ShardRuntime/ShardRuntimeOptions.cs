@@ -1,16 +1,7 @@
 using System.ComponentModel.DataAnnotations;
+using ShardCloud.Routing;
 
 namespace ShardCloud.ShardRuntime;
-
-/// <summary>What a member is: it serves endpoints, or it only routes to those that do.</summary>
-public enum MemberRole
-{
-    /// <summary>Runs the application and owns endpoints.</summary>
-    Shard,
-
-    /// <summary>Runs no application; forwards.</summary>
-    Router,
-}
 
 /// <summary>Settings of one member. Checked at start; section <c>ShardCloud</c>, environment <c>ShardCloud__Shard</c> and so on.</summary>
 public sealed class ShardRuntimeOptions
@@ -43,7 +34,7 @@ public sealed class ShardRuntimeOptions
     public string Ack { get; set; } = "log";
 
     /// <summary>Azure Storage of map, leases and snapshots.</summary>
-    public StorageSettings Storage { get; set; } = new();
+    public StorageOptions Storage { get; set; } = new();
 
     /// <summary>Event Hubs (Kafka protocol).</summary>
     public LogSettings Log { get; set; } = new();
@@ -68,19 +59,6 @@ public sealed class ShardRuntimeOptions
 
     /// <summary>Exactly-once requests and the queue in front of a handler.</summary>
     public RequestSettings Requests { get; set; } = new();
-}
-
-/// <summary>Where map, leases and snapshots are kept: a connection string, or two URIs that a managed identity may use.</summary>
-public sealed class StorageSettings
-{
-    /// <summary>For a laptop (Azurite). Wins over the URIs.</summary>
-    public string? ConnectionString { get; set; }
-
-    /// <summary>Table service, e.g. <c>https://account.table.core.windows.net</c>; used with DefaultAzureCredential.</summary>
-    public Uri? TableUri { get; set; }
-
-    /// <summary>Blob service, e.g. <c>https://account.blob.core.windows.net</c>; used with DefaultAzureCredential.</summary>
-    public Uri? BlobUri { get; set; }
 }
 
 /// <summary>The log.</summary>

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using ShardCloud.Identity;
+using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Handoff;
 using ShardCloud.ShardRuntime.Health;
 using ShardCloud.ShardRuntime.Hosting;

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 
 namespace ShardCloud.ShardRuntime.Handoff;

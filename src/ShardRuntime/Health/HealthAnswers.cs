@@ -50,3 +50,15 @@ internal sealed class JoinedReadiness(ShardContext shard) : IReadiness
 {
     public string? WhatIsMissing => shard.IsJoined ? null : "the member has not joined";
 }
+
+/// <summary>A member whose lease is not valid may serve nothing of its own.</summary>
+internal sealed class LeaseReadiness(Proxy.ILeaseView lease) : IReadiness
+{
+    public string? WhatIsMissing => lease.IsValid ? null : "the lease is not valid";
+}
+
+/// <summary>Without a map no request finds its owner.</summary>
+internal sealed class MapReadiness(Proxy.IMapView map) : IReadiness
+{
+    public string? WhatIsMissing => map.Current.Version > MapVersion.None ? null : "the routing map is not loaded";
+}

@@ -157,7 +157,7 @@ public sealed class EndpointExecutor(
     private static async Task SendAsync(HttpContext context, AnswerBuffer answer)
     {
         // An application that sets one of our headers could steer the member that asked.
-        context.Response.Headers.Remove(ShardHeaders.Entry);
+        if (!context.Response.HasStarted) context.Response.Headers.Remove(ShardHeaders.Entry);
         await answer.SendAsync(context.RequestAborted);
     }
 

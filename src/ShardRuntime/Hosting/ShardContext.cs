@@ -1,3 +1,5 @@
+using ShardCloud.Routing;
+
 namespace ShardCloud.ShardRuntime.Hosting;
 
 /// <summary>Who this process is. One per process; everything else hangs from the service container.</summary>

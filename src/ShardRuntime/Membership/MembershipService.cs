@@ -65,7 +65,7 @@ internal sealed partial class MembershipService(
         var row = new MemberRow
         {
             Incarnation = shard.Self,
-            Role = shard.Role == MemberRole.Router ? Routing.MemberRole.Router : Routing.MemberRole.Shard,
+            Role = shard.Role,
             MemberAddress = shard.MemberAddress,
             PublicAddress = shard.PublicAddress,
             FaultDomain = options.FaultDomain,

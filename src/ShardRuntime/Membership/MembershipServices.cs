@@ -10,7 +10,7 @@ internal static class MembershipServices
 {
     public static IServiceCollection AddMembership(this IServiceCollection services)
     {
-        services.AddSingleton(p => StorageClients.Create(Of(p.GetRequiredService<ShardRuntimeOptions>().Storage)));
+        services.AddSingleton(p => StorageClients.Create(p.GetRequiredService<ShardRuntimeOptions>().Storage));
         services.AddSingleton(p => new MapStore(p.GetRequiredService<StorageClients>().Decisions, p.GetRequiredService<StorageClients>().Blobs,
             p.GetRequiredService<ShardRuntimeOptions>().Application, p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ILogger<MapStore>>()));
         services.AddSingleton(p => new MemberDirectory(p.GetRequiredService<StorageClients>().Decisions, p.GetRequiredService<ShardRuntimeOptions>().Application));
@@ -24,5 +24,4 @@ internal static class MembershipServices
         return services;
     }
 
-    private static StorageOptions Of(StorageSettings settings) => new() { ConnectionString = settings.ConnectionString, TableUri = settings.TableUri, BlobUri = settings.BlobUri };
 }

@@ -327,6 +327,7 @@ internal sealed class ShardProxy(
     private static int StatusOf(string code) => code switch
     {
         ErrorCodes.MissingValue or ErrorCodes.BadEndpoint => StatusCodes.Status400BadRequest,
+        ErrorCodes.QueueFull => StatusCodes.Status503ServiceUnavailable, // Too much waits for the log; the commit was refused.
         ErrorCodes.DeltaTooLarge or ErrorCodes.DocumentTooLarge => StatusCodes.Status413PayloadTooLarge,
         _ => StatusCodes.Status500InternalServerError,
     };

@@ -1,3 +1,4 @@
+using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Proxy;
 

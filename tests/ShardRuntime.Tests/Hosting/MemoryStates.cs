@@ -1,0 +1,60 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+using ShardCloud.Crdt;
+using ShardCloud.ShardRuntime.State;
+
+namespace ShardCloud.ShardRuntime.Tests.Hosting;
+
+/// <summary>The endpoints one member owns, over real documents; the log in front of answers is a switch of the test.</summary>
+public sealed class MemoryStates : IEndpointStates
+{
+    private readonly ConcurrentDictionary<EndpointId, Owned> _owned = new();
+
+    /// <summary>What the next commit meets instead of success.</summary>
+    public StateCommit NextCommit { get; set; } = StateCommit.Committed;
+
+    /// <summary>Runs at each commit, before it takes effect.</summary>
+    public Action? OnCommit { get; set; }
+
+    /// <summary>Answers wait for this; false: what they saw counts for no one.</summary>
+    public Func<Task<bool>> Log { get; set; } = () => Task.FromResult(true);
+
+    public void Own(EndpointId endpoint, Epoch epoch, Document? document = null) => _owned[endpoint] = new Owned(this, epoch, document ?? Document.Empty);
+
+    public Document Lose(EndpointId endpoint) => _owned.TryRemove(endpoint, out var owned) ? owned.Current : Document.Empty;
+
+    public Document Of(EndpointId endpoint) => _owned[endpoint].Current;
+
+    public bool TryOpen(EndpointId endpoint, [NotNullWhen(true)] out IOwnedState? state)
+    {
+        var found = _owned.TryGetValue(endpoint, out var owned);
+        state = owned;
+        return found;
+    }
+
+    private sealed class Owned(MemoryStates states, Epoch epoch, Document document) : IOwnedState
+    {
+        public Epoch Epoch => epoch;
+
+        public Document Current { get; private set; } = document;
+
+        public DocumentTransaction BeginTransaction() => new(Current, epoch, Current.NextSequence(epoch));
+
+        public StateCommit TryCommit(DocumentTransaction transaction, out Release release)
+        {
+            release = Seen();
+            states.OnCommit?.Invoke();
+            if (states.NextCommit is not StateCommit.Committed)
+            {
+                var outcome = states.NextCommit;
+                states.NextCommit = StateCommit.Committed;
+                return outcome;
+            }
+            transaction.Commit(out var next, out _);
+            Current = next;
+            return StateCommit.Committed;
+        }
+
+        public Release Seen() => async cancellationToken => await states.Log().WaitAsync(cancellationToken);
+    }
+}
