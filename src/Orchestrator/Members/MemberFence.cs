@@ -24,7 +24,7 @@ public sealed class MemberFence(MapStore store, MemberDirectory directory, TimeP
     /// <summary>The waits of one activity.</summary>
     public sealed class Watcher(MemberFence fence, LeaseWatch leases)
     {
-        private readonly Dictionary<IncarnationId, long> _firstCounts = [];
+        private readonly Dictionary<IncarnationId, string> _firstSeen = []; // ETags, as the observer compares them.
 
         /// <summary>One look at some members. Call it again and again; at least twice in a lease length.</summary>
         /// <returns>Those that are gone; the map says so by now.</returns>
@@ -35,7 +35,7 @@ public sealed class MemberFence(MapStore store, MemberDirectory directory, TimeP
             foreach (var incarnation in members)
             {
                 var row = leases.Members.FirstOrDefault(row => row.Incarnation == incarnation);
-                if (row is not null) _firstCounts.TryAdd(incarnation, row.RenewalCount);
+                if (row is not null) _firstSeen.TryAdd(incarnation, row.ETag);
                 if (row is { IsFinal: false }) continue;
                 await fence.TakeOffListAsync(incarnation, row switch
                 {
@@ -50,6 +50,6 @@ public sealed class MemberFence(MapStore store, MemberDirectory directory, TimeP
 
         /// <summary>True once a renewal was seen since the first look: it lives.</summary>
         public bool HasRenewed(IncarnationId incarnation) =>
-            _firstCounts.TryGetValue(incarnation, out var first) && leases.Alive.FirstOrDefault(row => row.Incarnation == incarnation) is { } row && row.RenewalCount != first;
+            _firstSeen.TryGetValue(incarnation, out var first) && leases.Alive.FirstOrDefault(row => row.Incarnation == incarnation) is { } row && row.ETag != first;
     }
 }

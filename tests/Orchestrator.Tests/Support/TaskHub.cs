@@ -1,0 +1,181 @@
+using System.Collections.Concurrent;
+using System.Net.Http.Json;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Threading.Channels;
+using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
+using ShardCloud.DurableTask.Protocol;
+
+namespace ShardCloud.Orchestrator.Tests.Support;
+
+/// <summary>A task hub in memory that drives the handler as a Functions host does: turns and activities go through its HTTP endpoint in envelopes.
+/// Durable timers fire at once, so that retries take no time.</summary>
+public sealed class TaskHub
+{
+    private readonly ConcurrentDictionary<string, Instance> _instances = new(StringComparer.Ordinal);
+
+    /// <summary>The handler.</summary>
+    public HttpClient Handler { get; set; } = null!;
+
+    /// <summary>Activities in the order in which they were called, as <c>instance/Name</c>.</summary>
+    public ConcurrentQueue<string> Calls { get; } = new();
+
+    public bool TryStart(string id, string name, string? input, Instance? parent = null, int parentTask = -1)
+    {
+        var instance = new Instance(id, name, input, parent, parentTask);
+        while (!_instances.TryAdd(id, instance))
+        {
+            if (!_instances.TryGetValue(id, out var before) || before.IsRunning) return false;
+            _instances.TryRemove(new(id, before));
+        }
+        instance.Inbox.Writer.TryWrite(Event(e => e.ExecutionStarted = new ExecutionStartedEvent
+        {
+            Name = name, Version = "", Input = input, OrchestrationInstance = new OrchestrationInstance { InstanceId = id },
+        }));
+        instance.Running = Task.Run(() => RunAsync(instance));
+        return true;
+    }
+
+    public Instance? Find(string id) => _instances.GetValueOrDefault(id);
+
+    /// <summary>Forgets an instance, as a host does that lost it.</summary>
+    public void Lose(string id)
+    {
+        if (_instances.TryRemove(id, out var instance)) instance.Inbox.Writer.TryComplete();
+    }
+
+    public bool Raise(string id, string name, string? input) => _instances.TryGetValue(id, out var instance) && instance.IsRunning
+        && instance.Inbox.Writer.TryWrite(Event(e => e.EventRaised = new EventRaisedEvent { Name = name, Input = input }));
+
+    public async Task<Instance> CompletionAsync(string id)
+    {
+        await _instances[id].Ended.Task.WaitAsync(Wait.Limit);
+        return _instances[id];
+    }
+
+    private async Task RunAsync(Instance instance)
+    {
+        try
+        {
+            await foreach (var first in instance.Inbox.Reader.ReadAllAsync())
+            {
+                var arrived = new List<HistoryEvent> { Event(e => e.OrchestratorStarted = new OrchestratorStartedEvent()), first };
+                while (instance.Inbox.Reader.TryRead(out var next)) arrived.Add(next);
+                var request = new OrchestratorRequest { InstanceId = instance.Id };
+                request.PastEvents.Add(instance.Past);
+                request.NewEvents.Add(arrived);
+                var answer = await CallAsync(instance.Name, new JsonObject { ["context"] = Convert.ToBase64String(request.ToByteArray()) }, instance.Id);
+                var response = OrchestratorResponse.Parser.ParseFrom(Convert.FromBase64String(answer.GetProperty("ReturnValue").GetString()!));
+                instance.Past.AddRange(arrived);
+                foreach (var action in response.Actions.OrderBy(action => action.Id)) Take(instance, action);
+                instance.Past.Add(Event(e => e.OrchestratorCompleted = new OrchestratorCompletedEvent()));
+                if (!instance.IsRunning) return;
+            }
+        }
+        catch (Exception error)
+        {
+            instance.End(OrchestrationStatus.Failed, error.ToString());
+        }
+    }
+
+    private void Take(Instance instance, OrchestratorAction action)
+    {
+        switch (action.OrchestratorActionTypeCase)
+        {
+            case OrchestratorAction.OrchestratorActionTypeOneofCase.ScheduleTask:
+                instance.Past.Add(Event(e => e.TaskScheduled = new TaskScheduledEvent { Name = action.ScheduleTask.Name }, action.Id));
+                _ = Task.Run(() => RunActivityAsync(instance, action.Id, action.ScheduleTask.Name, action.ScheduleTask.Input));
+                break;
+            case OrchestratorAction.OrchestratorActionTypeOneofCase.CreateTimer:
+                instance.Past.Add(Event(e => e.TimerCreated = new TimerCreatedEvent { FireAt = action.CreateTimer.FireAt }, action.Id));
+                instance.Inbox.Writer.TryWrite(Event(e => e.TimerFired = new TimerFiredEvent { FireAt = action.CreateTimer.FireAt, TimerId = action.Id }));
+                break;
+            case OrchestratorAction.OrchestratorActionTypeOneofCase.CreateSubOrchestration:
+                var child = action.CreateSubOrchestration;
+                instance.Past.Add(Event(e => e.SubOrchestrationInstanceCreated = new SubOrchestrationInstanceCreatedEvent { Name = child.Name, InstanceId = child.InstanceId }, action.Id));
+                TryStart(child.InstanceId, child.Name, child.Input, instance, action.Id);
+                break;
+            case OrchestratorAction.OrchestratorActionTypeOneofCase.CompleteOrchestration:
+                var end = action.CompleteOrchestration;
+                instance.End(end.OrchestrationStatus, end.Result);
+                instance.Parent?.Inbox.Writer.TryWrite(Event(e =>
+                {
+                    if (end.OrchestrationStatus == OrchestrationStatus.Completed)
+                        e.SubOrchestrationInstanceCompleted = new SubOrchestrationInstanceCompletedEvent { TaskScheduledId = instance.ParentTask, Result = end.Result };
+                    else
+                        e.SubOrchestrationInstanceFailed = new SubOrchestrationInstanceFailedEvent { TaskScheduledId = instance.ParentTask, FailureDetails = end.FailureDetails };
+                }));
+                break;
+            default:
+                throw new InvalidOperationException($"The test hub does not know {action.OrchestratorActionTypeCase}.");
+        }
+    }
+
+    private async Task RunActivityAsync(Instance instance, int id, string name, string? input)
+    {
+        Calls.Enqueue($"{instance.Id}/{name}");
+        HistoryEvent ended;
+        try
+        {
+            var answer = await CallAsync(name, new JsonObject { ["input"] = JsonSerializer.Serialize(input ?? "null") }, instance.Id);
+            ended = Event(e => e.TaskCompleted = new TaskCompletedEvent { TaskScheduledId = id, Result = JsonSerializer.Serialize(answer.GetProperty("ReturnValue").GetString()) });
+        }
+        catch (Exception error)
+        {
+            ended = Event(e => e.TaskFailed = new TaskFailedEvent
+            {
+                TaskScheduledId = id, FailureDetails = new TaskFailureDetails { ErrorType = error.GetType().FullName, ErrorMessage = error.Message },
+            });
+        }
+        instance.Inbox.Writer.TryWrite(ended);
+    }
+
+    private async Task<JsonElement> CallAsync(string function, JsonObject data, string instanceId)
+    {
+        var envelope = new JsonObject { ["Data"] = data, ["Metadata"] = new JsonObject { ["instanceId"] = JsonSerializer.Serialize(instanceId) } };
+        using var response = await Handler.PostAsJsonAsync($"/{function}", envelope);
+        response.EnsureSuccessStatusCode();
+        return await response.Content.ReadFromJsonAsync<JsonElement>();
+    }
+
+    private static HistoryEvent Event(Action<HistoryEvent> fill, int id = -1)
+    {
+        var made = new HistoryEvent { EventId = id, Timestamp = Timestamp.FromDateTime(DateTime.UtcNow) };
+        fill(made);
+        return made;
+    }
+
+    public sealed class Instance(string id, string name, string? input, Instance? parent, int parentTask)
+    {
+        public string Id => id;
+
+        public string Name => name;
+
+        public string? Input => input;
+
+        public Instance? Parent => parent;
+
+        public int ParentTask => parentTask;
+
+        public List<HistoryEvent> Past { get; } = [];
+
+        public Channel<HistoryEvent> Inbox { get; } = Channel.CreateUnbounded<HistoryEvent>(); // A test ends long before it matters.
+
+        public OrchestrationStatus Status { get; private set; } = OrchestrationStatus.Running;
+
+        public string? Output { get; private set; }
+
+        public bool IsRunning => Status == OrchestrationStatus.Running;
+
+        public TaskCompletionSource Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Running { get; set; } = Task.CompletedTask;
+
+        public void End(OrchestrationStatus status, string? output)
+        {
+            (Status, Output) = (status, output);
+            Ended.TrySetResult();
+        }
+    }
+}

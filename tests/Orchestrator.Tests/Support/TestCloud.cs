@@ -1,0 +1,184 @@
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.AspNetCore.TestHost;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using ShardCloud.Contracts;
+using ShardCloud.DurableTask.Client;
+using ShardCloud.Identity;
+using ShardCloud.Orchestrator.Shards;
+using ShardCloud.Routing;
+using ShardCloud.Tests;
+
+namespace ShardCloud.Orchestrator.Tests.Support;
+
+/// <summary>The Orchestrator's whole pipeline in memory, on a real map in Azurite, with test members and a task hub in memory.</summary>
+public sealed class TestCloud : IAsyncDisposable
+{
+    private readonly string _keyFolder = Directory.CreateTempSubdirectory("shardcloud-").FullName;
+    private readonly WebApplicationFactory<Program> _factory;
+    private readonly TokenIssuer _issuer;
+
+    public TestCloud(AzuriteFixture azurite)
+    {
+        var application = AzuriteFixture.NewApplication();
+        var keyFile = Path.Combine(_keyFolder, "key");
+        Hub = new TaskHub();
+        Host = new TestShardHost(this);
+        _factory = new WebApplicationFactory<Program>().WithWebHostBuilder(builder =>
+        {
+            builder.ConfigureAppConfiguration(configuration => configuration.AddInMemoryCollection(new Dictionary<string, string?>
+            {
+                ["ShardCloud:Application"] = application,
+                ["ShardCloud:Storage:ConnectionString"] = azurite.ConnectionString,
+                ["ShardCloud:Auth:KeyFile"] = keyFile,
+                ["ShardCloud:ShardHost:Url"] = "http://127.0.0.1:9/",
+            }));
+            builder.ConfigureTestServices(services =>
+            {
+                services.AddSingleton<IShardHost>(Host);
+                services.AddScoped<DurableTaskClient>(_ => new GrpcDurableTaskClient(new TaskHubInvoker(Hub)));
+            });
+        });
+        Hub.Handler = _factory.CreateClient();
+        _issuer = new TokenIssuer(LocalKey.LoadOrCreate(keyFile));
+    }
+
+    public TaskHub Hub { get; }
+
+    public TestShardHost Host { get; }
+
+    public List<TestMember> Members { get; } = [];
+
+    public IServiceProvider Services => _factory.Services;
+
+    public MapStore Store => Services.GetRequiredService<MapStore>();
+
+    public MemberDirectory Leases => Services.GetRequiredService<MemberDirectory>();
+
+    /// <summary>A map with these shards, all slots granted to the first.</summary>
+    public static async Task<TestCloud> WithShardsAsync(AzuriteFixture azurite, TimeSpan lease, params string[] shards)
+    {
+        var cloud = new TestCloud(azurite);
+        await cloud.Store.EnsureCreatedAsync(16, "deltas");
+        foreach (var shard in shards) await cloud.JoinAsync(shard, lease);
+        var granted = await cloud.Store.CommitAsync(_ => new MapCommit("bootstrap", "first placement", [new GrantSlots(SlotRange.All, cloud.Members[0].Incarnation)]));
+        Assert.Equal(CommitOutcome.Committed, granted.Outcome);
+        return cloud;
+    }
+
+    public async Task<TestMember> JoinAsync(string shard, TimeSpan lease, MemberRole role = MemberRole.Shard)
+    {
+        var member = await TestMember.StartAsync(Store, Leases, shard, lease, role);
+        lock (Members) Members.Add(member);
+        return member;
+    }
+
+    public TestMember Member(string shard)
+    {
+        lock (Members) return Members.Last(member => member.Incarnation.Shard.Value == shard);
+    }
+
+    public HttpClient Client(string? role = Roles.Operator, string audience = Audiences.Management)
+    {
+        var client = _factory.CreateClient();
+        if (role is not null)
+            client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", _issuer.Issue("olga", role, audience, TimeSpan.FromMinutes(10)));
+        return client;
+    }
+
+    public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, string? json = null, string? key = null, string contentType = "application/json")
+    {
+        using var request = new HttpRequestMessage(method, path);
+        if (json is not null)
+        {
+            request.Content = new StringContent(json, Encoding.UTF8);
+            request.Content.Headers.ContentType = MediaTypeHeaderValue.Parse(contentType);
+        }
+        if (key is not null) request.Headers.Add("Idempotency-Key", key);
+        return await Client().SendAsync(request);
+    }
+
+    public Task<HttpResponseMessage> MigrateAsync(string to, params string[] endpoints) =>
+        SendAsync(HttpMethod.Post, "/api/migrations", JsonSerializer.Serialize(new { endpoints, to, reason = "a test" }));
+
+    /// <summary>Starts a migration and returns its id.</summary>
+    public async Task<string> StartAsync(string to, params string[] endpoints)
+    {
+        var response = await MigrateAsync(to, endpoints);
+        Assert.True(response.StatusCode == System.Net.HttpStatusCode.Accepted, await response.Content.ReadAsStringAsync());
+        return (await response.Content.ReadFromJsonAsync(ManagementJson.Default.MigrationAccepted))!.Id;
+    }
+
+    public async Task<Migration> ReadMigrationAsync(string id) =>
+        (await Client(Roles.Observer).GetFromJsonAsync($"/api/migrations/{id}", ManagementJson.Default.Migration))!;
+
+    public Task<Migration> FinishedAsync(string id) =>
+        Wait.ForAsync(() => ReadMigrationAsync(id), migration => migration.State == MigrationState.Finished, $"{id} to finish");
+
+    public async Task<Operation> FinishedOperationAsync(string id) => await Wait.ForAsync(
+        async () => (await Client(Roles.Observer).GetFromJsonAsync($"/api/operations/{id}", ManagementJson.Default.Operation))!,
+        operation => operation.State != OperationState.Running, $"{id} to finish");
+
+    public static async Task<Problem> ProblemAsync(HttpResponseMessage response)
+    {
+        Assert.Equal(Problem.MediaType, response.Content.Headers.ContentType?.MediaType);
+        var problem = (await response.Content.ReadFromJsonAsync(ManagementJson.Default.Problem))!;
+        Assert.Equal((int)response.StatusCode, problem.Status);
+        Assert.NotEmpty(problem.Remedy);
+        return problem;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _factory.DisposeAsync();
+        foreach (var member in Members) await member.DisposeAsync();
+        Directory.Delete(_keyFolder, recursive: true);
+    }
+}
+
+/// <summary>A shard host whose instances are test members in this process.</summary>
+public sealed class TestShardHost(TestCloud cloud) : IShardHost
+{
+    private readonly SemaphoreSlim _gate = new(1, 1);
+    private readonly Dictionary<string, ShardInstance> _byOperation = new(StringComparer.Ordinal);
+
+    /// <summary>Versions that never join: their process ends at once.</summary>
+    public const string BrokenVersion = "broken";
+
+    public IReadOnlyCollection<ShardInstance> Instances => _byOperation.Values;
+
+    public Task<ShardHostCapabilities> GetCapabilitiesAsync(CancellationToken cancellationToken) => Task.FromResult(new ShardHostCapabilities(true, false, true, 1));
+
+    public async Task<ShardInstance> CreateAsync(string operation, ShardId shard, string version, CancellationToken cancellationToken)
+    {
+        await _gate.WaitAsync(cancellationToken);
+        try
+        {
+            if (_byOperation.TryGetValue(operation, out var before)) return before;
+            var isBroken = version == BrokenVersion;
+            var instance = new ShardInstance(
+                $"h-{_byOperation.Count}", operation, shard.Value, version, isBroken ? InstanceState.Exited : InstanceState.Running, 1, isBroken ? 134 : null, isBroken, DateTimeOffset.UtcNow);
+            _byOperation[operation] = instance;
+            if (!isBroken) await cloud.JoinAsync(shard.Value, TimeSpan.FromSeconds(2));
+            return instance;
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    public Task<IReadOnlyList<ShardInstance>> ListAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<ShardInstance>>([.. _byOperation.Values]);
+
+    public Task DeleteAsync(string handle, CancellationToken cancellationToken)
+    {
+        foreach (var (operation, instance) in _byOperation.ToList())
+            if (instance.Handle == handle) _byOperation[operation] = instance with { State = InstanceState.Exited, ConfirmedEnded = true, ExitCode = 0 };
+        return Task.CompletedTask;
+    }
+}
