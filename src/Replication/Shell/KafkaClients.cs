@@ -15,6 +15,7 @@ internal sealed class KafkaClients(ReplicationOptions options)
             EnableIdempotence = true, // Keeps the order of records across retries.
             LingerMs = 0,             // Our own coalescing decides; see RecordQueue.
             MessageTimeoutMs = 0,     // G11: no local time-out, the lease is the limit. A record that timed out may still land.
+            BatchSize = 900_000,      // Event Hubs counts a publication as one batch, of 1 MB at most.
             CompressionType = CompressionType.None,
         });
         var builder = new ProducerBuilder<Null, byte[]>(config).SetErrorHandler((_, error) => onError(error.Reason)).SetLogHandler((_, _) => { });

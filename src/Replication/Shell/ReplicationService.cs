@@ -242,7 +242,7 @@ public sealed class ReplicationService : IAsyncDisposable
 
     private int PartitionOf(EndpointId endpoint) => endpoint.Slot.PartitionOf(_options.PartitionCount);
 
-    private PartitionLog LogOf(int partition) => _logs.TryGetValue(partition, out var log) ? log : throw Errors.NoReplica(partition);
+    internal PartitionLog LogOf(int partition) => _logs.TryGetValue(partition, out var log) ? log : throw Errors.NoReplica(partition);
 
     /// <summary>Where a replica starts: a peer's state, else the newest Blob, else the log's start. A source that fails is passed over.</summary>
     private async Task<PartitionReplica> LoadAsync(int partition, Func<CancellationToken, Task<Stream?>>? directStream, CancellationToken cancellation)

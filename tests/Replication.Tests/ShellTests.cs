@@ -1,0 +1,225 @@
+using Azure.Storage.Blobs;
+using ShardCloud.Tests;
+
+namespace ShardCloud.Replication.Tests;
+
+/// <summary>The shells with the product's own clients against the local log and the storage emulator.</summary>
+[Collection(AzuriteCollection.Name)]
+public sealed class ShellTests(AzuriteFixture azurite)
+{
+    [Fact]
+    public async Task Write_IsAnswered_AndVisibleAtASecondReplica()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var (owner, backup) = (await cluster.OwnerAsync(), cluster.Start());
+        await cluster.ReplicateAsync(backup);
+        for (var i = 0; i < 20; i++) await cluster.AddAsync(owner);
+        Assert.Equal(20, await cluster.ReadAsync(backup));
+        Assert.False(backup.TryOpen(Cluster.Room, out _));
+    }
+
+    [Fact]
+    public async Task Writes_OfManyEndpointsAtOnce_AreAllAnsweredInFewRecords()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var owner = await cluster.OwnerAsync();
+        var before = owner.Position(0) + owner.Position(1);
+        var answers = Enumerable.Range(0, 500).Select(i => cluster.Add(owner, new EndpointId($"rooms/{i}"))).ToList();
+        Assert.All(await Task.WhenAll(answers), outcome => Assert.Equal(ReleaseOutcome.Released, outcome));
+        Assert.InRange(owner.Position(0) + owner.Position(1) - before, 2, 400); // Gathered while publishes were in flight.
+    }
+
+    [Fact]
+    public async Task Restart_FromSnapshotAndTail_HasEverything()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var container = new BlobServiceClient(azurite.ConnectionString).GetBlobContainerClient("snapshots");
+        var application = AzuriteFixture.NewApplication();
+        var owner = await cluster.OwnerAsync(1, container, application);
+        await cluster.AddAsync(owner);
+        Assert.True(await owner.WriteSnapshotAsync(Cluster.RoomPartition, cluster.Token));
+        Assert.False(await owner.WriteSnapshotAsync(Cluster.RoomPartition, cluster.Token)); // As new as the one there.
+        await cluster.AddAsync(owner); // The tail.
+        var position = owner.Position(Cluster.RoomPartition);
+        await cluster.StopAsync(owner);
+
+        var next = cluster.Start(container, application);
+        await next.StartAsync(cluster.Token);
+        await cluster.ReplicateAsync(next);
+        Assert.Equal(position, next.Position(Cluster.RoomPartition));
+        Assert.Equal(2, Cluster.Value(next.Accepted(Cluster.Room)));
+        Assert.Equal(GrantResult.Held, await next.BeginTenureAsync(new Epoch(2), Cluster.Everything, null, cluster.Token));
+        await cluster.AddAsync(next);
+        Assert.Equal(3, await cluster.ReadAsync(next));
+    }
+
+    [Fact]
+    public async Task Snapshot_OfAnOlderOffset_DoesNotReplaceANewerOne()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var container = new BlobServiceClient(azurite.ConnectionString).GetBlobContainerClient("snapshots");
+        var store = new SnapshotStore(container, AzuriteFixture.NewApplication(), "log-1");
+        await store.EnsureCreatedAsync(cluster.Token);
+        var owner = await cluster.OwnerAsync();
+        var older = owner.CaptureSnapshot(Cluster.RoomPartition);
+        await cluster.AddAsync(owner);
+        var newer = owner.CaptureSnapshot(Cluster.RoomPartition);
+        Assert.True(await store.SaveAsync(newer, cluster.Token));
+        Assert.False(await store.SaveAsync(older, cluster.Token));
+        Assert.Equal(newer.Position, (await store.LoadAsync(Cluster.RoomPartition, cluster.Token))!.Position);
+    }
+
+    [Fact]
+    public async Task Newcomer_FromAPeersStream_StartsWhereThePeerStands()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var owner = await cluster.OwnerAsync();
+        await cluster.AddAsync(owner);
+        var newcomer = cluster.Start();
+        var opened = 0;
+        await newcomer.EnsureReplicaAsync(Cluster.RoomPartition, async cancellation =>
+        {
+            opened++;
+            var stream = new MemoryStream();
+            await owner.OpenSnapshotStreamAsync(Cluster.RoomPartition, stream, cancellation);
+            stream.Position = 0;
+            return stream;
+        }, cluster.Token);
+        Assert.Equal((1, 1), (opened, Cluster.Value(newcomer.Accepted(Cluster.Room))));
+        await cluster.AddAsync(owner);
+        Assert.Equal(2, await cluster.ReadAsync(newcomer));
+    }
+
+    [Fact]
+    public async Task Handoff_MovesWhatWasNotYetAnswered()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var (source, destination) = (await cluster.OwnerAsync(), cluster.Start());
+        await cluster.ReplicateAsync(destination);
+        await cluster.AddAsync(source);
+        var pending = cluster.Add(source);
+        var positions = new Dictionary<int, long> { [0] = destination.Position(0), [1] = destination.Position(1) };
+        var final = await source.SealAsync(new HandoffId(2), Cluster.Everything, positions, _ => Task.CompletedTask, cluster.Token);
+        Assert.False(source.TryOpen(Cluster.Room, out _));
+        var held = destination.BeginTenureAsync(new Epoch(3), Cluster.Everything, final.Endpoints, cluster.Token);
+        Assert.True(destination.TryOpen(Cluster.Room, out var owned)); // Admitted at once.
+        Assert.Equal(2, Cluster.Value(owned.Current));
+        Assert.Equal(GrantResult.Held, await held);
+        Assert.Equal(ReleaseOutcome.Released, await owned.WhenReleasedAsync(owned.Seen(), cluster.Token));
+        Assert.Equal(ReleaseOutcome.Released, await pending); // It lay before the Grant.
+        Assert.Equal(2, await cluster.ReadAsync(destination));
+    }
+
+    [Fact]
+    public async Task TakeOver_EndsTheTenureOfTheOldOwner()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var (old, next) = (await cluster.OwnerAsync(), cluster.Start());
+        var ended = new TaskCompletionSource<TenureEnded>(TaskCreationOptions.RunContinuationsAsynchronously);
+        old.TenureEnded += e => ended.TrySetResult(e);
+        await cluster.ReplicateAsync(next);
+        Assert.Equal(GrantResult.Held, await next.BeginTenureAsync(new Epoch(2), Cluster.Everything, null, cluster.Token));
+        Assert.Equal(TenureEndReason.HigherGrant, (await ended.Task.WaitAsync(cluster.Token)).Reason);
+    }
+
+    [Fact]
+    public async Task Log_StopsForAWhile_AnswersWaitAndNothingIsLost()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var owner = await cluster.OwnerAsync();
+        await cluster.AddAsync(owner);
+        await cluster.StopLogAsync();
+        var waiting = Enumerable.Range(0, 5).Select(_ => cluster.Add(owner)).ToList();
+        Assert.All(waiting, answer => Assert.False(answer.IsCompleted));
+        await cluster.StartLogAsync();
+        Assert.All(await Task.WhenAll(waiting), outcome => Assert.Equal(ReleaseOutcome.Released, outcome));
+        Assert.Equal(6, await cluster.ReadAsync(owner));
+    }
+
+    [Fact]
+    public async Task Append_ThatTheLogRefuses_EndsTheTenure()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var owner = await cluster.OwnerAsync();
+        var ended = new TaskCompletionSource<TenureEnded>(TaskCreationOptions.RunContinuationsAsynchronously);
+        owner.TenureEnded += e => ended.TrySetResult(e);
+        await cluster.AddAsync(owner);
+
+        // A record over the log's limit: refused for good.
+        var names = Enumerable.Range(0, 4000).Select(i => new EndpointId($"{i:D6}{new string('x', 480)}")).Where(e => e.Slot.PartitionOf(Cluster.Partitions) == Cluster.RoomPartition);
+        var tooLarge = LogRecordCodec.Encode(owner.Self, new RetireBody(new Epoch(1), [.. names.Select(n => n.Value), .. names.Select(n => n.Value)]), []);
+        var error = await Assert.ThrowsAsync<ShardCloudException>(() => owner.LogOf(Cluster.RoomPartition).AppendAsync(tooLarge, cluster.Token));
+        Assert.Equal(ErrorCodes.AppendFailed, error.Code);
+        Assert.Equal(TenureEndReason.AppendFailed, (await ended.Task.WaitAsync(cluster.Token)).Reason);
+        Assert.False(owner.TryOpen(Cluster.Room, out _));
+        Assert.Equal(GrantResult.Held, await owner.BeginTenureAsync(new Epoch(2), Cluster.Everything, null, cluster.Token));
+        await cluster.AddAsync(owner);
+        Assert.Equal(2, await cluster.ReadAsync(owner));
+    }
+
+    [Fact]
+    public async Task Record_ThatCannotBeRead_RaisesTheAlarmAndStopsServing()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var owner = await cluster.OwnerAsync();
+        var alarm = new TaskCompletionSource<ReplicaFault>(TaskCreationOptions.RunContinuationsAsynchronously);
+        owner.ReplicaIncomplete += (_, fault) => alarm.TrySetResult(fault);
+        await cluster.AddAsync(owner);
+        await owner.LogOf(Cluster.RoomPartition).AppendAsync([1, 2, 3], cluster.Token);
+        Assert.Equal(ErrorCodes.CorruptDelta, (await alarm.Task.WaitAsync(cluster.Token)).Code);
+        Assert.False(owner.TryOpen(Cluster.Room, out _));
+        Assert.Equal(ErrorCodes.Incomplete, Assert.Throws<ShardCloudException>(() => owner.CaptureSnapshot(Cluster.RoomPartition)).Code);
+    }
+
+    [Fact]
+    public async Task Queue_PastItsBound_RefusesBeforeAnythingChanged()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var owner = await cluster.OwnerAsync();
+        await cluster.StopLogAsync();
+        Assert.True(owner.TryOpen(Cluster.Room, out var owned));
+        ShardCloudException? refused = null;
+        var written = 0;
+        for (; refused is null && written < 100; written++)
+        {
+            var transaction = owned.BeginTransaction();
+            transaction.Register("r").Set(new string('x', 200 * 1024));
+            refused = Record.Exception(() => owned.TryCommit(transaction, out _)) as ShardCloudException;
+        }
+        Assert.Equal(ErrorCodes.QueueFull, refused?.Code);
+        Assert.InRange(written, 20, 25); // 4 MiB of 200 KiB each.
+        await cluster.StartLogAsync();
+        Assert.Equal(ReleaseOutcome.Released, await owned.WhenReleasedAsync(owned.Seen(), cluster.Token));
+    }
+
+    [Fact]
+    public async Task ControlRecord_IsHeardByEveryMember()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var (left, right) = (cluster.Start(), cluster.Start());
+        var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        right.Control.Heard += version =>
+        {
+            if (version == new MapVersion(7)) heard.TrySetResult();
+        };
+
+        // The channel reads from its start on; it may stand there only after the first publication.
+        while (!heard.Task.IsCompleted)
+        {
+            cluster.Token.ThrowIfCancellationRequested();
+            await left.Control.PublishMapVersionAsync(new MapVersion(7), cluster.Token);
+        }
+    }
+
+    [Fact]
+    public async Task Start_OnAnotherLog_IsRefused()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var member = cluster.Start(logIdentity: "log-2");
+        Assert.Equal(ErrorCodes.LogReplaced, (await Assert.ThrowsAsync<ShardCloudException>(() => member.StartAsync(cluster.Token))).Code);
+    }
+
+    [Fact]
+    public void AckReplica_IsRefusedAtStart() => Assert.Throws<NotSupportedException>(() =>
+        new ReplicationOptions { Application = "rooms", BootstrapServers = "127.0.0.1:1", PartitionCount = 2, LogIdentity = "log-1", Ack = AckMode.Replica }.Validate());
+}
