@@ -108,7 +108,12 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
     private async Task<bool> RunTurnAsync(InstanceWork work)
     {
         var inbox = await hub.InboxAsync(work, _stop.Token).ConfigureAwait(false);
-        if (inbox.Count == 0) return false;
+        if (inbox.Count == 0)
+        {
+            if (work.Head.IsFinished) await hub.ProjectAsync(work, _stop.Token).ConfigureAwait(false); // the write may have failed the first time
+            return false;
+        }
+
         var history = await hub.HistoryAsync(work, _stop.Token).ConfigureAwait(false);
         var started = history.Concat(inbox.Select(m => m.Value)).First(e => e.ExecutionStarted is not null).ExecutionStarted;
 
@@ -119,6 +124,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
         var outcome = TurnOutcome.Decide(work.Id, work.Head, started, batch, response, hub.Now());
         await hub.CommitTurnAsync(work, [.. inbox.Select(m => m.Key)], outcome, _stop.Token).ConfigureAwait(false);
         if (!work.Head.IsFinished) Schedule(work, outcome.Activities, outcome.Timers);
+        await hub.ProjectAsync(work, _stop.Token).ConfigureAwait(false);
         if (work.Inbox.Count > 0) WantTurn(work);
         return true;
     }

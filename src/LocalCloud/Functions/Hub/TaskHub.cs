@@ -152,7 +152,7 @@ internal sealed class TaskHub(HubTables tables, TimeProvider time)
         }
     }
 
-    /// <summary>Steps 1 to 3: makes a turn's outcome the truth.</summary>
+    /// <summary>Steps 1 and 2: makes a turn's outcome the truth. What it scheduled may run from here on; clients see it after <see cref="ProjectAsync"/>.</summary>
     public async Task CommitTurnAsync(InstanceWork work, IReadOnlyList<string> consumed, TurnOutcome outcome, CancellationToken cancellationToken)
     {
         var history = await HistoryAsync(work, cancellationToken).ConfigureAwait(false);
@@ -197,8 +197,6 @@ internal sealed class TaskHub(HubTables tables, TimeProvider time)
                 });
             },
             cancellationToken).ConfigureAwait(false);
-
-        await ProjectAsync(work, cancellationToken).ConfigureAwait(false);
         if (continues) await RemoveHistoryAsync(work.Id, before + "|", cancellationToken).ConfigureAwait(false);
     }
 
@@ -390,6 +388,7 @@ internal sealed class TaskHub(HubTables tables, TimeProvider time)
         if (rows.Find(r => r.Key == HeadKey) is not { } headRow) return; // rows without a head belong to nobody: the head goes last
         var work = new InstanceWork(id, JsonSerializer.Deserialize<Head>(headRow.Data)!, headRow.ETag);
         await FillAsync(work, rows, cancellationToken).ConfigureAwait(false);
+        await RemoveHistoryAsync(id, "plan|", cancellationToken).ConfigureAwait(false); // plans whose transaction never came
         _unfinished[id] = work;
         await ProjectAsync(work, cancellationToken).ConfigureAwait(false);
     }
@@ -438,7 +437,7 @@ internal sealed class TaskHub(HubTables tables, TimeProvider time)
     }
 
     /// <summary>Step 3: writes the clients' view, from head and history alone, so that it can be made again at any time.</summary>
-    private async Task ProjectAsync(InstanceWork work, CancellationToken cancellationToken)
+    public async Task ProjectAsync(InstanceWork work, CancellationToken cancellationToken)
     {
         await HistoryAsync(work, cancellationToken).ConfigureAwait(false);
         await work.Gate.WaitAsync(cancellationToken).ConfigureAwait(false);
