@@ -26,7 +26,7 @@ public enum BatchStanding
 /// <param name="Attempt">Handoff that the entries are <c>Migrating</c> by, or none.</param>
 /// <param name="IsSourceLive">The source is on the map's live list.</param>
 /// <param name="IsDestinationLive">The destination is on the map's live list.</param>
-/// <param name="IsByThisHandoff">The granting commit was read and is this handoff's, not a take-over that happened to name the destination.</param>
+/// <param name="IsByThisHandoff">Whether the granting commit is this handoff's, and not a take-over or another attempt that happened to name the destination. Null: it was not read.</param>
 public readonly record struct BatchView(
     MapVersion Version, BatchStanding Standing, Epoch Epoch = default, HandoffId Attempt = default,
-    bool IsSourceLive = true, bool IsDestinationLive = true, bool IsByThisHandoff = false);
+    bool IsSourceLive = true, bool IsDestinationLive = true, bool? IsByThisHandoff = null);

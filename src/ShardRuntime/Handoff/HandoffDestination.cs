@@ -226,10 +226,10 @@ public sealed class HandoffDestination(HandoffId handoff, HandoffTimes times, Gu
             case BatchStanding.Migrating:
                 return !view.IsDestinationLive ? Cancel(Fenced()) : [];
 
-            case BatchStanding.AtDestination when State is DestinationState.Granting && view.IsByThisHandoff:
+            case BatchStanding.AtDestination when State is DestinationState.Granting && view.IsByThisHandoff is true:
                 return OnGranted(view);
 
-            case BatchStanding.AtDestination when State is DestinationState.Granting:
+            case BatchStanding.AtDestination when State is DestinationState.Granting && view.IsByThisHandoff is null:
                 // Ours by the map. By our grant, or by a take-over, which has to read the log first? The commit itself tells.
                 return [new DestinationCommand.ReadMap()];
 

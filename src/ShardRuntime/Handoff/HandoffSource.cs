@@ -145,7 +145,11 @@ public sealed class HandoffSource(HandoffId handoff, HandoffTimes times, Guards 
         var isOpen = view.Standing is BatchStanding.Migrating
             || view.Standing is BatchStanding.AtSource or BatchStanding.Replanned && view.Version < handoff.PlannedAt;
         if (!isOpen && (guards.HasFlag(Guards.G5) || view.Standing is BatchStanding.AtDestination or BatchStanding.Elsewhere))
+        {
+            // A map that knows the attempt says that it is over. An older one only says that this member should be asked again.
+            if (view.Version >= handoff.PlannedAt) State = SourceState.Cancelled;
             return [new SourceCommand.Refuse()];
+        }
 
         _newest = view.Version;
         _deadline = now + times.SealDeadline;
@@ -172,8 +176,13 @@ public sealed class HandoffSource(HandoffId handoff, HandoffTimes times, Guards 
 
     private IReadOnlyList<SourceCommand> OnMap(BatchView view, bool fromTable, TimeSpan now)
     {
+        // Refused while the map was behind, and over by now: the asking side has read the same.
+        if (State is SourceState.Idle && view.Version > handoff.PlannedAt && view.Standing is not BatchStanding.Migrating) State = SourceState.Cancelled;
         if (!IsSealed || view.Version < _newest) return [];
         _newest = view.Version;
+
+        // G6: a map older than the plan looks like a cancelled move, or like the grant of an earlier one. It says nothing about this attempt.
+        if (guards.HasFlag(Guards.G6) && view.Version < handoff.PlannedAt) return [];
 
         switch (view.Standing)
         {
@@ -182,8 +191,6 @@ public sealed class HandoffSource(HandoffId handoff, HandoffTimes times, Guards 
                 return fromTable && now >= _deadline ? [new SourceCommand.CommitCancel(handoff)] : [];
 
             case BatchStanding.AtSource or BatchStanding.Replanned:
-                // G6: an older map says the same of a handoff that was granted since.
-                if (guards.HasFlag(Guards.G6) && view.Version <= handoff.PlannedAt) return [];
                 var wasDraining = State is SourceState.Draining;
                 State = SourceState.Cancelled;
                 // While draining, the freeze is still on its way and would seal behind our back: OnFrozen unseals then.

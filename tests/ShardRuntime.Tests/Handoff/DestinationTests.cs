@@ -115,8 +115,10 @@ public sealed class DestinationTests
         var to = Granting();
 
         Assert.IsType<DestinationCommand.ReadMap>(
-            Assert.Single(to.Step(new DestinationEvent.MapSeen(Granted(12) with { IsByThisHandoff = false }), T(100))));
+            Assert.Single(to.Step(new DestinationEvent.MapSeen(Granted(12) with { IsByThisHandoff = null }), T(100))));
         Assert.Equal(DestinationState.Granting, to.State);
+        to.Step(new DestinationEvent.MapSeen(Granted(12) with { IsByThisHandoff = false }), T(110));
+        Assert.Equal(DestinationState.Cancelled, to.State); // A take-over or a later attempt: not from this final delta.
     }
 
     [Fact]

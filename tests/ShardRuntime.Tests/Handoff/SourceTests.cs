@@ -129,6 +129,26 @@ public sealed class SourceTests
             Assert.IsType<SourceCommand.LookAtProxies>(Assert.Single(source.Step(new SourceEvent.Tick(), T(at))));
     }
 
+    /// <summary>An old map may also show the grant of an earlier handoff away from here; what was granted back since must not be ended by it.</summary>
+    [Fact]
+    public void Source_FollowerShowsAnEarlierGrantToAnother_KeepsItsTenure()
+    {
+        var source = Sealed(At(5, BatchStanding.AtSource));
+
+        Assert.Empty(source.Step(new SourceEvent.MapSeen(At(7, BatchStanding.Elsewhere)), T(90)));
+        Assert.True(source.IsSealed);
+    }
+
+    [Fact]
+    public void Source_RefusedByAMapThatKnowsTheAttempt_IsOver()
+    {
+        var source = new HandoffSource(H, Times);
+
+        source.Step(new SourceEvent.SealAsked(At(12, BatchStanding.AtSource)), T(0));
+
+        Assert.True(source.IsOver); // Nothing stays behind in the member's table of handoffs under way.
+    }
+
     private static HandoffSource Sealed(BatchView asSeen, Guards guards = Guards.All)
     {
         var source = new HandoffSource(H, Times, guards);
