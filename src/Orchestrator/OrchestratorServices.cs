@@ -29,6 +29,7 @@ public static class OrchestratorServices
 
         services.AddSingleton<MapReader>();
         services.AddSingleton<MemberFence>();
+        services.AddSingleton<MapHerald>();
         services.AddSingleton(provider => new MemberClient(MemberClient.CreateHttpClient(), provider.GetRequiredService<ITokenSource>()));
         services.TryAddSingleton<IShardHost>(provider => new LocalShardHost(
             new HttpClient { Timeout = Timeout.InfiniteTimeSpan }, Settings(provider).ShardHost.Url!, provider.GetRequiredService<ITokenSource>()));

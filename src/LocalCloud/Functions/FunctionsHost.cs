@@ -64,9 +64,9 @@ public sealed class FunctionsHost : IAsyncDisposable
     {
         var log = options.Loggers.CreateLogger<FunctionsHost>();
         var settings = new AppSettings(options.AppSettings);
-        var json = HostJson.Read(options.AppDirectory, settings);
+        var json = HostJson.Read(options.AppDirectory, settings, options.TaskHubName);
         var functions = FunctionIndex.Read(options.AppDirectory, settings);
-        TaskHubName = HostJson.CheckHubName(options.TaskHubName ?? json.HubName ?? "LocalHub");
+        TaskHubName = HostJson.CheckHubName(json.HubName ?? "LocalHub");
 
         _handler = Own(new HandlerProcess(Command(options, json), options.Time, log));
         var caller = Own(new FunctionCaller(_handler, json, options.Time, log));

@@ -23,7 +23,10 @@ internal sealed partial record HostJson
 
     public int ActivitiesMax { get; private init; } = 10 * Environment.ProcessorCount;
 
-    public static HostJson Read(string appDirectory, AppSettings settings)
+    /// <param name="appDirectory">Folder of the app.</param>
+    /// <param name="settings">For <c>%NAME%</c>.</param>
+    /// <param name="hubName">Goes before the file's, which may then refer to a setting that nobody has set.</param>
+    public static HostJson Read(string appDirectory, AppSettings settings, string? hubName = null)
     {
         var path = Path.Combine(appDirectory, "host.json");
         using var document = AppFile.Parse(path);
@@ -42,7 +45,7 @@ internal sealed partial record HostJson
         {
             RoutePrefix = (Text(At(root, "extensions", "http", "routePrefix")) ?? "api").Trim('/'),
             FunctionTimeout = Text(At(root, "functionTimeout")) is { } timeout ? ParseTimeout(path, timeout) : TimeSpan.FromMinutes(30),
-            HubName = Text(At(durable, "hubName")) is { } hub ? settings.Expand(hub, path) : null,
+            HubName = hubName ?? (Text(At(durable, "hubName")) is { } hub ? settings.Expand(hub, path) : null),
             HandlerExecutable = Text(At(description, "defaultExecutablePath")),
             HandlerWorkingDirectory = Text(At(description, "workingDirectory")),
             HandlerArguments = At(description, "arguments") is { ValueKind: JsonValueKind.Array } list ? [.. list.EnumerateArray().Select(a => a.GetString()!)] : [],

@@ -24,13 +24,14 @@ public sealed class SurveyCloud(MapStore store, MapReader maps, MemberDirectory 
         await directory.EnsureCreatedAsync(cancellationToken);
         await store.EnsureCreatedAsync(settings.Value.Log.Partitions, settings.Value.Log.Identity, cancellationToken);
 
+        // Rows too that the map does not list: a router that was killed would be waited for and shown for ever.
+        var before = await maps.ReadAsync(cancellationToken);
+        var inOffice = (await directory.ListAsync(cancellationToken)).Where(row => !row.IsFinal).Select(row => row.Incarnation);
+        await DecideAsync(fence.Watch(), [.. before.Live.Keys.Union(inOffice)], cancellationToken);
         var map = await maps.ReadAsync(cancellationToken);
-        var watch = fence.Watch();
-        await DecideAsync(watch, [.. map.Live.Keys], cancellationToken);
-        map = await maps.ReadAsync(cancellationToken);
 
         var living = map.Live.Keys.Select(incarnation => incarnation.Shard.Value).ToHashSet(StringComparer.Ordinal);
-        var orphaned = map.SlotRuns.Select(run => run.Entry.Owner).Concat(map.Placed.Select(placed => placed.Entry.Owner))
+        var orphaned = map.SlotRuns.Select(run => run.Entry.Owner).Concat(map.Placed.Select(placed => placed.Entry.Owner)).Concat(before.Live.Keys)
             .Where(owner => !map.Live.ContainsKey(owner)).Select(owner => owner.Shard.Value);
         var first = Enumerable.Range(1, input.Shards).Select(number => string.Create(CultureInfo.InvariantCulture, $"shard-{number}"));
         var wanted = map.SlotRuns.Any() ? orphaned : first; // A cloud that has been bootstrapped keeps the shards it has.
@@ -52,13 +53,14 @@ public sealed class SurveyCloud(MapStore store, MapReader maps, MemberDirectory 
 }
 
 /// <summary>Deals whole Event Hub partitions over the joined shards, and gives what fenced incarnations own to the new ones. One commit each.</summary>
-public sealed class GrantFirstSlots(MapStore store, OperationStore operations) : TaskActivity<BootstrapInput, WireError?>
+public sealed class GrantFirstSlots(MapStore store, MapHerald herald, OperationStore operations) : TaskActivity<BootstrapInput, WireError?>
 {
     /// <inheritdoc/>
     public override async Task<WireError?> RunAsync(TaskActivityContext context, BootstrapInput input)
     {
         await operations.SetStepAsync(input.Operation, "granting slots", context.CancellationToken);
         var granted = await store.CommitAsync(map => BootstrapPlanner.Plan(map) is { Count: > 0 } plan ? new MapCommit("bootstrap", "first placement", plan) : null, context.CancellationToken);
+        if (granted.IsCommitted) await herald.TellAsync(granted.Version, context.CancellationToken);
         return granted.Refusal?.ToWire();
     }
 }

@@ -1,13 +1,14 @@
 using System.Diagnostics;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask;
+using ShardCloud.Orchestrator.Members;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Migrations;
 
 /// <summary>Step 1: <c>Migrating{S -> D, h}</c> in the map. From here on routers send to D, which relays to S.</summary>
 /// <remarks>Idempotent by the map: entries under way by a commit of this very migration keep their handoff id; anything else is a conflict.</remarks>
-public sealed class PlanHandoff(BatchWork work, ILogger<PlanHandoff> logger) : TaskActivity<BatchStep, StepResult>
+public sealed class PlanHandoff(BatchWork work, MapHerald herald, ILogger<PlanHandoff> logger) : TaskActivity<BatchStep, StepResult>
 {
     /// <inheritdoc/>
     public override async Task<StepResult> RunAsync(TaskActivityContext context, BatchStep input)
@@ -30,7 +31,9 @@ public sealed class PlanHandoff(BatchWork work, ILogger<PlanHandoff> logger) : T
             case BatchSurvey.Standing.AtDestination when view.Batch.Handoff is { } before:
                 return new StepResult(StepVerdict.Granted, before, found.Version.Value);
             case BatchSurvey.Standing.UnderWay when await work.CauseAsync(found.Version, cancellationToken) == input.Id:
-                await RecordAsync(input, view.Batch, found.Handoff, Stopwatch.GetElapsedTime(started), cancellationToken);
+                await Task.WhenAll(
+                    herald.TellAsync(found.Version, cancellationToken),
+                    RecordAsync(input, view.Batch, found.Handoff, Stopwatch.GetElapsedTime(started), cancellationToken));
                 Log.Planned(logger, input.Id, input.Batch, found.Handoff, view.Entries.Count, view.Batch.From, view.Batch.To);
                 return new StepResult(StepVerdict.Ok, found.Handoff.Value);
             default:

@@ -14,6 +14,8 @@ public sealed class VerifyDestination(BatchWork work, ILogger<VerifyDestination>
     /// <summary>A router hears of the plan by a control record or within a second.</summary>
     private static readonly TimeSpan ProbeWithin = TimeSpan.FromSeconds(5);
 
+    private static readonly TimeSpan BetweenProbes = TimeSpan.FromMilliseconds(50);
+
     /// <inheritdoc/>
     public override async Task<StepResult> RunAsync(TaskActivityContext context, BatchStep input)
     {
@@ -63,7 +65,7 @@ public sealed class VerifyDestination(BatchWork work, ILogger<VerifyDestination>
                 Log.StepFailed(logger, step.Id, step.Batch, "probe", error.Code, error.Message);
                 return;
             }
-            await Task.Delay(BatchWork.BetweenTries, cancellationToken);
+            await Task.Delay(BetweenProbes, cancellationToken);
         }
     }
 }

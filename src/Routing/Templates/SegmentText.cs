@@ -32,7 +32,13 @@ internal static class SegmentText
         return dots is 1 or 2;
     }
 
-    private static bool IsPlain(ReadOnlySpan<char> raw) => !raw.ContainsAnyExceptInRange(' ', '~') && raw.IndexOf('%') < 0;
+    // A plain loop: ContainsAnyExceptInRange boxes its bounds for spans this short until the JIT has optimised it.
+    private static bool IsPlain(ReadOnlySpan<char> raw)
+    {
+        foreach (var c in raw)
+            if (c is < ' ' or > '~' or '%') return false;
+        return true;
+    }
 
     private static bool TryCopy(ReadOnlySpan<char> text, Span<char> buffer, ref int written)
     {

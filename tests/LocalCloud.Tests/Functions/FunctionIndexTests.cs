@@ -54,6 +54,23 @@ public sealed class FunctionIndexTests : IDisposable
         Assert.Equal(ErrorCodes.FunctionsAppInvalid, Assert.Throws<ShardCloudException>(() => HostJson.Read(_app.Root, _settings)).Code);
     }
 
+    [Fact]
+    public void HostJson_HubNameIsGiven_TheFilesSettingIsNotNeeded() =>
+        Assert.Equal("Given", HostJson.Read(_app.Root, new AppSettings(new Dictionary<string, string?>()), "Given").HubName);
+
+    // The product's own app must suit this host.
+    [Fact]
+    public void Read_TheProductsApp_IsUsable()
+    {
+        var app = Path.Combine(AppContext.BaseDirectory, "../../../../../src/Orchestrator/Functions");
+
+        var functions = FunctionIndex.Read(app, _settings);
+        var host = HostJson.Read(app, _settings);
+
+        Assert.NotNull(functions.Orchestrator("MigrateEndpoints"));
+        Assert.Equal("Hub", host.HubName);
+    }
+
     [Theory, InlineData("ab"), InlineData("1hub"), InlineData("my-hub")]
     public void CheckHubName_WhatCannotNameTables_IsRefused(string name) => Assert.Throws<ShardCloudException>(() => HostJson.CheckHubName(name));
 

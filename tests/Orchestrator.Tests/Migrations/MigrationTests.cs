@@ -37,6 +37,7 @@ public sealed class MigrationTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(["plan", "seal", "warm"], record.Costs.PhasesMs.Keys.Order());
         Assert.Equal((100, 5, 6), (record.Costs.Bytes, record.Costs.Parked, record.Costs.Forwarded));
         Assert.Contains("GET /_shard/route", router.Seen);
+        Assert.Contains("POST /_shard/map/changed", router.Seen);
         var owner = (await _cloud.Client().GetFromJsonAsync("/api/map?endpoint=/rooms/1", ManagementJson.Default.EndpointOwner, TestContext.Current.CancellationToken))!;
         Assert.Equal(("shard-2", id, "a test", true), (owner.Shard, owner.Migration, owner.Reason, owner.Placed));
         Assert.Equal(record.Batches[0].GrantedVersion, owner.Epoch);
