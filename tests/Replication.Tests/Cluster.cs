@@ -40,7 +40,11 @@ internal sealed class Cluster : IAsyncDisposable
     {
         var options = new ReplicationOptions
         {
-            Application = application, BootstrapServers = _hubs.BootstrapServers, PartitionCount = Partitions, LogIdentity = logIdentity, Ack = ack,
+            Application = application,
+            BootstrapServers = _hubs.BootstrapServers,
+            PartitionCount = Partitions,
+            LogIdentity = logIdentity,
+            Ack = ack,
             ReadLogIdentity = _ => Task.FromResult("log-1"),
         };
         var self = new IncarnationId($"shard-{++_count}~1");

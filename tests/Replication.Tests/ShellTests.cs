@@ -169,6 +169,8 @@ public sealed class ShellTests(AzuriteFixture azurite)
         Assert.Equal(ErrorCodes.CorruptDelta, (await alarm.Task.WaitAsync(cluster.Token)).Code);
         Assert.False(owner.TryOpen(Cluster.Room, out _));
         Assert.Equal(ErrorCodes.Incomplete, Assert.Throws<ShardCloudException>(() => owner.CaptureSnapshot(Cluster.RoomPartition)).Code);
+        var newcomer = cluster.Start(); // It meets the same record.
+        Assert.Equal(ErrorCodes.Incomplete, (await Assert.ThrowsAsync<ShardCloudException>(() => newcomer.EnsureReplicaAsync(Cluster.RoomPartition, null, cluster.Token))).Code);
     }
 
     [Fact]

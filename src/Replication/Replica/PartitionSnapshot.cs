@@ -83,8 +83,15 @@ public sealed class PartitionSnapshot
 
     private PartitionSnapshot With(IReadOnlyList<SnapshotEndpoint> endpoints) => new()
     {
-        Partition = Partition, PartitionCount = PartitionCount, LogIdentity = LogIdentity, Position = Position, SlotEpochs = SlotEpochs,
-        EpochsApart = EpochsApart, Grants = Grants, PendingParts = PendingParts, Endpoints = endpoints,
+        Partition = Partition,
+        PartitionCount = PartitionCount,
+        LogIdentity = LogIdentity,
+        Position = Position,
+        SlotEpochs = SlotEpochs,
+        EpochsApart = EpochsApart,
+        Grants = Grants,
+        PendingParts = PendingParts,
+        Endpoints = endpoints,
     };
 
     private void WriteHead(ByteWriter writer)
@@ -143,8 +150,15 @@ public sealed class PartitionSnapshot
         var sound = reader.AtEnd && count is > 0 and <= 1024 && partition < count && slots.Length == SlotRange.OfPartition((int)partition, (int)count).Count;
         return !sound ? null : new PartitionSnapshot
         {
-            Partition = (int)partition, PartitionCount = (int)count, LogIdentity = log, Position = position, SlotEpochs = slots,
-            EpochsApart = apart, Grants = grants, PendingParts = parts, Endpoints = [],
+            Partition = (int)partition,
+            PartitionCount = (int)count,
+            LogIdentity = log,
+            Position = position,
+            SlotEpochs = slots,
+            EpochsApart = apart,
+            Grants = grants,
+            PendingParts = parts,
+            Endpoints = [],
         };
     }
 

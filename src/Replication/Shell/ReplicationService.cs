@@ -98,6 +98,7 @@ public sealed class ReplicationService : IAsyncDisposable
         }
         var end = await log.QueryEndAsync().ConfigureAwait(false);
         await log.ReachedAsync(end - 1, cancellation).ConfigureAwait(false);
+        if (!log.IsComplete) throw Errors.IncompleteReplica(partition);
     }
 
     /// <summary>True when a complete replica of the partition is here.</summary>
