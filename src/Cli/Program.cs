@@ -1,1 +1,3 @@
-return;
+using ShardCloud.Cli;
+
+return await CommandLine.RunAsync(args);

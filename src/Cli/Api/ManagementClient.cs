@@ -1,0 +1,143 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using ShardCloud.Contracts;
+using ShardCloud.Identity;
+using ShardCloud.LocalCloud.Stack;
+
+namespace ShardCloud.Cli.Api;
+
+/// <summary>The Orchestrator's management API (docs/api/openapi.yaml), as the verbs need it.</summary>
+internal sealed class ManagementClient : IDisposable
+{
+    private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(100);
+
+    private readonly HttpClient _http;
+    private readonly ITokenSource _tokens;
+
+    public ManagementClient(Uri orchestrator, ITokenSource tokens)
+    {
+        _http = new HttpClient { BaseAddress = new Uri(orchestrator, "api/"), Timeout = TimeSpan.FromSeconds(100) };
+        _tokens = tokens;
+    }
+
+    /// <summary>Client of the local cloud on a data folder; the local key in it signs the operator's token.</summary>
+    /// <exception cref="ShardCloudException">SC7008: none runs there.</exception>
+    public static ManagementClient Of(string dataDirectory)
+    {
+        if (!DataDirectory.IsLocked(dataDirectory) || DataDirectory.TryReadRun(dataDirectory) is not { } run) throw Commands.DownCommand.NotRunning(dataDirectory);
+        return Of(run);
+    }
+
+    public static ManagementClient Of(RunInfo run) => new(new Uri(run.Orchestrator),
+        new LocalTokenSource(new TokenIssuer(LocalKey.Load(run.KeyFile)), Environment.UserName is { Length: > 0 } user ? user : "operator", Roles.Operator));
+
+    public Task<CloudStatus> StatusAsync(CancellationToken cancellationToken) => GetAsync("status", ManagementJson.Default.CloudStatus, cancellationToken);
+
+    public Task<ShardList> ShardsAsync(CancellationToken cancellationToken) => GetAsync("shards", ManagementJson.Default.ShardList, cancellationToken);
+
+    public Task<MigrationList> MigrationsAsync(CancellationToken cancellationToken) => GetAsync("migrations", ManagementJson.Default.MigrationList, cancellationToken);
+
+    public Task<Migration> MigrationAsync(string id, CancellationToken cancellationToken) =>
+        GetAsync($"migrations/{Uri.EscapeDataString(id)}", ManagementJson.Default.Migration, cancellationToken);
+
+    public Task<EndpointOwner> OwnerAsync(string endpoint, CancellationToken cancellationToken) =>
+        GetAsync($"map?endpoint={Uri.EscapeDataString(endpoint)}", ManagementJson.Default.EndpointOwner, cancellationToken);
+
+    public async Task<string> BootstrapAsync(BootstrapRequest request, CancellationToken cancellationToken) =>
+        (await SendAsync(HttpMethod.Post, "bootstrap", Body(request, ManagementJson.Default.BootstrapRequest), ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
+
+    public async Task<string> MigrateAsync(StartMigrationRequest request, string? idempotencyKey, CancellationToken cancellationToken) =>
+        (await SendAsync(HttpMethod.Post, "migrations", Body(request, ManagementJson.Default.StartMigrationRequest), ManagementJson.Default.MigrationAccepted, cancellationToken, idempotencyKey)).Id;
+
+    public Task CancelAsync(string id, CancellationToken cancellationToken) => SendAsync(HttpMethod.Post, $"migrations/{Uri.EscapeDataString(id)}/cancel", null, cancellationToken);
+
+    public async Task<string> AddShardAsync(string version, CancellationToken cancellationToken) =>
+        (await SendAsync(HttpMethod.Post, "shards", Body(new AddShardRequest(version), ManagementJson.Default.AddShardRequest), ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
+
+    public async Task<string> RemoveShardAsync(string shard, CancellationToken cancellationToken) =>
+        (await SendAsync(HttpMethod.Delete, $"shards/{Uri.EscapeDataString(shard)}", null, ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
+
+    /// <summary>Waits until a migration has ended.</summary>
+    public async Task<Migration> WaitForMigrationAsync(string id, Action<Migration>? progress, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(PollEvery);
+        while (true)
+        {
+            var migration = await MigrationAsync(id, cancellationToken);
+            progress?.Invoke(migration);
+            if (migration.State == MigrationState.Finished) return migration;
+            await timer.WaitForNextTickAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Waits until an operation has ended well.</summary>
+    /// <exception cref="ShardCloudException">It failed; code and remedy are its own.</exception>
+    public async Task<Operation> WaitForOperationAsync(string id, Action<Operation>? progress, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(PollEvery);
+        while (true)
+        {
+            var operation = await GetAsync($"operations/{Uri.EscapeDataString(id)}", ManagementJson.Default.Operation, cancellationToken);
+            progress?.Invoke(operation);
+            if (operation.State == OperationState.Succeeded) return operation;
+            if (operation.State == OperationState.Failed)
+                throw new ShardCloudException(operation.Error?.Code ?? ErrorCodes.StoreUnavailable, operation.Error?.Message ?? $"Operation '{id}' failed.", operation.Error?.Remedy ?? "See the Orchestrator's log.");
+            await timer.WaitForNextTickAsync(cancellationToken);
+        }
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    /// <summary>With a Content-Length: the Functions host drops a chunked body.</summary>
+    private static ByteArrayContent Body<T>(T value, JsonTypeInfo<T> type) =>
+        new(JsonSerializer.SerializeToUtf8Bytes(value, type)) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
+
+    private Task<T> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancellationToken) => SendAsync(HttpMethod.Get, path, null, type, cancellationToken);
+
+    private async Task<T> SendAsync<T>(HttpMethod method, string path, HttpContent? body, JsonTypeInfo<T> type, CancellationToken cancellationToken, string? idempotencyKey = null)
+    {
+        using var response = await SendAsync(method, path, body, cancellationToken, idempotencyKey);
+        return await response.Content.ReadFromJsonAsync(type, cancellationToken)
+            ?? throw new ShardCloudException(ErrorCodes.StoreUnavailable, $"The Orchestrator answered {method} {path} with nothing.", "Look at its log.");
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, HttpContent? body, CancellationToken cancellationToken, string? idempotencyKey = null)
+    {
+        using var request = new HttpRequestMessage(method, path) { Content = body };
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", await _tokens.GetTokenAsync(Audiences.Management, cancellationToken));
+        if (idempotencyKey is not null) request.Headers.Add("Idempotency-Key", idempotencyKey);
+        HttpResponseMessage response;
+        try
+        {
+            response = await _http.SendAsync(request, cancellationToken);
+        }
+        catch (HttpRequestException error)
+        {
+            throw new ShardCloudException(ErrorCodes.StoreUnavailable, $"The Orchestrator at {_http.BaseAddress} does not answer: {error.Message}.", "Is the local cloud still running? See 'shardcloud status'.", error);
+        }
+        if (response.IsSuccessStatusCode) return response;
+        using (response) throw await RefusalAsync(response, cancellationToken);
+    }
+
+    private static async Task<ShardCloudException> RefusalAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        var text = await response.Content.ReadAsStringAsync(cancellationToken);
+        try
+        {
+            if (JsonSerializer.Deserialize(text, ManagementJson.Default.Problem) is { Code: not null } problem)
+                return new ShardCloudException(problem.Code, problem.Detail, problem.Remedy);
+        }
+        catch (JsonException)
+        {
+            // Not a problem document: said as it is below.
+        }
+        return new ShardCloudException(response.StatusCode == HttpStatusCode.NotFound ? ErrorCodes.NotFound : ErrorCodes.StoreUnavailable,
+            $"The Orchestrator answered {(int)response.StatusCode}: {(text.Length > 300 ? text[..300] : text)}", "Look at the Orchestrator's log.");
+    }
+}
+
+[System.Text.Json.Serialization.JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
+[System.Text.Json.Serialization.JsonSerializable(typeof(RunInfo))]
+internal sealed partial class CliJson : System.Text.Json.Serialization.JsonSerializerContext;

@@ -1,0 +1,69 @@
+using System.CommandLine;
+using ShardCloud.Cli.Commands;
+using ShardCloud.Cli.Output;
+
+namespace ShardCloud.Cli;
+
+/// <summary>The verbs of <c>shardcloud</c>, one file each under Commands, and how every one of them ends.</summary>
+/// <remarks>Exit codes: 0 done; 1 it ran and the result is bad; 2 the command line is wrong; 3 this machine lacks something (SC7xxx); 4 the Orchestrator refused (SC5xxx and the rest); 130 interrupted.</remarks>
+internal static class CommandLine
+{
+    public static Task<int> RunAsync(string[] args)
+    {
+        var root = new RootCommand(
+            """
+            ShardCloud: one stateful application as N shards whose endpoints move while clients keep talking.
+
+            Examples:
+              shardcloud demo                               its own local cloud, load, live moves, and the count at the end
+              shardcloud up --shards 3                      a local cloud that stays until Ctrl-C
+              shardcloud status                             who owns how much, and what is moving
+              shardcloud migrate rooms/1 rooms/2 --to shard-2 --wait
+            """);
+        foreach (var command in (Command[])[UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(), DemoCommand.Create()])
+            root.Subcommands.Add(command);
+        return root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(60) });
+    }
+
+    /// <summary>Gives a command its body: errors with a code become one line on standard error and an exit code.</summary>
+    public static Command Does(this Command command, Func<ParseResult, Terminal, CancellationToken, Task<int>> body)
+    {
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            var terminal = new Terminal(parsed.GetValue(Shared.Json));
+            try
+            {
+                return await body(parsed, terminal, cancellationToken);
+            }
+            catch (ShardCloudException error)
+            {
+                terminal.Error(error);
+                return error.Code.StartsWith("SC7", StringComparison.Ordinal) ? 3 : 4;
+            }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                return 130;
+            }
+        });
+        return command;
+    }
+}
+
+/// <summary>Options that several verbs share.</summary>
+internal static class Shared
+{
+    public static readonly Option<bool> Json = new("--json") { Description = "Print JSON for scripts instead of a table.", Recursive = true };
+
+    public static Option<string> NewAck()
+    {
+        var ack = new Option<string>("--ack") { Description = "When answers leave: log (safe on no clock) or lease (trusts lease and produce ack).", DefaultValueFactory = _ => "log" };
+        ack.AcceptOnlyFromAmong("log", "lease");
+        return ack;
+    }
+
+    public static readonly Option<DirectoryInfo> Data = new("--data")
+    {
+        Description = "Folder of the local cloud. Default: the user's data folder.",
+        DefaultValueFactory = _ => new DirectoryInfo(LocalCloud.Stack.DataDirectory.Default),
+    };
+}

@@ -1,0 +1,56 @@
+using System.CommandLine;
+using System.Text.Json;
+using Spectre.Console;
+using ShardCloud.Cli.Demo;
+
+namespace ShardCloud.Cli.Commands;
+
+/// <summary><c>demo</c>: shows in a minute what the system is for, and fails when it does not hold.</summary>
+internal static class DemoCommand
+{
+    public static Command Create()
+    {
+        var seconds = Number("--seconds", "How long the load runs, 10 to 86,400 seconds.", 60, 10, 86_400);
+        var rate = Number("--rps", "Requests a second, 1 to 20,000; they leave on schedule, answered or not.", 500, 1, 20_000);
+        var rooms = Number("--rooms", "Rooms that are used, 2 to 10,000; half of them move.", 64, 2, 10_000);
+        var shards = Number("--shards", "Shards to begin with, 2 to 32.", 3, 2, 32);
+        var ack = Shared.NewAck();
+        var report = new Option<FileInfo?>("--report") { Description = "Write the result as JSON to this file." };
+        return new Command("demo", "A local cloud of its own on free ports, load through the router, live moves, and a count of everything at the end.\n\nExample: shardcloud demo --seconds 60 --rps 500 --report demo.json")
+            { seconds, rate, rooms, shards, ack, report, Shared.Json }
+            .Does(async (parsed, terminal, cancellationToken) =>
+            {
+                var run = new DemoRun(new DemoOptions(parsed.GetValue(seconds), parsed.GetValue(rate), parsed.GetValue(rooms), parsed.GetValue(shards), parsed.GetRequiredValue(ack)), terminal);
+                var result = await run.RunAsync(cancellationToken);
+                if (parsed.GetValue(report) is { } file) await File.WriteAllTextAsync(file.FullName, JsonSerializer.Serialize(result, DemoJson.Default.DemoReport), cancellationToken);
+                terminal.Result(result, DemoJson.Default.DemoReport, console => Show(console, result));
+                return result.Problems.Count == 0 ? 0 : 1;
+            });
+    }
+
+    private static void Show(IAnsiConsole console, DemoReport report)
+    {
+        var pauses = report.Migrations.Select(migration => migration.PauseP99Ms).Order().ToArray();
+        var table = new Table().Border(TableBorder.Rounded).AddColumns("", "");
+        table.AddRow("requests", $"{report.Requests.Sent:n0} sent, {report.Requests.Succeeded:n0} answered, {report.Requests.Failed:n0} failed");
+        table.AddRow("latency", $"p50 {report.Requests.P50Ms:0.0} ms, p99 {report.Requests.P99Ms:0.0} ms, p99.9 {report.Requests.P999Ms:0.0} ms, max {report.Requests.MaxMs:0} ms");
+        table.AddRow("writes", $"{report.Counters.Lost} lost, {report.Counters.Duplicated} counted twice");
+        table.AddRow("migrations", $"{report.Migrations.Count(migration => migration.Outcome == "done")} done of {report.Migrations.Count}, {report.Migrations.Sum(migration => migration.Endpoints):n0} endpoints");
+        if (pauses.Length > 0) table.AddRow("pause of an endpoint", $"median of p99 {pauses[pauses.Length / 2]:0.0} ms, worst p99 {pauses[^1]:0.0} ms, longest wait of a request {report.Migrations.Max(migration => migration.MaxWaitMs):0.0} ms");
+        table.AddRow("shards", $"{report.Shards.Added} added, {report.Shards.Removed} removed");
+        table.AddRow("time", $"{report.Seconds:0} s of load, ready after {report.ColdStartSeconds:0.0} s");
+        console.Write(table);
+        foreach (var problem in report.Problems) console.MarkupLineInterpolated($"[red]{problem}[/]");
+        console.MarkupLine(report.Problems.Count == 0 ? "[green]Nothing failed, nothing was lost, nothing counted twice.[/]" : "[red]The demo did not hold.[/]");
+    }
+
+    private static Option<int> Number(string name, string description, int value, int least, int most)
+    {
+        var option = new Option<int>(name) { Description = description, DefaultValueFactory = _ => value };
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() < least || result.GetValueOrDefault<int>() > most) result.AddError($"{name} takes {least:n0} to {most:n0}.");
+        });
+        return option;
+    }
+}

@@ -1,0 +1,58 @@
+using System.CommandLine;
+using Spectre.Console;
+using ShardCloud.Cli.Api;
+using ShardCloud.Cli.Output;
+using ShardCloud.Contracts;
+
+namespace ShardCloud.Cli.Commands;
+
+/// <summary><c>migration list|show|cancel</c>: the records of moves.</summary>
+internal static class MigrationCommand
+{
+    public static Command Create() => new("migration", "Records of migrations.") { List(), ShowOne(), Cancel() };
+
+    private static Command List() =>
+        new Command("list", "Migrations, newest first.\n\nExample: shardcloud migration list --json") { Shared.Data, Shared.Json }
+            .Does(async (parsed, terminal, cancellationToken) =>
+            {
+                using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+                var list = await api.MigrationsAsync(cancellationToken);
+                terminal.Result(list, ManagementJson.Default.MigrationList, console =>
+                {
+                    var table = new Table().Border(TableBorder.Rounded).AddColumns("id", "endpoints", "to", "outcome", "created", "pause p99", "reason");
+                    foreach (var migration in list.Migrations)
+                    {
+                        table.AddRow(
+                            Markup.Escape(migration.Id), $"{migration.Endpoints}", Markup.Escape(migration.To), MigrationView.OutcomeOf(migration.State, migration.Outcome),
+                            $"{migration.CreatedAt:u}", migration.Costs.PauseP99Ms is { } pause ? $"{pause:0.0} ms" : "-", Markup.Escape(migration.Reason));
+                    }
+                    console.Write(table);
+                });
+                return 0;
+            });
+
+    private static Command ShowOne()
+    {
+        var id = new Argument<string>("ID") { Description = "Id of the migration." };
+        return new Command("show", "One migration: batches, phases, pauses.\n\nExample: shardcloud migration show migrate-0123") { id, Shared.Data, Shared.Json }
+            .Does(async (parsed, terminal, cancellationToken) =>
+            {
+                using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+                MigrationView.Write(terminal, await api.MigrationAsync(parsed.GetRequiredValue(id), cancellationToken));
+                return 0;
+            });
+    }
+
+    private static Command Cancel()
+    {
+        var id = new Argument<string>("ID") { Description = "Id of the migration." };
+        return new Command("cancel", "Cancel a migration that has not granted yet; its source serves on.\n\nExample: shardcloud migration cancel migrate-0123") { id, Shared.Data, Shared.Json }
+            .Does(async (parsed, terminal, cancellationToken) =>
+            {
+                using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+                await api.CancelAsync(parsed.GetRequiredValue(id), cancellationToken);
+                MigrationView.Write(terminal, await api.WaitForMigrationAsync(parsed.GetRequiredValue(id), null, cancellationToken));
+                return 0;
+            });
+    }
+}

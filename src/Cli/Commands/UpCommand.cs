@@ -1,0 +1,43 @@
+using System.CommandLine;
+using ShardCloud.Cli.Stack;
+
+namespace ShardCloud.Cli.Commands;
+
+/// <summary><c>up</c>: a local cloud that stays until Ctrl-C, and starts again on the same data.</summary>
+internal static class UpCommand
+{
+    public static Command Create()
+    {
+        var shards = new Option<int>("--shards") { Description = "How many shards to begin with, 1 to 32.", DefaultValueFactory = _ => 3 };
+        var routerPort = new Option<int>("--router-port") { Description = "Port of the router, where clients go; 0 takes a free one.", DefaultValueFactory = _ => 8080 };
+        var orchestratorPort = new Option<int>("--orchestrator-port") { Description = "Port of the Orchestrator's HTTP API; 0 takes a free one.", DefaultValueFactory = _ => 7071 };
+        var ack = Shared.NewAck();
+        shards.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 1 or > 32) result.AddError("--shards takes 1 to 32."); });
+        foreach (var port in (Option<int>[])[routerPort, orchestratorPort])
+            port.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 0 or > 65_535) result.AddError($"{port.Name} takes a port, 0 to 65535."); });
+
+        var command = new Command("up", "Run a local cloud on loopback until Ctrl-C: router, shards of the Rooms sample, Orchestrator, Storage, Event Hubs.\n\nExample: shardcloud up --shards 3 --router-port 8080")
+            { shards, routerPort, orchestratorPort, ack, Shared.Data, Shared.Json };
+        return command.Does(async (parsed, terminal, cancellationToken) =>
+        {
+            var options = new LocalStackOptions
+            {
+                DataDirectory = parsed.GetRequiredValue(Shared.Data).FullName,
+                Shards = parsed.GetValue(shards),
+                RouterPort = parsed.GetValue(routerPort),
+                OrchestratorPort = parsed.GetValue(orchestratorPort),
+                Ack = parsed.GetRequiredValue(ack),
+                Progress = terminal.Say,
+            };
+            await using var stack = await LocalStack.StartAsync(options, cancellationToken);
+            Console.Out.WriteLine(terminal.Json
+                ? System.Text.Json.JsonSerializer.Serialize(stack.Run, Api.CliJson.Default.RunInfo)
+                : $"Ready: router {stack.Run.Router}  orchestrator {stack.Run.Orchestrator}  data {stack.Run.DataDirectory}  (Ctrl-C stops)");
+
+            var broken = await stack.WaitAsync(cancellationToken);
+            if (broken is not null) throw broken;
+            terminal.Say("Stopping: shards seal, settle and leave.");
+            return 0;
+        });
+    }
+}

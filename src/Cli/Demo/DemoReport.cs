@@ -1,0 +1,27 @@
+using System.Text.Json.Serialization;
+
+namespace ShardCloud.Cli.Demo;
+
+/// <summary>Result of <c>shardcloud demo</c>; times in milliseconds unless the name says otherwise. New sections are added, none is renamed.</summary>
+internal sealed record DemoReport(
+    RequestsSection Requests, CountersSection Counters, IReadOnlyList<MigrationSection> Migrations, ShardsSection Shards,
+    double Seconds, double ColdStartSeconds)
+{
+    /// <summary>Why the demo did not pass; empty when it did.</summary>
+    public IReadOnlyList<string> Problems { get; init; } = [];
+}
+
+internal sealed record RequestsSection(long Sent, long Succeeded, long Failed, double P50Ms, double P99Ms, double P999Ms, double MaxMs);
+
+internal sealed record CountersSection(long Lost, long Duplicated);
+
+/// <summary>One migration. A pause is per endpoint, from the seal until the new owner may release answers; maxWaitMs is the longest wait of a request that arrived meanwhile.</summary>
+internal sealed record MigrationSection(
+    string Id, int Endpoints, string Outcome, double PauseP50Ms, double PauseP99Ms, double PauseMaxMs, double MaxWaitMs,
+    IReadOnlyDictionary<string, double> PhasesMs);
+
+internal sealed record ShardsSection(int Added, int Removed);
+
+[JsonSourceGenerationOptions(System.Text.Json.JsonSerializerDefaults.Web, WriteIndented = true)]
+[JsonSerializable(typeof(DemoReport))]
+internal sealed partial class DemoJson : JsonSerializerContext;

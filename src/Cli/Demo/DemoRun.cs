@@ -1,0 +1,181 @@
+using System.Diagnostics;
+using ShardCloud.Cli.Api;
+using ShardCloud.Cli.Output;
+using ShardCloud.Contracts;
+using ShardCloud.Cli.Stack;
+
+namespace ShardCloud.Cli.Demo;
+
+internal sealed record DemoOptions(int Seconds, int RequestsPerSecond, int Rooms, int Shards, string Ack);
+
+/// <summary>The demo: a local cloud of its own, open-loop load, half of the rooms moved back and forth, a shard added and removed, and the count at the end.</summary>
+internal sealed class DemoRun(DemoOptions options, Terminal terminal)
+{
+    private const int EndpointsAMove = 16;
+    private const int MigrationsWanted = 20;
+
+    private readonly List<MigrationSection> _migrations = [];
+    private readonly List<string> _problems = [];
+    private int _shardsAdded, _shardsRemoved;
+    private bool _finished;
+
+    public async Task<DemoReport> RunAsync(CancellationToken cancellationToken)
+    {
+        var cold = Stopwatch.StartNew();
+        var data = Directory.CreateTempSubdirectory("shardcloud-demo-").FullName;
+        try
+        {
+            await using var stack = await LocalStack.StartAsync(
+                new LocalStackOptions { DataDirectory = data, Shards = options.Shards, Ack = options.Ack, RouterPort = 0, OrchestratorPort = 0, Progress = terminal.Say },
+                cancellationToken);
+            var rooms = Enumerable.Range(1, options.Rooms).Select(number => new RoomLedger($"{number}")).ToArray();
+            using var load = new RoomsLoad(new Uri(stack.Run.Router), rooms, options.RequestsPerSecond);
+            var first = await load.CountAsync(cancellationToken); // The first request through router, map, shard and back.
+            if (first != default) _problems.Add("The rooms were not empty at the start.");
+            var coldStart = cold.Elapsed;
+            terminal.Say($"Ready after {coldStart.TotalSeconds:0.0} s. {options.RequestsPerSecond} requests/s on {options.Rooms} rooms for {options.Seconds} s, endpoints moving meanwhile.");
+
+            using var api = ManagementClient.Of(stack.Run);
+            var seconds = await LoadWhileMovingAsync(api, load, rooms, cancellationToken);
+            var verdict = await load.CountAsync(cancellationToken);
+            var report = Report(load, verdict, seconds, coldStart);
+            _finished = true;
+            return report;
+        }
+        finally
+        {
+            if (_finished && _problems.Count == 0) TryDelete(data);
+            else terminal.Say($"Its data and logs are kept in '{data}'."); // They tell why.
+        }
+    }
+
+    private async Task<double> LoadWhileMovingAsync(ManagementClient api, RoomsLoad load, RoomLedger[] rooms, CancellationToken cancellationToken)
+    {
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        end.CancelAfter(TimeSpan.FromSeconds(options.Seconds));
+        var clock = Stopwatch.StartNew();
+        var loading = load.RunAsync(end.Token);
+        var watching = WatchAsync(load, clock, end.Token);
+        var moving = MoveAsync(api, rooms, end.Token, cancellationToken);
+        var scaling = AddAndRemoveShardAsync(api, end.Token, cancellationToken);
+
+        await Task.WhenAll(moving, scaling);
+        await loading;
+        var seconds = clock.Elapsed.TotalSeconds;
+        await watching;
+        cancellationToken.ThrowIfCancellationRequested();
+        return seconds;
+    }
+
+    /// <summary>Half of the rooms, in groups of 16, each from shard to shard and back, one migration after the other until the time is over.</summary>
+    private async Task MoveAsync(ManagementClient api, RoomLedger[] rooms, CancellationToken end, CancellationToken abort)
+    {
+        var groups = rooms.Take(Math.Max(1, rooms.Length / 2)).Select(room => $"rooms/{room.Room}").Chunk(EndpointsAMove).ToArray();
+        for (var turn = 0; !end.IsCancellationRequested; turn++)
+        {
+            var group = groups[turn % groups.Length];
+            var to = $"shard-{((turn / groups.Length) + (turn % groups.Length)) % options.Shards + 1}";
+            try
+            {
+                var id = await api.MigrateAsync(new StartMigrationRequest(group, to, "demo: back and forth under load"), null, abort);
+                var migration = await api.WaitForMigrationAsync(id, null, abort);
+                Add(migration);
+                if (migration.Outcome != MigrationOutcome.Done) Problem($"Migration {id} ended as {migration.Outcome}: {migration.Error?.Message}");
+            }
+            catch (ShardCloudException error)
+            {
+                Problem($"A migration was refused: {error.Code} {error.Message}");
+                await Task.Delay(TimeSpan.FromSeconds(1), abort); // The next try follows a refusal; without a pause a broken cloud would be hammered.
+            }
+        }
+    }
+
+    private async Task AddAndRemoveShardAsync(ManagementClient api, CancellationToken end, CancellationToken abort)
+    {
+        try
+        {
+            await Task.Delay(TimeSpan.FromSeconds(options.Seconds * 0.25), end);
+            var added = await api.WaitForOperationAsync(await api.AddShardAsync("1.0.0", abort), null, abort);
+            Interlocked.Increment(ref _shardsAdded);
+            var shard = added.Shards[^1];
+            terminal.Say($"{shard} added.");
+
+            await Task.Delay(TimeSpan.FromSeconds(options.Seconds * 0.2), end);
+            await api.WaitForOperationAsync(await api.RemoveShardAsync(shard, abort), null, abort);
+            Interlocked.Increment(ref _shardsRemoved);
+            terminal.Say($"{shard} removed.");
+        }
+        catch (ShardCloudException error)
+        {
+            Problem($"Adding or removing a shard failed: {error.Code} {error.Message}");
+        }
+        catch (OperationCanceledException) when (end.IsCancellationRequested && !abort.IsCancellationRequested)
+        {
+            Problem("The time was too short to add and remove a shard; give the demo more seconds.");
+        }
+    }
+
+    private async Task WatchAsync(RoomsLoad load, Stopwatch clock, CancellationToken end)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(5));
+        try
+        {
+            while (await timer.WaitForNextTickAsync(end))
+            {
+                int moved;
+                lock (_migrations) moved = _migrations.Count;
+                terminal.Say($"{clock.Elapsed.TotalSeconds,4:0} s  {load.Succeeded,8} answered  {load.Failed,4} failed  p50 {load.Latency.PercentileMs(0.5),6:0.0} ms  p99 {load.Latency.PercentileMs(0.99),6:0.0} ms  {moved,3} migrations");
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The time is over.
+        }
+    }
+
+    private DemoReport Report(RoomsLoad load, LedgerVerdict verdict, double seconds, TimeSpan coldStart)
+    {
+        if (load.Failed > 0) Problem($"{load.Failed} requests failed, the first: {string.Join(" | ", load.Failures.Take(5))}");
+        if (verdict.Lost > 0) Problem($"{verdict.Lost} answered changes were lost.");
+        if (verdict.Duplicated > 0) Problem($"{verdict.Duplicated} changes took effect twice.");
+        var wanted = options.Seconds >= 60 ? MigrationsWanted : 1;
+        if (_migrations.Count(migration => migration.Outcome == "done") < wanted) Problem($"Only {_migrations.Count} migrations ended; at least {wanted} were expected.");
+        if (_shardsAdded != 1 || _shardsRemoved != 1) Problem($"{_shardsAdded} shards were added and {_shardsRemoved} removed; one each was expected.");
+
+        var latency = load.Latency;
+        return new DemoReport(
+            new(load.Sent, load.Succeeded, load.Failed, latency.PercentileMs(0.5), latency.PercentileMs(0.99), latency.PercentileMs(0.999), latency.MaxMs),
+            new(verdict.Lost, verdict.Duplicated), _migrations, new(_shardsAdded, _shardsRemoved), seconds, coldStart.TotalSeconds)
+        { Problems = _problems };
+    }
+
+    private void Add(Migration migration)
+    {
+        var costs = migration.Costs;
+        lock (_migrations)
+        {
+            _migrations.Add(new(migration.Id, migration.Endpoints.Count, (migration.Outcome?.ToString() ?? "unknown").ToLowerInvariant(),
+                costs.PauseP50Ms ?? 0, costs.PauseP99Ms ?? 0, costs.PauseMaxMs ?? 0, costs.MaxWaitMs, costs.PhasesMs));
+        }
+    }
+
+    private void Problem(string text)
+    {
+        lock (_problems)
+        {
+            if (_problems.Count < 50) _problems.Add(text);
+        }
+    }
+
+    private static void TryDelete(string folder)
+    {
+        try
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+        catch (IOException)
+        {
+            // A temporary folder; the system clears it in time.
+        }
+    }
+}

@@ -1,0 +1,32 @@
+namespace ShardCloud.Cli.Stack;
+
+/// <summary>What a local cloud shall be.</summary>
+internal sealed record LocalStackOptions
+{
+    /// <summary>Folder of everything it keeps.</summary>
+    public required string DataDirectory { get; init; }
+
+    /// <summary>Shards at the first start; later starts keep what the map says.</summary>
+    public int Shards { get; init; } = 3;
+
+    /// <summary>Port of the router's public listener; 0 takes a free one.</summary>
+    public int RouterPort { get; init; }
+
+    /// <summary>Port of the Functions host, and so of the Orchestrator's API; 0 takes a free one.</summary>
+    public int OrchestratorPort { get; init; }
+
+    /// <summary>Application version of the first shards.</summary>
+    public string Version { get; init; } = "1.0.0";
+
+    /// <summary>Lease of the members. Short: everything is on one machine, and its stores answer in milliseconds.</summary>
+    public TimeSpan LeaseLength { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>When answers leave: log, lease, replica or memory.</summary>
+    public string Ack { get; init; } = "log";
+
+    /// <summary>Where the programs lie (router, orchestrator, rooms), each in its folder.</summary>
+    public string AppsDirectory { get; init; } = Path.Combine(AppContext.BaseDirectory, "apps");
+
+    /// <summary>Called with each line of progress.</summary>
+    public Action<string> Progress { get; init; } = _ => { };
+}
