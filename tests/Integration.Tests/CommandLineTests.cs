@@ -1,0 +1,127 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+
+namespace ShardCloud.Integration.Tests;
+
+/// <summary>The command as its users meet it: a process, its exit code and what it prints.</summary>
+[Collection(Cloud.Collection)]
+public sealed class CommandLineTests
+{
+    [Theory]
+    [InlineData("status")]
+    [InlineData("migration list")]
+    [InlineData("shard add")]
+    [InlineData("down")]
+    public async Task Verb_WithoutACloud_SaysSoInOneLine(string verb)
+    {
+        using var folder = new TemporaryFolder();
+
+        var (exit, _, errors) = await RunAsync([.. verb.Split(' '), "--data", folder.Path]);
+
+        Assert.Equal(3, exit);
+        Assert.StartsWith("SC7008: ", errors, StringComparison.Ordinal);
+        Assert.Single(errors.Trim().Split('\n'));
+    }
+
+    [Fact]
+    public async Task Up_OnAPortInUse_SaysWhichAndWhatToDo()
+    {
+        using var folder = new TemporaryFolder();
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+
+        var (exit, _, errors) = await RunAsync(["up", "--router-port", $"{((IPEndPoint)taken.LocalEndpoint).Port}", "--orchestrator-port", "0", "--data", folder.Path]);
+
+        Assert.Equal(3, exit);
+        Assert.Contains("SC7005: ", errors, StringComparison.Ordinal);
+        Assert.Contains("--router-port", errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Up_OnDataInUse_SaysSo()
+    {
+        using var folder = new TemporaryFolder();
+        using var held = LocalCloud.Stack.DataDirectory.Open(folder.Path);
+
+        var (exit, _, errors) = await RunAsync(["up", "--router-port", "0", "--orchestrator-port", "0", "--data", folder.Path]);
+
+        Assert.Equal(3, exit);
+        Assert.Contains("SC7006: ", errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Up_OnDataOfANewerVersion_IsRefused()
+    {
+        using var folder = new TemporaryFolder();
+        await File.WriteAllTextAsync(Path.Combine(folder.Path, "layout"), "999", TestContext.Current.CancellationToken);
+
+        var (exit, _, errors) = await RunAsync(["up", "--router-port", "0", "--orchestrator-port", "0", "--data", folder.Path]);
+
+        Assert.Equal(3, exit);
+        Assert.Contains("SC7006: ", errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Node_Missing_SaysWhatToInstall()
+    {
+        using var folder = new TemporaryFolder();
+
+        var (exit, _, errors) = await RunAsync(["up", "--router-port", "0", "--orchestrator-port", "0", "--data", folder.Path], path: folder.Path);
+
+        Assert.Equal(3, exit);
+        Assert.Contains("SC7001: ", errors, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("migrate rooms/1", "--to")]
+    [InlineData("up --shards 0", "--shards")]
+    [InlineData("demo --seconds 1", "--seconds")]
+    [InlineData("frobnicate", "frobnicate")]
+    public async Task Usage_Wrong_NamesTheOption(string arguments, string named)
+    {
+        var (exit, output, errors) = await RunAsync(arguments.Split(' '));
+
+        Assert.NotEqual(0, exit);
+        Assert.Contains(named, output + errors, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("up")]
+    [InlineData("demo")]
+    [InlineData("status")]
+    [InlineData("migrate")]
+    [InlineData("migration show")]
+    [InlineData("shard remove")]
+    [InlineData("down")]
+    public async Task Help_HasAnExample(string verb)
+    {
+        var (exit, output, _) = await RunAsync([.. verb.Split(' ', StringSplitOptions.RemoveEmptyEntries), "--help"]);
+
+        Assert.Equal(0, exit);
+        Assert.Contains("shardcloud " + verb.Split(' ')[0], output, StringComparison.Ordinal);
+    }
+
+    private static async Task<(int Exit, string Output, string Errors)> RunAsync(IEnumerable<string> arguments, string? path = null)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath is { } own && Path.GetFileNameWithoutExtension(own) == "dotnet" ? own : DotNet) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.ArgumentList.Add(Path.Combine(Repository.CliFolder, "shardcloud.dll"));
+        foreach (var argument in arguments) start.ArgumentList.Add(argument);
+        if (path is not null) start.Environment["PATH"] = path;
+        using var process = Process.Start(start)!;
+        var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60));
+        return (process.ExitCode, await output, await errors);
+    }
+
+    private static string DotNet => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
+        .SelectMany(folder => (string[])[Path.Combine(folder, "dotnet"), Path.Combine(folder, "dotnet.exe")]).First(File.Exists);
+
+    private sealed class TemporaryFolder : IDisposable
+    {
+        public string Path { get; } = Directory.CreateTempSubdirectory("shardcloud-test-").FullName;
+
+        public void Dispose() => Directory.Delete(Path, recursive: true);
+    }
+}
