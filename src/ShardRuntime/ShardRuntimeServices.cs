@@ -35,6 +35,7 @@ public static class ShardRuntimeServices
             .Validate(o => o.Auth.KeyFile.Length > 0, "ShardCloud:Auth:KeyFile is missing: every member and the Orchestrator name the same key file.")
             .ValidateOnStart();
         services.TryAddSingleton(TimeProvider.System);
+        services.Configure<LoggerFilterOptions>(Quieten);
         services.AddSingleton(p => p.GetRequiredService<IOptions<ShardRuntimeOptions>>().Value);
         services.AddSingleton<ShardContext>();
 
@@ -64,7 +65,9 @@ public static class ShardRuntimeServices
 
         AddDataPath(services);
 
+        services.AddSingleton<IReadiness, MapReadiness>();
         services.AddSingleton<IReadiness, JoinedReadiness>();
+        services.AddSingleton<IReadiness, LeaseReadiness>();
         services.AddSingleton<HealthAnswers>();
         return builder;
     }
@@ -83,6 +86,13 @@ public static class ShardRuntimeServices
         services.AddSingleton(p => new Reachability(p.GetRequiredService<ShardRuntimeOptions>().Proxy.SuspectFor, p.GetRequiredService<TimeProvider>()));
         services.AddSingleton<MemberLegs>();
         services.AddSingleton<ShardProxy>();
+    }
+
+    /// <summary>A line for each request and each leg drowns what matters. First in the list, so that any setting of the application wins.</summary>
+    private static void Quieten(LoggerFilterOptions filters)
+    {
+        filters.Rules.Insert(0, new LoggerFilterRule(null, "Microsoft.AspNetCore", LogLevel.Warning, null));
+        filters.Rules.Insert(0, new LoggerFilterRule(null, "Yarp.ReverseProxy.Forwarder", LogLevel.Error, null)); // A lost leg is an outcome here, not an error.
     }
 
     /// <summary>Puts the data plane in front of the application. Call it before the application maps its endpoints.</summary>

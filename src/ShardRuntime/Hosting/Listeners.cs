@@ -26,7 +26,8 @@ internal sealed class Listeners
         kestrel.Listen(EndPointOf(options.Public.Url), listen =>
         {
             _public = listen;
-            listen.Protocols = HttpProtocols.Http1AndHttp2;
+            // Without TLS there is no negotiation: offering HTTP/2 as well would only be warned about. Front ends terminate TLS and speak HTTP/1.1 to us.
+            listen.Protocols = HttpProtocols.Http1;
         });
         kestrel.Listen(EndPointOf(options.Member.Url), listen =>
         {
