@@ -145,7 +145,7 @@ public sealed class ParkingSettings
     [Range(0, long.MaxValue)]
     public long BytesMax { get; set; } = 64 * 1024 * 1024;
 
-    /// <summary>How long a request may be parked in all; past it 503 (SC4004). Null: 1.1 lease lengths + 10 s, which is also the least allowed (TRACES: a shorter one ends before a crash is settled).</summary>
+    /// <summary>How long a request may be parked in all; past it 503 (SC4004). Null: 1.1 lease lengths + 10 s, which is also the least allowed (a shorter one would end before a crash is settled).</summary>
     public TimeSpan? TimeMax { get; set; }
 }
 

@@ -30,10 +30,8 @@ public static class ShardRuntimeServices
         var services = builder.Services;
         services.AddOptions<ShardRuntimeOptions>()
             .BindConfiguration(ShardRuntimeOptions.SectionName)
-            .ValidateDataAnnotations()
-            .Validate(o => ShardId.IsValid(o.Shard), "ShardCloud:Shard must be 1 to 40 of a-z, 0-9 and '-', starting with a letter.")
-            .Validate(o => o.Auth.KeyFile.Length > 0, "ShardCloud:Auth:KeyFile is missing: every member and the Orchestrator name the same key file.")
             .ValidateOnStart();
+        services.AddSingleton<IValidateOptions<ShardRuntimeOptions>, OptionsCheck>();
         services.TryAddSingleton(TimeProvider.System);
         services.Configure<LoggerFilterOptions>(Quieten);
         services.AddSingleton(p => p.GetRequiredService<IOptions<ShardRuntimeOptions>>().Value);

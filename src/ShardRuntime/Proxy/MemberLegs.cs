@@ -41,11 +41,7 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
         var cause = context.Features.Get<IForwarderErrorFeature>()?.Exception;
         context.Features.Set<IForwarderErrorFeature>(null);
         Reset(context);
-        if (cause is BadHttpRequestException bad) // The client's own body was at fault: too large, or cut off.
-        {
-            context.Response.StatusCode = bad.StatusCode;
-            return LegOutcome.Answered;
-        }
+        if (cause is BadHttpRequestException bad) throw bad; // The client's own body was at fault: too large, or cut off.
         if (IsStreamReset(cause)) return LegOutcome.Lost; // The member lives; it closed this one leg.
         reachability.Failed(leg.Target);
         return IsNeverSent(cause) ? LegOutcome.Unreachable : LegOutcome.Lost;

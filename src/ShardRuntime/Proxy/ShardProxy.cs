@@ -60,6 +60,11 @@ internal sealed class ShardProxy(
     {
         try
         {
+            if (context.Request.ContentLength > _settings.BodyBytesMax)
+            {
+                await TooLargeAsync(context);
+                return;
+            }
             var id = ids.Of(context);
             if (arrival.Confirmed.Length > 0) records.Confirm(endpoint, arrival.Confirmed);
             var body = await RequestBody.ReadAsync(context, _settings.RepeatableBodyBytesMax);
@@ -70,6 +75,10 @@ internal sealed class ShardProxy(
             ProxyLog.RequestFailed(log, endpoint.Value, error.Code, error.Message);
             context.Response.Clear();
             await Problems.WriteAsync(context, error, StatusOf(error.Code), "Request failed");
+        }
+        catch (BadHttpRequestException error) when (error.StatusCode is StatusCodes.Status413PayloadTooLarge && !context.Response.HasStarted)
+        {
+            await TooLargeAsync(context); // Without a length it shows only while it is read.
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
@@ -280,6 +289,13 @@ internal sealed class ShardProxy(
         }
         await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.NoShard, "No shard is ready to answer a path without an endpoint.", "Retry; 'shardcloud status' lists the shards."),
             StatusCodes.Status503ServiceUnavailable, "No shard", RetryAfterPark);
+    }
+
+    private Task TooLargeAsync(HttpContext context)
+    {
+        context.Response.Clear();
+        return Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.BodyTooLarge, $"The request's body is over {_settings.BodyBytesMax} bytes.",
+            "Send less at once, or raise ShardCloud:Proxy:BodyBytesMax on every member."), StatusCodes.Status413PayloadTooLarge, "Body too large");
     }
 
     private static Task UnknownAsync(HttpContext context, EndpointId endpoint, string why) =>

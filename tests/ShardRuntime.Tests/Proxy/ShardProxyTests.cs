@@ -244,6 +244,21 @@ public sealed class ShardProxyTests : IAsyncLifetime
         Assert.Equal($"1000000 {Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(bytes))}", await answer.Content.ReadAsStringAsync());
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task BodyOverTheLimit_Is413(bool saysItsLength)
+    {
+        var router = await _cluster.StartAsync("router-2", MemberRole.Router, settings: new() { ["ShardCloud:Proxy:BodyBytesMax"] = "100000" });
+        var request = new HttpRequestMessage(HttpMethod.Post, "/rooms/1/increment") { Content = new ByteArrayContent(new byte[200_000]), Headers = { TransferEncodingChunked = !saysItsLength } };
+
+        var answer = await router.Client.SendAsync(request);
+
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, answer.StatusCode);
+        Assert.Contains("SC4006", await answer.Content.ReadAsStringAsync());
+        Assert.Equal(0, _source.Runs);
+    }
+
     [Fact]
     public async Task CutOffFromTheOwner_OneRelayThroughAThirdMember()
     {

@@ -1,0 +1,39 @@
+using System.ComponentModel.DataAnnotations;
+using Microsoft.Extensions.Options;
+using ShardCloud.ShardRuntime.Hosting;
+
+namespace ShardCloud.ShardRuntime;
+
+/// <summary>Checks the settings at start, the nested ones too, and what must fit together.</summary>
+internal sealed class OptionsCheck : IValidateOptions<ShardRuntimeOptions>
+{
+    public ValidateOptionsResult Validate(string? name, ShardRuntimeOptions options)
+    {
+        List<string> failures = [];
+        Check(options, ShardRuntimeOptions.SectionName, failures);
+        foreach (var property in typeof(ShardRuntimeOptions).GetProperties())
+        {
+            if (property.PropertyType.IsClass && property.PropertyType != typeof(string) && property.GetValue(options) is { } nested)
+                Check(nested, $"{ShardRuntimeOptions.SectionName}:{property.Name}", failures);
+        }
+
+        if (!ShardId.IsValid(options.Shard)) failures.Add("ShardCloud:Shard must be 1 to 40 of a-z, 0-9 and '-', starting with a letter.");
+        if (options.Auth.KeyFile.Length == 0) failures.Add("ShardCloud:Auth:KeyFile is missing: every member and the Orchestrator name the same key file.");
+
+        // A request may be repeated as long as it may be parked; its record must outlive that twice over, or a late repeat would run again (TRACES 20).
+        var parked = options.Parking.TimeMax is { } asked && asked > Parking.LeastTime(options.Lease.Length) ? asked : Parking.LeastTime(options.Lease.Length);
+        if (options.Requests.RecordsExpireAfter < parked * 2)
+        {
+            failures.Add($"ShardCloud:Requests:RecordsExpireAfter is {options.Requests.RecordsExpireAfter}, less than twice the parking time of {parked}. " +
+                "Raise it, or shorten ShardCloud:Lease:Length.");
+        }
+        return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+    }
+
+    private static void Check(object part, string path, List<string> failures)
+    {
+        List<ValidationResult> found = [];
+        if (!Validator.TryValidateObject(part, new ValidationContext(part), found, validateAllProperties: true))
+            failures.AddRange(found.Select(failure => $"{path}: {failure.ErrorMessage}"));
+    }
+}
