@@ -25,17 +25,20 @@ public sealed class HandoffSimulationTests
         Assert.True(granted > 60 && cancelled > 30 && answers > 3_000, $"granted {granted}, cancelled {cancelled}, answers {answers}");
     }
 
+    /// <summary>Only broken promises count: two owners, a lost or repeated write, an answer that contradicts another. A history that merely gets stuck does not.</summary>
     [Theory]
-    [InlineData(Guards.G2, AckMode.Log)]
-    [InlineData(Guards.G5, AckMode.Log)]
-    [InlineData(Guards.G6, AckMode.Log)]
-    public void Handoffs_WithAGuardOff_BreakAPromise(Guards off, AckMode ack)
+    [InlineData(Guards.G2, 1)]
+    [InlineData(Guards.G5, 35)]
+    [InlineData(Guards.G6, 1)]
+    [InlineData(Guards.G10, 55)]
+    public void Handoffs_WithAGuardOff_BreakAPromise(Guards off, int firstSeed)
     {
-        for (var seed = 1; seed <= 400; seed++)
+        // The first seeds are known to lie shortly before a break, which saves time; the search goes on where the cores have changed since.
+        for (var seed = firstSeed; seed < firstSeed + 400; seed++)
         {
             try
             {
-                new SimulatedCluster(seed, Guards.All & ~off, ack).Run();
+                new SimulatedCluster(seed, Guards.All & ~off, AckMode.Log).Run(mustEnd: false);
             }
             catch (BrokenException)
             {
