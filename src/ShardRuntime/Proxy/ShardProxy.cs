@@ -300,7 +300,7 @@ internal sealed class ShardProxy(
 
     private static Task UnknownAsync(HttpContext context, EndpointId endpoint, string why) =>
         Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.OutcomeUnknown, $"Whether the request{(endpoint == default ? "" : $" for endpoint '{endpoint}'")} was carried out is unknown: {why}.",
-            "Read the state before you send it again, or send bodies of at most 64 KiB, which are repeated by themselves."), StatusCodes.Status502BadGateway, "Outcome unknown");
+            "Repeat it with the same Idempotency-Key if it had one, else read the state first. Bodies of at most 64 KiB are repeated by themselves."), StatusCodes.Status502BadGateway, "Outcome unknown");
 
     private static Task MovedAsync(HttpContext context, EndpointId endpoint) =>
         Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.NotOwner, $"Endpoint '{endpoint}' changed its owner while the body was read; the request changed nothing.",
