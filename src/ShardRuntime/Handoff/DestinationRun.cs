@@ -195,6 +195,9 @@ internal sealed class DestinationRun : HandoffRun<DestinationEvent, DestinationC
         if (!isOurs || _final is not { } final) return null; // The follower's rule (G1) has it; the map shows what became of it.
         try
         {
+            // A follower that is behind still has to pass versions on which this member lost the same endpoints: what they end must be over before this begins.
+            // The proxy could not serve on an older map anyway.
+            await _tools.Follower.WaitForAsync(begin.Epoch.GrantedAt, cancellationToken);
             var parts = Batch.Partitions.Select(p => BeginTenureAsync(p, begin, final, cancellationToken)).ToArray();
             Post(new DestinationEvent.Admitted());
             var results = await Task.WhenAll(parts);

@@ -64,7 +64,7 @@ public sealed class HandoffDestination(HandoffId handoff, HandoffTimes times, Gu
     private HandoffId _attempt = handoff;
     private MapVersion _newest;
     private TimeSpan _deadline = TimeSpan.MaxValue, _again;
-    private bool _isReleased, _isAdmitted, _isPublished, _retireByUs;
+    private bool _isReleased, _isAdmitted, _isPublished, _isSourceGone, _retireByUs;
     private DestinationCommand? _pending; // Sent and not answered yet; repeated after Failed.
 
     /// <summary>The handoff.</summary>
@@ -216,6 +216,7 @@ public sealed class HandoffDestination(HandoffId handoff, HandoffTimes times, Gu
     {
         if (IsOver || view.Version < _newest) return [];
         _newest = view.Version;
+        _isSourceGone |= !view.IsSourceLive; // For good: a fenced incarnation never returns. It may be seen before answers leave here.
         if (State is DestinationState.Granted or DestinationState.Serving) return OnMapAfterGrant(view);
 
         // A version before the plan cannot say anything about this attempt.
@@ -275,7 +276,7 @@ public sealed class HandoffDestination(HandoffId handoff, HandoffTimes times, Gu
         _isReleased = _isAdmitted = true;
         State = DestinationState.Serving;
         _again = now + times.LookAgainAfter;
-        return [new DestinationCommand.WakeParked()];
+        return [new DestinationCommand.WakeParked(), .. RetireForSource()];
     }
 
     private List<DestinationCommand> OnSuperseded()
@@ -294,13 +295,15 @@ public sealed class HandoffDestination(HandoffId handoff, HandoffTimes times, Gu
         if (State is DestinationState.Granted && (view.Standing is not BatchStanding.AtDestination || view.Epoch.GrantedAt > GrantedAt)
             && view.Version > GrantedAt) return OnSuperseded();
 
-        // (8) A source that is gone cannot retire.
-        if (!view.IsSourceLive && _isReleased && !_retireByUs)
-        {
-            _retireByUs = true;
-            return [new DestinationCommand.AppendRetire()];
-        }
-        return [];
+        return RetireForSource();
+    }
+
+    /// <summary>(8) A source that is gone cannot retire: this side writes it, once its own answers leave.</summary>
+    private List<DestinationCommand> RetireForSource()
+    {
+        if (!_isSourceGone || !_isReleased || _retireByUs) return [];
+        _retireByUs = true;
+        return [new DestinationCommand.AppendRetire()];
     }
 
     // (7, 8) ---------------------------------------------------------------------------------------------------------------------

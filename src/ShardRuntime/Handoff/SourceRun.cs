@@ -116,7 +116,8 @@ internal sealed class SourceRun : HandoffRun<SourceEvent, SourceCommand>
                 return null;
 
             case SourceCommand.EndTenure end:
-                EndTenure(await _tools.Follower.WaitForAsync(end.Version, cancellationToken));
+                await _tools.Follower.WaitForAsync(end.Version, cancellationToken);
+                EndTenure(_tools.Follower.Current); // The newest: what came back since is not this handoff's to end.
                 return null;
 
             case SourceCommand.AnswerParked answer:

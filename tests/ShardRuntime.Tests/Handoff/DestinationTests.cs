@@ -172,6 +172,16 @@ public sealed class DestinationTests
     }
 
     [Fact]
+    public void Destination_SourceFencedBeforeAnswersLeave_StillWritesItsRetire()
+    {
+        var to = Granting();
+        to.Step(new DestinationEvent.MapSeen(Granted(11)), T(100));
+        to.Step(new DestinationEvent.MapSeen(Granted(12) with { Epoch = new Epoch(11), IsSourceLive = false }), T(105));
+
+        Assert.Contains(to.Step(new DestinationEvent.Released(), T(110)), c => c is DestinationCommand.AppendRetire);
+    }
+
+    [Fact]
     public void Destination_HigherGrantInTheLog_StepsBack()
     {
         var to = Granting();

@@ -411,7 +411,7 @@ internal sealed class SimulatedMember
                     });
                     break;
                 case DestinationCommand.BeginTenure begin:
-                    if (_claimed.Add(begin.Epoch)) take.Holding = Tenure.Begin(begin.Epoch, batch.Coverage, take.Final!.Endpoints);
+                    if (_claimed.Add(begin.Epoch)) BeginTenure(batch, begin.Epoch, take);
                     break;
                 case DestinationCommand.Publish:
                     Tell(handoff, new DestinationEvent.Published());
@@ -429,6 +429,13 @@ internal sealed class SimulatedMember
                     break;
             }
         }
+    }
+
+    private void BeginTenure(HandoffBatch batch, Epoch epoch, Taking take)
+    {
+        if (!IsAlive) return;
+        if (Map.Version >= epoch.GrantedAt) take.Holding = Tenure.Begin(epoch, batch.Coverage, take.Final!.Endpoints);
+        else _time.After(2, () => BeginTenure(batch, epoch, take)); // What older versions end must be over before.
     }
 
     private void AskSeal(HandoffBatch batch)
