@@ -128,12 +128,20 @@ internal sealed class RoomsLoad : IDisposable
     private async Task<string?> ChangeMemberAsync(RoomLedger ledger)
     {
         if (ledger.NextMemberChange() is not { } change) return await ReadAsync(ledger);
-        var (answer, failure) = await SendAsync(change.Add ? HttpMethod.Put : HttpMethod.Delete, $"rooms/{ledger.Room}/members/{change.Name}");
-        ledger.MemberChanged(change.Name, change.Add, certain: answer is not null);
+        var failure = await ChangeAsync(change.Add ? HttpMethod.Put : HttpMethod.Delete, $"rooms/{ledger.Room}/members/{change.Name}");
+        ledger.MemberChanged(change.Name, change.Add, certain: failure is null);
         return failure;
     }
 
-    private async Task<(RoomAnswer? Answer, string? Failure)> SendAsync(HttpMethod method, string path)
+    /// <summary>A change whose status is the whole answer.</summary>
+    private async Task<string?> ChangeAsync(HttpMethod method, string path) =>
+        (await SendAsync(method, path, _ => Task.FromResult<object?>(path))).Failure;
+
+    private Task<(RoomAnswer? Answer, string? Failure)> SendAsync(HttpMethod method, string path) =>
+        SendAsync(method, path, content => content.ReadFromJsonAsync(RoomsJson.Default.RoomAnswer));
+
+    private async Task<(T? Answer, string? Failure)> SendAsync<T>(HttpMethod method, string path, Func<HttpContent, Task<T?>> read)
+        where T : class
     {
         try
         {
@@ -141,7 +149,7 @@ internal sealed class RoomsLoad : IDisposable
             using var response = await _http.SendAsync(request);
             if (!response.IsSuccessStatusCode)
                 return (null, $"{method} /{path}: {(int)response.StatusCode} {await response.Content.ReadAsStringAsync()}");
-            var answer = await response.Content.ReadFromJsonAsync(RoomsJson.Default.RoomAnswer);
+            var answer = await read(response.Content);
             return (answer, answer is null ? $"{method} /{path}: empty answer" : null);
         }
         catch (Exception error) when (error is HttpRequestException or OperationCanceledException or System.Text.Json.JsonException or IOException)
