@@ -110,7 +110,9 @@ public sealed class HandlerTests : IAsyncLifetime
         {
             ["req"] = new JsonObject
             {
-                ["Url"] = "http://localhost:7071/api/shards/a%20b/move?dry=1&dry=2", ["Method"] = "POST", ["Body"] = "{\"to\":\"é\"}",
+                ["Url"] = "http://localhost:7071/api/shards/a%20b/move?dry=1&dry=2",
+                ["Method"] = "POST",
+                ["Body"] = "{\"to\":\"é\"}",
                 ["Headers"] = new JsonObject { ["X-Trace"] = new JsonArray("t1"), ["Content-Type"] = new JsonArray("application/json") },
             },
             ["client"] = Literal(ClientBinding),
@@ -129,7 +131,9 @@ public sealed class HandlerTests : IAsyncLifetime
         {
             ["req"] = new JsonObject
             {
-                ["Url"] = "http://localhost/api/bytes", ["Method"] = "POST", ["Body"] = Convert.ToBase64String([0, 255, 7]),
+                ["Url"] = "http://localhost/api/bytes",
+                ["Method"] = "POST",
+                ["Body"] = Convert.ToBase64String([0, 255, 7]),
                 ["Headers"] = new JsonObject { ["Content-Type"] = new JsonArray("application/octet-stream") },
             },
         });

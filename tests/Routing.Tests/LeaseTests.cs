@@ -4,12 +4,12 @@ namespace ShardCloud.Routing.Tests;
 
 public sealed class LeaseTests
 {
-    private static readonly MemberRow _row = new() { Incarnation = S, LeaseLength = TimeSpan.FromSeconds(10), ETag = "1" };
+    private static readonly MemberRow Row = new() { Incarnation = S, LeaseLength = TimeSpan.FromSeconds(10), ETag = "1" };
 
     [Fact]
     public void Keeper_Quiet_RenewsEveryFifthAndIsValidLessTenPercent()
     {
-        var keeper = new LeaseKeeper(_row, Clock(0));
+        var keeper = new LeaseKeeper(Row, Clock(0));
         Assert.Equal(new LeaseCommand.WakeAfter(TimeSpan.FromSeconds(1)), Assert.Single(keeper.Step(new LeaseEvent.Tick(), Clock(1))));
         Assert.Equal(new LeaseCommand.Renew(2, "1"), Assert.Single(keeper.Step(new LeaseEvent.Tick(), Clock(2))));
         Assert.True(keeper.IsValid(Clock(8.99)));
@@ -24,7 +24,7 @@ public sealed class LeaseTests
     [Fact]
     public void Keeper_RenewSoon_IsBoundedToFiftyMilliseconds()
     {
-        var keeper = new LeaseKeeper(_row, Clock(0));
+        var keeper = new LeaseKeeper(Row, Clock(0));
         Assert.Equal(new LeaseCommand.WakeAfter(TimeSpan.FromMilliseconds(40)), Assert.Single(keeper.Step(new LeaseEvent.RenewSoon(), Clock(0.01))));
         Assert.Equal(new LeaseCommand.Renew(2, "1"), Assert.Single(keeper.Step(new LeaseEvent.Tick(), Clock(0.05))));
         Assert.Empty(keeper.Step(new LeaseEvent.RenewSoon(), Clock(0.2))); // One request at a time.
@@ -34,10 +34,10 @@ public sealed class LeaseTests
     [Fact]
     public void Keeper_LostAnswerNotApplied_SendsTheSameRenewalAgain()
     {
-        var keeper = new LeaseKeeper(_row, Clock(0));
+        var keeper = new LeaseKeeper(Row, Clock(0));
         keeper.Step(new LeaseEvent.Tick(), Clock(2));
         Assert.Equal(new LeaseCommand.ReadRow(), Assert.Single(keeper.Step(new LeaseEvent.NotConfirmed(2), Clock(4))));
-        Assert.Equal(new LeaseCommand.Renew(2, "1"), Assert.Single(keeper.Step(new LeaseEvent.RowRead(_row), Clock(4.1))));
+        Assert.Equal(new LeaseCommand.Renew(2, "1"), Assert.Single(keeper.Step(new LeaseEvent.RowRead(Row), Clock(4.1))));
         keeper.Step(new LeaseEvent.Renewed(2, "2"), Clock(4.2));
         Assert.Equal(Clock(2), keeper.Grant.From);
     }
@@ -48,11 +48,11 @@ public sealed class LeaseTests
     [InlineData(false, false, 7)]
     public void Keeper_FencedGoneOrForeign_IsLostForGood(bool fenced, bool gone, long count)
     {
-        var keeper = new LeaseKeeper(_row, Clock(0));
+        var keeper = new LeaseKeeper(Row, Clock(0));
         keeper.Step(new LeaseEvent.Tick(), Clock(2));
         keeper.Step(new LeaseEvent.NotConfirmed(2), Clock(3));
         var lost = Assert.IsType<LeaseCommand.ReportLost>(Assert.Single(keeper.Step(
-            new LeaseEvent.RowRead(gone ? null : _row with { State = fenced ? MemberState.Fenced : MemberState.Ready, RenewalCount = count }), Clock(3.1))));
+            new LeaseEvent.RowRead(gone ? null : Row with { State = fenced ? MemberState.Fenced : MemberState.Ready, RenewalCount = count }), Clock(3.1))));
         Assert.Equal(count == 7 ? ErrorCodes.LeaseLost : ErrorCodes.Fenced, lost.Error.Code);
         Assert.False(keeper.IsValid(Clock(3.1)));
         Assert.Empty(keeper.Step(new LeaseEvent.Tick(), Clock(9)));
@@ -61,7 +61,7 @@ public sealed class LeaseTests
     [Fact]
     public void Keeper_LapsedAndThenRenewed_ServesAgain()
     {
-        var keeper = new LeaseKeeper(_row, Clock(0));
+        var keeper = new LeaseKeeper(Row, Clock(0));
         keeper.Step(new LeaseEvent.Tick(), Clock(20)); // The process stood still.
         Assert.False(keeper.IsValid(Clock(20)));
         keeper.Step(new LeaseEvent.Renewed(2, "2"), Clock(20.1)); // The ETag was unchanged: nobody fenced meanwhile.
@@ -96,20 +96,20 @@ public sealed class LeaseTests
     public void Observer_RowUnchanged_EndsItAfterLengthPlusTenPercent()
     {
         var observer = new LeaseObserver();
-        Assert.Empty(observer.Step([_row], TimeSpan.FromSeconds(100)));
-        Assert.Empty(observer.Step([_row], TimeSpan.FromSeconds(110.9)));
-        Assert.Equal(_row, Assert.Single(observer.Step([_row], TimeSpan.FromSeconds(111))));
-        Assert.Equal(_row, Assert.Single(observer.Step([_row], TimeSpan.FromSeconds(112)))); // Level, not edge.
-        Assert.Empty(observer.Step([_row with { ETag = "2" }], TimeSpan.FromSeconds(113)));
-        Assert.Empty(observer.Step([_row with { ETag = "2" }], TimeSpan.FromSeconds(123.9)));
+        Assert.Empty(observer.Step([Row], TimeSpan.FromSeconds(100)));
+        Assert.Empty(observer.Step([Row], TimeSpan.FromSeconds(110.9)));
+        Assert.Equal(Row, Assert.Single(observer.Step([Row], TimeSpan.FromSeconds(111))));
+        Assert.Equal(Row, Assert.Single(observer.Step([Row], TimeSpan.FromSeconds(112)))); // Level, not edge.
+        Assert.Empty(observer.Step([Row with { ETag = "2" }], TimeSpan.FromSeconds(113)));
+        Assert.Empty(observer.Step([Row with { ETag = "2" }], TimeSpan.FromSeconds(123.9)));
     }
 
     [Fact]
     public void Observer_RestartedOrFinalRow_CountsAnewOrNotAtAll()
     {
-        Assert.Empty(new LeaseObserver().Step([_row], TimeSpan.FromHours(1)));
+        Assert.Empty(new LeaseObserver().Step([Row], TimeSpan.FromHours(1)));
         var observer = new LeaseObserver();
-        var left = _row with { State = MemberState.Leaving };
+        var left = Row with { State = MemberState.Leaving };
         observer.Step([left], TimeSpan.Zero);
         Assert.Empty(observer.Step([left], TimeSpan.FromHours(1)));
     }

@@ -6,12 +6,12 @@ namespace ShardCloud.Routing.Tests;
 // allowed. Map and naive model must agree on whether it is, and on everything that can be looked up after it.
 public sealed class RoutingMapPropertyTests
 {
-    private static readonly EndpointId[] _endpoints = [.. Enumerable.Range(1, 10).Select(i => new EndpointId($"rooms/{i}"))];
-    private static readonly Gen<(int Kind, int A, int B, int C)[]> _histories =
+    private static readonly EndpointId[] Endpoints = [.. Enumerable.Range(1, 10).Select(i => new EndpointId($"rooms/{i}"))];
+    private static readonly Gen<(int Kind, int A, int B, int C)[]> Histories =
         Gen.Select(Gen.Int[0, 15], Gen.Int[0, 99], Gen.Int[0, 99], Gen.Int[0, 99]).Array[5, 80];
 
     [Fact]
-    public void Map_RandomHistories_AgreesWithTheModel() => _histories.Sample(history =>
+    public void Map_RandomHistories_AgreesWithTheModel() => Histories.Sample(history =>
     {
         var (map, model) = (Start(), new MapModel());
         foreach (var step in history)
@@ -21,7 +21,7 @@ public sealed class RoutingMapPropertyTests
             Assert.Equal(model.Try(operation, map.Version.Next.Value), allowed);
             if (!allowed) continue;
             map = map.Apply(map.Change(operation));
-            foreach (var endpoint in _endpoints)
+            foreach (var endpoint in Endpoints)
             {
                 Assert.Equal(model.Lookup(endpoint), Plain(map.Lookup(endpoint)));
                 Assert.Equal(model.Placed.ContainsKey(endpoint.Value), map.IsPlaced(endpoint.KeyHash));
@@ -34,12 +34,12 @@ public sealed class RoutingMapPropertyTests
     }, iter: 150, threads: 1);
 
     [Fact]
-    public void Epochs_RandomHistories_GrowAndAreNeverGivenToTwoOwners() => _histories.Sample(history =>
+    public void Epochs_RandomHistories_GrowAndAreNeverGivenToTwoOwners() => Histories.Sample(history =>
     {
         var owners = new Dictionary<(string Endpoint, long Epoch), string>();
         Run(history, (before, after) =>
         {
-            foreach (var endpoint in _endpoints)
+            foreach (var endpoint in Endpoints)
             {
                 var (old, entry) = (before.Lookup(endpoint), after.Lookup(endpoint));
                 if (entry is null) continue;
@@ -51,7 +51,7 @@ public sealed class RoutingMapPropertyTests
     }, iter: 150, threads: 1);
 
     [Fact]
-    public void Codec_RandomHistories_ReplayAndSnapshotsGiveTheSameMap() => Gen.Select(_histories, Gen.Long[1, 30]).Sample((history, cut) =>
+    public void Codec_RandomHistories_ReplayAndSnapshotsGiveTheSameMap() => Gen.Select(Histories, Gen.Long[1, 30]).Sample((history, cut) =>
     {
         var changes = new List<MapChange>();
         var end = Run(history, (before, after) => { }, changes);
@@ -115,12 +115,12 @@ public sealed class RoutingMapPropertyTests
         IncarnationId Pick(int by) => live.Length == 0 ? fresh : odd && map.Fenced.Count > 0 ? map.Fenced[by % map.Fenced.Count] : live[by % live.Length];
         if (live.Length < 3 && !odd) return new Join(Build.Member(fresh));
 
-        var endpoint = _endpoints[c % _endpoints.Length];
+        var endpoint = Endpoints[c % Endpoints.Length];
         var range = new SlotRange(c % 4 * 4_096, 4_096);
         var key = b % 3 == 0 ? EntryKey.Of(range) : EntryKey.Of(endpoint);
         MapEntry? Of(EntryKey k) => k.IsEndpoint ? map.Lookup(k.Endpoint) : map.LookupSlot(new Slot((ushort)k.Slots.First));
         // A key that is on the move, where there is one.
-        var moving = _endpoints.Select(EntryKey.Of).Concat(Enumerable.Range(0, 4).Select(i => EntryKey.Of(new SlotRange(i * 4_096, 4_096))))
+        var moving = Endpoints.Select(EntryKey.Of).Concat(Enumerable.Range(0, 4).Select(i => EntryKey.Of(new SlotRange(i * 4_096, 4_096))))
             .Where(k => Of(k) is { IsMigrating: true }).Append(key).ToArray() is var all ? all[c % all.Length] : key;
         var orphaned = map.Fenced.Where(f => map.OwnedBy(f).Any()).Append(map.Fenced.LastOrDefault(fresh)).First();
         return kind switch
@@ -131,7 +131,7 @@ public sealed class RoutingMapPropertyTests
             7 or 8 or 9 => new GrantMove(odd ? new HandoffId(c) : Of(moving)?.Handoff ?? default, [moving], Of(moving) is { IsMigrating: true } to ? to.To : Pick(b)),
             10 => new CancelMove(odd ? new HandoffId(c) : Of(moving)?.Handoff ?? default, [moving]),
             11 => new ReGrant([key], Of(key) is { } own && map.Live.ContainsKey(own.Owner) && !odd ? own.Owner : Pick(b)),
-            12 => new ReturnToSlot([_endpoints.FirstOrDefault(e => map.IsPlaced(e.KeyHash) && map.Lookup(e)!.Owner == map.LookupSlot(e.Slot)?.Owner, endpoint)]),
+            12 => new ReturnToSlot([Endpoints.FirstOrDefault(e => map.IsPlaced(e.KeyHash) && map.Lookup(e)!.Owner == map.LookupSlot(e.Slot)?.Owner, endpoint)]),
             13 => new Fence(Pick(b)),
             _ => new Redirect(odd ? Pick(b) : orphaned, live.Length == 0 ? fresh : live[c % live.Length]),
         };

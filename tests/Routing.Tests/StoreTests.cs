@@ -10,7 +10,7 @@ namespace ShardCloud.Routing.Tests;
 [Collection(AzuriteCollection.Name)]
 public sealed class StoreTests(AzuriteFixture azurite)
 {
-    private static readonly TimeSpan _deadline = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
     private readonly string _application = AzuriteFixture.NewApplication();
 
     [Fact]
@@ -120,7 +120,7 @@ public sealed class StoreTests(AzuriteFixture azurite)
         var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
         using var follower = new MapFollowerService(await StoreAsync(), time);
         await follower.StartAsync(default);
-        using var deadline = new CancellationTokenSource(_deadline);
+        using var deadline = new CancellationTokenSource(Deadline);
 
         await MustCommitAsync(store, new Join(Member(S)));
         follower.Poke(new MapVersion(1)); // The fake clock stands: only the poke can have woken it.
@@ -183,7 +183,7 @@ public sealed class StoreTests(AzuriteFixture azurite)
         Assert.Null(lease.LostBecause);
 
         await UntilAsync(async () => await directory.TryFenceAsync((await directory.ReadAsync(lease.Incarnation))!), fenced => fenced);
-        Assert.Equal(ErrorCodes.Fenced, (await lost.Task.WaitAsync(_deadline)).Code);
+        Assert.Equal(ErrorCodes.Fenced, (await lost.Task.WaitAsync(Deadline)).Code);
         Assert.False(lease.IsValid);
     }
 
@@ -244,7 +244,7 @@ public sealed class StoreTests(AzuriteFixture azurite)
 
     private static async Task<T> UntilAsync<T>(Func<Task<T>> read, Func<T, bool> holds)
     {
-        using var deadline = new CancellationTokenSource(_deadline);
+        using var deadline = new CancellationTokenSource(Deadline);
         while (true)
         {
             var value = await read();

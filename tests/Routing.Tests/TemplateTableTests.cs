@@ -2,7 +2,7 @@ namespace ShardCloud.Routing.Tests;
 
 public sealed class TemplateTableTests
 {
-    private static readonly TemplateTable _table = new([new("/rooms/{room}"), new("/docs/{owner}/{doc}"), new("/docs/shared/{doc}"), new("/lobby")]);
+    private static readonly TemplateTable Table = new([new("/rooms/{room}"), new("/docs/{owner}/{doc}"), new("/docs/shared/{doc}"), new("/lobby")]);
 
     [Theory]
     [InlineData("/rooms/42", "rooms/42")]
@@ -25,7 +25,7 @@ public sealed class TemplateTableTests
     public void Match_Spelling_HasOneKey(string path, string key)
     {
         Span<char> buffer = stackalloc char[EndpointId.BytesMax];
-        Assert.Equal(MatchResult.Match, _table.Match(path, buffer, out var length, out var template));
+        Assert.Equal(MatchResult.Match, Table.Match(path, buffer, out var length, out var template));
         Assert.Equal(key, new string(buffer[..length]));
         Assert.NotNull(template);
         Assert.Equal(key, EndpointKey.Normalise(key).Value);
@@ -142,5 +142,5 @@ public sealed class TemplateTableTests
         Assert.Equal(expected, Nfc.Normalise(expected));
     }
 
-    private static MatchResult Match(string path) => _table.Match(path, new char[EndpointId.BytesMax], out _, out _);
+    private static MatchResult Match(string path) => Table.Match(path, new char[EndpointId.BytesMax], out _, out _);
 }

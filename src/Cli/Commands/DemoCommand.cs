@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
-using Spectre.Console;
 using ShardCloud.Cli.Demo;
+using Spectre.Console;
 
 namespace ShardCloud.Cli.Commands;
 

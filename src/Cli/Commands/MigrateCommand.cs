@@ -1,8 +1,8 @@
 using System.CommandLine;
-using Spectre.Console;
 using ShardCloud.Cli.Api;
 using ShardCloud.Cli.Output;
 using ShardCloud.Contracts;
+using Spectre.Console;
 
 namespace ShardCloud.Cli.Commands;
 

@@ -1,7 +1,7 @@
 using System.CommandLine;
-using Spectre.Console;
 using ShardCloud.Cli.Api;
 using ShardCloud.Contracts;
+using Spectre.Console;
 
 namespace ShardCloud.Cli.Commands;
 

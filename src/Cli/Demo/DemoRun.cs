@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using ShardCloud.Cli.Api;
 using ShardCloud.Cli.Output;
-using ShardCloud.Contracts;
 using ShardCloud.Cli.Stack;
+using ShardCloud.Contracts;
 
 namespace ShardCloud.Cli.Demo;
 

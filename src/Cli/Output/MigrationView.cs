@@ -1,5 +1,5 @@
-using Spectre.Console;
 using ShardCloud.Contracts;
+using Spectre.Console;
 
 namespace ShardCloud.Cli.Output;
 

@@ -83,8 +83,12 @@ public sealed class GrpcDurableTaskClient(CallInvoker invoker, string? taskHubNa
         {
             var wire = new InstanceQuery
             {
-                CreatedTimeFrom = query.CreatedFrom?.ToTimestamp(), CreatedTimeTo = query.CreatedTo?.ToTimestamp(), InstanceIdPrefix = query.InstanceIdPrefix,
-                MaxInstanceCount = query.PageSize, FetchInputsAndOutputs = query.FetchInputsAndOutputs, ContinuationToken = token,
+                CreatedTimeFrom = query.CreatedFrom?.ToTimestamp(),
+                CreatedTimeTo = query.CreatedTo?.ToTimestamp(),
+                InstanceIdPrefix = query.InstanceIdPrefix,
+                MaxInstanceCount = query.PageSize,
+                FetchInputsAndOutputs = query.FetchInputsAndOutputs,
+                ContinuationToken = token,
             };
             wire.RuntimeStatus.Add(query.Statuses);
             var page = await _service.QueryInstancesAsync(new QueryInstancesRequest { Query = wire }, Call(cancellationToken)).ConfigureAwait(false);

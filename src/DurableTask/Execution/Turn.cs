@@ -1,6 +1,6 @@
 using ShardCloud.DurableTask.Protocol;
-using EventKind = ShardCloud.DurableTask.Protocol.HistoryEvent.EventTypeOneofCase;
 using ActionKind = ShardCloud.DurableTask.Protocol.OrchestratorAction.OrchestratorActionTypeOneofCase;
+using EventKind = ShardCloud.DurableTask.Protocol.HistoryEvent.EventTypeOneofCase;
 
 namespace ShardCloud.DurableTask.Execution;
 
@@ -251,7 +251,9 @@ internal sealed class Turn
             { IsCanceled: true } => Failure(CancellationOf(_code)),
             _ when _continueAsNew is { } next => new CompleteOrchestrationAction
             {
-                OrchestrationStatus = OrchestrationStatus.ContinuedAsNew, Result = next.Input, CarryoverEvents = { _carryover },
+                OrchestrationStatus = OrchestrationStatus.ContinuedAsNew,
+                Result = next.Input,
+                CarryoverEvents = { _carryover },
             },
             _ => Success(_code.Result),
         });

@@ -97,7 +97,9 @@ internal sealed partial class InProcessHttp(HandlerPipeline pipeline, IHttpConte
 
     private static JsonObject Answer(int status, JsonObject headers, string body) => new()
     {
-        ["statusCode"] = status.ToString(System.Globalization.CultureInfo.InvariantCulture), ["headers"] = headers, ["body"] = body,
+        ["statusCode"] = status.ToString(System.Globalization.CultureInfo.InvariantCulture),
+        ["headers"] = headers,
+        ["body"] = body,
     };
 
     private static string[] Values(JsonElement values) => values.ValueKind == JsonValueKind.Array

@@ -47,7 +47,10 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
         {
             ExecutionStarted = new()
             {
-                Name = name, Version = version ?? "", Input = input, OrchestrationInstance = new() { InstanceId = instanceId, ExecutionId = Guid.NewGuid().ToString("N") },
+                Name = name,
+                Version = version ?? "",
+                Input = input,
+                OrchestrationInstance = new() { InstanceId = instanceId, ExecutionId = Guid.NewGuid().ToString("N") },
             },
         });
         var result = await hub.StartAsync(start, cancellationToken).ConfigureAwait(false);
@@ -232,7 +235,8 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
             {
                 SubOrchestrationInstanceFailed = new()
                 {
-                    TaskScheduledId = child.ParentInstance.TaskScheduledId, FailureDetails = new() { ErrorType = "System.InvalidOperationException", ErrorMessage = why },
+                    TaskScheduledId = child.ParentInstance.TaskScheduledId,
+                    FailureDetails = new() { ErrorType = "System.InvalidOperationException", ErrorMessage = why },
                 },
             }, _stop.Token).ConfigureAwait(false);
         }

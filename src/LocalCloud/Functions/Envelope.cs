@@ -44,8 +44,12 @@ internal static class Envelope
         foreach (var (name, value) in request.RouteValues) parameters[name] = value?.ToString();
         var result = new JsonObject
         {
-            ["Url"] = Microsoft.AspNetCore.Http.Extensions.UriHelper.GetEncodedUrl(request), ["Method"] = request.Method, ["Query"] = query, ["Headers"] = headers,
-            ["Params"] = parameters, ["Identities"] = new JsonArray(),
+            ["Url"] = Microsoft.AspNetCore.Http.Extensions.UriHelper.GetEncodedUrl(request),
+            ["Method"] = request.Method,
+            ["Query"] = query,
+            ["Headers"] = headers,
+            ["Params"] = parameters,
+            ["Identities"] = new JsonArray(),
         };
         if (request.ContentLength is not > 0) return result; // the real host leaves a chunked body out, so we do
 

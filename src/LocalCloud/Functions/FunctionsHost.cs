@@ -119,7 +119,9 @@ public sealed class FunctionsHost : IAsyncDisposable
             json.HandlerWorkingDirectory is { Length: > 0 } folder ? Path.Combine(root, folder) : root,
             new Dictionary<string, string?>(options.AppSettings)
             {
-                ["FUNCTIONS_APP_ROOT_PATH"] = root, ["FUNCTIONS_WORKER_RUNTIME"] = "custom", ["AzureWebJobsStorage"] = options.StorageConnectionString,
+                ["FUNCTIONS_APP_ROOT_PATH"] = root,
+                ["FUNCTIONS_WORKER_RUNTIME"] = "custom",
+                ["AzureWebJobsStorage"] = options.StorageConnectionString,
             },
             options.HandlerStartTimeout, options.HandlerParentWatch, options.HandlerLogFile);
     }

@@ -64,8 +64,16 @@ internal sealed class MapBuilder(MapParts parts, MapVersion version, Guards guar
         }
         return parts with
         {
-            Version = version, Slots = _slots, Base = baseTable, Overlay = overlay, Live = _live, Fenced = _fenced, Cordoned = _cordoned, Backups = _backups,
-            Published = _published, Templates = _live == parts.Live && _published == parts.Published ? parts.Templates : Effective(_published, _live),
+            Version = version,
+            Slots = _slots,
+            Base = baseTable,
+            Overlay = overlay,
+            Live = _live,
+            Fenced = _fenced,
+            Cordoned = _cordoned,
+            Backups = _backups,
+            Published = _published,
+            Templates = _live == parts.Live && _published == parts.Published ? parts.Templates : Effective(_published, _live),
         };
     }
 

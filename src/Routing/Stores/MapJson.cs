@@ -10,17 +10,17 @@ internal static class MapJson
     public const int Format = 1;
 
     // Relaxed escaping: keys are stored as they are read, and a row has room for 97 of them.
-    private static readonly MapJsonContext _context = new(new JsonSerializerOptions(MapJsonContext.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+    private static readonly MapJsonContext Context = new(new JsonSerializerOptions(MapJsonContext.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
     public static string Write(MapChange change) =>
-        JsonSerializer.Serialize(new ChangeRow(Format, change.Version, change.At, change.Commit.Cause, change.Commit.Reason, change.Commit.Operations), _context.ChangeRow);
+        JsonSerializer.Serialize(new ChangeRow(Format, change.Version, change.At, change.Commit.Cause, change.Commit.Reason, change.Commit.Operations), Context.ChangeRow);
 
     /// <exception cref="ShardCloudException">SC1011: not a change this member understands.</exception>
     public static MapChange ReadChange(string json)
     {
         try
         {
-            var row = JsonSerializer.Deserialize(json, _context.ChangeRow);
+            var row = JsonSerializer.Deserialize(json, Context.ChangeRow);
             if (row is { F: Format, Ops: not null }) return new MapChange(row.V, row.At, new MapCommit(row.Cause ?? "", row.Reason ?? "", row.Ops));
             throw Unreadable($"has format {row?.F}", null);
         }
@@ -30,9 +30,9 @@ internal static class MapJson
         }
     }
 
-    public static byte[] WriteSnapshot(SnapshotFile file) => JsonSerializer.SerializeToUtf8Bytes(file, _context.SnapshotFile);
+    public static byte[] WriteSnapshot(SnapshotFile file) => JsonSerializer.SerializeToUtf8Bytes(file, Context.SnapshotFile);
 
-    public static SnapshotFile? ReadSnapshot(ReadOnlySpan<byte> json) => JsonSerializer.Deserialize(json, _context.SnapshotFile);
+    public static SnapshotFile? ReadSnapshot(ReadOnlySpan<byte> json) => JsonSerializer.Deserialize(json, Context.SnapshotFile);
 
     public static ShardCloudException Unreadable(string what, Exception? inner) =>
         new(ErrorCodes.MapUnreadable, $"A record of the routing map cannot be read: {what}.", "Update this member if a newer one wrote the map; otherwise restore the map table.", inner);

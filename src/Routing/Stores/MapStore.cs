@@ -299,7 +299,11 @@ public sealed partial class MapStore(TableServiceClient tables, BlobServiceClien
 
     private TableEntity HeadRow(RoutingMap map, MapVersion version, string commitId) => new(application, ChangeRows.Head)
     {
-        ["F"] = MapJson.Format, ["Version"] = version.Value, ["Commit"] = commitId, ["PartitionCount"] = map.PartitionCount, ["LogIdentity"] = map.LogIdentity,
+        ["F"] = MapJson.Format,
+        ["Version"] = version.Value,
+        ["Commit"] = commitId,
+        ["PartitionCount"] = map.PartitionCount,
+        ["LogIdentity"] = map.LogIdentity,
     };
 
     // 20 ms, doubled by try, with a random half: committers that collided do not collide again.

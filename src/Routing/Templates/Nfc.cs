@@ -13,21 +13,21 @@ internal static partial class Nfc
     private const int VowelCount = 21, TrailCount = 28, SyllableCount = 19 * VowelCount * TrailCount;
     private const uint Composes = 0x8000_0000;
 
-    private static readonly Dictionary<int, (int First, int Second)> _parts = [];
-    private static readonly Dictionary<(int First, int Second), int> _whole = [];
-    private static readonly Dictionary<int, byte> _class = [];
+    private static readonly Dictionary<int, (int First, int Second)> Parts = [];
+    private static readonly Dictionary<(int First, int Second), int> Whole = [];
+    private static readonly Dictionary<int, byte> Class = [];
 
     static Nfc()
     {
         for (var i = 0; i < Decompositions.Length; i += 3)
         {
             var (character, first, second) = ((int)(Decompositions[i] & ~Composes), (int)Decompositions[i + 1], (int)Decompositions[i + 2]);
-            _parts[character] = (first, second);
-            if ((Decompositions[i] & Composes) != 0) _whole[(first, second)] = character;
+            Parts[character] = (first, second);
+            if ((Decompositions[i] & Composes) != 0) Whole[(first, second)] = character;
         }
         for (var i = 0; i < CombiningClasses.Length; i += 3)
             for (var character = CombiningClasses[i]; character <= CombiningClasses[i + 1]; character++)
-                _class[(int)character] = (byte)CombiningClasses[i + 2];
+                Class[(int)character] = (byte)CombiningClasses[i + 2];
     }
 
     /// <summary>The text in NFC; text must be well-formed UTF-16.</summary>
@@ -54,7 +54,7 @@ internal static partial class Nfc
             into.Add(HangulV + syllable % (VowelCount * TrailCount) / TrailCount);
             if (syllable % TrailCount != 0) into.Add(HangulT + syllable % TrailCount);
         }
-        else if (_parts.TryGetValue(point, out var parts))
+        else if (Parts.TryGetValue(point, out var parts))
         {
             Decompose(parts.First, into);
             if (parts.Second != 0) Decompose(parts.Second, into);
@@ -104,8 +104,8 @@ internal static partial class Nfc
             return HangulSyllables + (lead * VowelCount + vowel) * TrailCount;
         if (first - HangulSyllables is >= 0 and < SyllableCount and var syllable && syllable % TrailCount == 0 && second - HangulT is > 0 and < TrailCount and var trail)
             return first + trail;
-        return _whole.GetValueOrDefault((first, second));
+        return Whole.GetValueOrDefault((first, second));
     }
 
-    private static int ClassOf(int point) => _class.GetValueOrDefault(point);
+    private static int ClassOf(int point) => Class.GetValueOrDefault(point);
 }

@@ -8,7 +8,7 @@ internal static class SegmentText
     /// <summary>Longest segment, in characters after decoding.</summary>
     public const int CharsMax = 255;
 
-    private static readonly UTF8Encoding _strictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     /// <summary>Appends the segment's one spelling; false when it has none. Allocates only for escapes and for non-ASCII text.</summary>
     public static bool TryNormalise(ReadOnlySpan<char> raw, Span<char> buffer, ref int written)
@@ -53,19 +53,19 @@ internal static class SegmentText
         string text;
         try
         {
-            var bytes = new byte[_strictUtf8.GetMaxByteCount(raw.Length)];
+            var bytes = new byte[StrictUtf8.GetMaxByteCount(raw.Length)];
             var count = 0;
             while (raw.Length > 0)
             {
                 var escape = raw.IndexOf('%');
                 var literal = escape < 0 ? raw : raw[..escape];
-                count += _strictUtf8.GetBytes(literal, bytes.AsSpan(count)); // Throws on a lone surrogate.
+                count += StrictUtf8.GetBytes(literal, bytes.AsSpan(count)); // Throws on a lone surrogate.
                 if (escape < 0) break;
                 if (raw.Length < escape + 3 || !char.IsAsciiHexDigit(raw[escape + 1]) || !char.IsAsciiHexDigit(raw[escape + 2])) return null;
                 bytes[count++] = Convert.FromHexString(raw.Slice(escape + 1, 2))[0];
                 raw = raw[(escape + 3)..];
             }
-            text = _strictUtf8.GetString(bytes, 0, count);
+            text = StrictUtf8.GetString(bytes, 0, count);
         }
         catch (ArgumentException) // Not UTF-8: overlong, surrogate, cut short.
         {

@@ -194,7 +194,9 @@ public sealed class TaskHubTests
     {
         ExecutionStarted = new()
         {
-            Name = "Main", Version = "", Input = width.ToString(System.Globalization.CultureInfo.InvariantCulture),
+            Name = "Main",
+            Version = "",
+            Input = width.ToString(System.Globalization.CultureInfo.InvariantCulture),
             OrchestrationInstance = new() { InstanceId = "main", ExecutionId = execution },
         },
     });

@@ -102,7 +102,9 @@ public sealed class BadInputTests(AzuriteFixture azurite) : IAsyncLifetime
     {
         await _cloud.Leases.RegisterAsync(new MemberRow
         {
-            Incarnation = IncarnationId.New(new ShardId("shard-3")), LeaseLength = TimeSpan.FromSeconds(30), State = MemberState.Joining,
+            Incarnation = IncarnationId.New(new ShardId("shard-3")),
+            LeaseLength = TimeSpan.FromSeconds(30),
+            State = MemberState.Joining,
         });
 
         var response = await _cloud.MigrateAsync("shard-3", "rooms/1");

@@ -31,7 +31,10 @@ public sealed class TaskHub
         }
         instance.Inbox.Writer.TryWrite(Event(e => e.ExecutionStarted = new ExecutionStartedEvent
         {
-            Name = name, Version = "", Input = input, OrchestrationInstance = new OrchestrationInstance { InstanceId = id },
+            Name = name,
+            Version = "",
+            Input = input,
+            OrchestrationInstance = new OrchestrationInstance { InstanceId = id },
         }));
         instance.Running = Task.Run(() => RunAsync(instance));
         return true;
@@ -125,7 +128,8 @@ public sealed class TaskHub
         {
             ended = Event(e => e.TaskFailed = new TaskFailedEvent
             {
-                TaskScheduledId = id, FailureDetails = new TaskFailureDetails { ErrorType = error.GetType().FullName, ErrorMessage = error.Message },
+                TaskScheduledId = id,
+                FailureDetails = new TaskFailureDetails { ErrorType = error.GetType().FullName, ErrorMessage = error.Message },
             });
         }
         instance.Inbox.Writer.TryWrite(ended);

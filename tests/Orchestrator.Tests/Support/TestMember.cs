@@ -74,8 +74,15 @@ public sealed class TestMember : IAsyncDisposable
         await _directory.EnsureCreatedAsync();
         _row = await _directory.RegisterAsync(new MemberRow
         {
-            Incarnation = Incarnation, Role = role, MemberAddress = Address, PublicAddress = Address, FaultDomain = Incarnation.Value,
-            ApplicationVersion = "1.0.0", LeaseLength = lease, State = MemberState.Ready, Pid = Environment.ProcessId,
+            Incarnation = Incarnation,
+            Role = role,
+            MemberAddress = Address,
+            PublicAddress = Address,
+            FaultDomain = Incarnation.Value,
+            ApplicationVersion = "1.0.0",
+            LeaseLength = lease,
+            State = MemberState.Ready,
+            Pid = Environment.ProcessId,
         });
         if (role == MemberRole.Shard)
         {
@@ -95,7 +102,8 @@ public sealed class TestMember : IAsyncDisposable
             {
                 var renewed = await _directory.RenewAsync(_row with
                 {
-                    RenewalCount = _row.RenewalCount + 1, AppliedMapVersion = await _store.ReadHeadVersionAsync(_stop.Token),
+                    RenewalCount = _row.RenewalCount + 1,
+                    AppliedMapVersion = await _store.ReadHeadVersionAsync(_stop.Token),
                 }, _stop.Token);
                 _row = renewed.Row;
                 if (_row.IsFinal) return;

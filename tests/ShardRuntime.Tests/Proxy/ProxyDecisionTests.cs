@@ -13,8 +13,16 @@ public sealed class ProxyDecisionTests
     /// <summary>A client's request at S, which owns the endpoint and can serve it.</summary>
     private static readonly ProxyFacts AtOwner = new()
     {
-        HasEndpoint = true, Self = S, Role = MemberRole.Shard, Map = new MapVersion(9), Owner = S, Epoch = K,
-        IsLeaseValid = true, IsOpen = true, HopsMax = 3, IsOwnerReachable = true,
+        HasEndpoint = true,
+        Self = S,
+        Role = MemberRole.Shard,
+        Map = new MapVersion(9),
+        Owner = S,
+        Epoch = K,
+        IsLeaseValid = true,
+        IsOpen = true,
+        HopsMax = 3,
+        IsOwnerReachable = true,
     };
 
     /// <summary>The same request over the member listener, named correctly.</summary>
@@ -141,16 +149,16 @@ public sealed class ProxyDecisionTests
         // All combinations of what could tempt it: only one that names this member, its epoch, its lease and an open tenure may serve.
         bool[] either = [false, true];
         foreach (var owner in new[] { S, D, default })
-        foreach (var handoff in Enum.GetValues<HandoffRole>())
-        foreach (var lease in either)
-        foreach (var open in either)
-        foreach (var member in either)
-        foreach (var named in new[] { S, Before })
-        foreach (var epoch in new[] { K, new Epoch(4), new Epoch(99) })
-        {
-            var facts = AtOwner with { Owner = owner, Handoff = handoff, IsLeaseValid = lease, IsOpen = open, IsFromMember = member, NamedTo = named, NamedEpoch = epoch };
-            var may = owner == S && lease && open && handoff is not HandoffRole.SealedSource && (!member || (named == S && epoch == K));
-            Assert.Equal(may, ProxyDecision.Decide(facts).Action is ProxyAction.Serve);
-        }
+            foreach (var handoff in Enum.GetValues<HandoffRole>())
+                foreach (var lease in either)
+                    foreach (var open in either)
+                        foreach (var member in either)
+                            foreach (var named in new[] { S, Before })
+                                foreach (var epoch in new[] { K, new Epoch(4), new Epoch(99) })
+                                {
+                                    var facts = AtOwner with { Owner = owner, Handoff = handoff, IsLeaseValid = lease, IsOpen = open, IsFromMember = member, NamedTo = named, NamedEpoch = epoch };
+                                    var may = owner == S && lease && open && handoff is not HandoffRole.SealedSource && (!member || (named == S && epoch == K));
+                                    Assert.Equal(may, ProxyDecision.Decide(facts).Action is ProxyAction.Serve);
+                                }
     }
 }

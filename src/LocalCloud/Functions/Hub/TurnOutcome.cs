@@ -161,7 +161,8 @@ internal sealed record TurnOutcome
                 TaskScheduledId = actionId,
                 FailureDetails = completion.FailureDetails ?? new TaskFailureDetails
                 {
-                    ErrorType = completion.OrchestrationStatus.ToString(), ErrorMessage = completion.Result ?? "The sub-orchestration was terminated.",
+                    ErrorType = completion.OrchestrationStatus.ToString(),
+                    ErrorMessage = completion.Result ?? "The sub-orchestration was terminated.",
                 },
             },
         };
