@@ -429,7 +429,8 @@ public sealed class Tenure : IReplicaSink
         foreach (var cover in holding.Coverage.Slots)
             for (var slot = cover.Range.First; slot < cover.Range.End; slot++)
                 if (Replica.EpochOf(new Slot((ushort)slot)) <= holding.Epoch) return true;
-        return holding.Coverage.IsEmpty;
+        // Its slots moved on, but an endpoint placed out of them since the grant may have stayed (G7).
+        return holding.Coverage.IsEmpty || Replica.HoldsApart(holding.Coverage, holding.Epoch);
     }
 
     private bool IsSealing(EndpointId endpoint)
@@ -460,7 +461,9 @@ public sealed class Tenure : IReplicaSink
 
     private static bool Contains(GrantCoverage outer, GrantCoverage inner) =>
         inner.Placed.All(outer.Covers)
-        && inner.Slots.All(i => Enumerable.Range(i.Range.First, i.Range.Count).All(slot => outer.CoversSlot(new Slot((ushort)slot))));
+        && inner.Slots.All(i => Enumerable.Range(i.Range.First, i.Range.Count).All(slot => outer.CoversSlot(new Slot((ushort)slot))))
+        // An endpoint that was placed since the inner grant stays with it when only its slot moves on (G7).
+        && outer.Slots.All(o => o.Except.All(hash => !inner.Covers(hash) || outer.Covers(hash)));
 
     private static Dictionary<EndpointId, Document> JoinCarried(IReadOnlyList<CarriedState> carried)
     {

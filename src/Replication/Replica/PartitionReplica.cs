@@ -92,6 +92,9 @@ public sealed class PartitionReplica
     /// <summary>The epoch that holds for a slot's endpoints that are not placed.</summary>
     public Epoch EpochOf(Slot slot) => new(_coverage.SlotEpoch(slot.Value));
 
+    /// <summary>True when an endpoint listed apart from its slot is covered and still under this epoch, or an older one.</summary>
+    internal bool HoldsApart(GrantCoverage coverage, Epoch epoch) => _coverage.Apart.Any(apart => apart.Value <= epoch.Value && coverage.Covers(apart.Key));
+
     /// <summary>Last accepted sequence of the endpoint under an epoch; 0 when none.</summary>
     public long LastSequence(EndpointId endpoint, Epoch epoch) => _endpoints.TryGetValue(endpoint, out var state) && state.Epoch == epoch.Value ? state.Last : 0;
 

@@ -21,7 +21,7 @@ internal sealed class SimulatedCluster
     private readonly History _history = new();
     private readonly EndpointId[] _endpoints = [.. Enumerable.Range(1, 10_000).Select(i => new EndpointId($"rooms/{i}")).Where(e => e.Slot.Value < 64).Take(2)];
     private RoutingMap _router;
-    private readonly bool _movesSlots;
+    private readonly bool _movesSlots, _mixes;
     private int _nextRequest, _waitingRequests, _faultsLeft;
 
     public SimulatedCluster(int seed, Guards guards, AckMode ack)
@@ -33,7 +33,8 @@ internal sealed class SimulatedCluster
         FollowerLag = Time.Chance(0.5) ? 200 : 3_000;
         SealDeadline = Time.Chance(0.5) ? 300 : 1_500;
         SealWaitsForPlan = Time.Chance(0.5);
-        _movesSlots = Time.Chance(0.3); // Whole slots, or the endpoints one by one.
+        _movesSlots = Time.Chance(0.3); // Whole slots, or the endpoints one by one, or now these and now those.
+        _mixes = Time.Chance(0.4);
         _faultsLeft = (int)Time.Between(0, 2);
 
         Map = new SimulatedMap(Time, guards | Guards.G5); // G5 of the map is its own test's; here the cores' is switched.
@@ -201,7 +202,7 @@ internal sealed class SimulatedCluster
         var to = live.Where(m => m.Self != owner).OrderBy(_ => Time.Random.Next()).FirstOrDefault();
         if (to is not null)
         {
-            IReadOnlyList<EntryKey> entries = _movesSlots ? [EntryKey.Of(new SlotRange(0, 64))] : [.. _endpoints.Select(EntryKey.Of)];
+            IReadOnlyList<EntryKey> entries = (_mixes ? Time.Chance(0.5) : _movesSlots) ? [EntryKey.Of(new SlotRange(0, 64))] : [.. _endpoints.Select(EntryKey.Of)];
             Plan(owner, to.Self, entries);
         }
         Time.After(Time.Between(300, 2_000), Orchestrate);
