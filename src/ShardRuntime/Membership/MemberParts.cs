@@ -8,7 +8,6 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// <summary>What a member has only once it listens (its lease names its addresses) and there is a map (the log's partitions stand in it). Until then it serves nothing.</summary>
 public sealed class MemberParts
 {
-    private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile LeaseService? _lease;
     private volatile ReplicationService? _replication;
 
@@ -18,20 +17,13 @@ public sealed class MemberParts
     /// <summary>Log, replicas and tenures; null before there is a map.</summary>
     public ReplicationService? Replication => _replication;
 
-    /// <summary>Completes when both are there.</summary>
-    public Task WhenComplete => _complete.Task;
-
     internal LeaseService RequireLease() => _lease ?? throw NotYet();
 
     internal ReplicationService RequireReplication() => _replication ?? throw NotYet();
 
     internal void Set(LeaseService lease) => _lease = lease;
 
-    internal void Set(ReplicationService replication)
-    {
-        _replication = replication;
-        _complete.TrySetResult();
-    }
+    internal void Set(ReplicationService replication) => _replication = replication;
 
     private static ShardCloudException NotYet() => new(ErrorCodes.DestinationNotReady, "This member has only just started.", "Ask again when it is ready.");
 }

@@ -41,14 +41,9 @@ internal sealed partial class TenureKeeper(
         await AskAgainAsync(cancellationToken);
     }
 
-    /// <summary>What a Grant of these entries covers as of this map: slots without the endpoints placed in them, and placed endpoints (G7).</summary>
-    public static GrantCoverage CoverageOf(RoutingMap map, IReadOnlyList<EntryKey> entries) => new(
-        [.. entries.Where(entry => !entry.IsEndpoint).Select(entry => new SlotCover(entry.Slots, [.. map.PlacedIn(entry.Slots).Select(placed => placed.Endpoint.KeyHash)]))],
-        [.. entries.Where(entry => entry.IsEndpoint).Select(entry => entry.Endpoint)]);
-
     private async Task BeginAsync(RoutingMap map, Epoch epoch, IReadOnlyList<EntryKey> entries, CancellationToken cancellationToken)
     {
-        var coverage = CoverageOf(map, entries);
+        var coverage = map.CoverageOf(entries);
         try
         {
             await Task.WhenAll(coverage.Partitions(map.PartitionCount).Select(partition => replication.EnsureReplicaAsync(partition, peers.Of(partition), cancellationToken)));
