@@ -70,6 +70,7 @@ public static class ErrorCodes
     public const string MemberFailed = "SC5024";
     public const string ShardBusy = "SC5025";
     public const string Unexpected = "SC5026";
+    public const string RehearsalFailed = "SC5027";
 
     public const string AppendFailed = "SC6001";
     public const string LogGap = "SC6002";

@@ -49,6 +49,7 @@ public static class OrchestratorServices
             .AddOrchestrator<Bootstrap>().AddActivity<SurveyCloud>().AddActivity<GrantFirstSlots>().AddActivity<AwaitServing>()
             .AddOrchestrator<CreateShard>().AddActivity<ReserveShardName>().AddActivity<RequestInstance>().AddActivity<AwaitJoin>()
             .AddActivity<DeleteInstance>().AddActivity<CloseOperation>()
+            .AddOrchestrator<Rehearse>().AddActivity<PlanRehearsal>()
             .AddOrchestrator<MigrateEndpoints>().AddActivity<PlanHandoff>().AddActivity<WarmAndCatchUp>().AddActivity<VerifyDestination>()
             .AddActivity<GoAndAwaitGrant>().AddActivity<CancelHandoff>().AddActivity<PublishAndRetire>().AddActivity<RecordBatch>().AddActivity<RecordMigration>()
             .AddOrchestrator<RemoveShard>().AddActivity<CordonShard>().AddActivity<Uncordon>().AddActivity<PlanRemoval>().AddActivity<AskToLeave>()

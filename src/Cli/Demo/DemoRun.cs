@@ -14,6 +14,9 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
     private const int EndpointsAMove = 16;
     private const int MigrationsWanted = 20;
 
+    /// <summary>How long the load runs before the first move: client connections open and request code compiled, as in a cloud that has served for a while.</summary>
+    private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(5);
+
     private readonly List<MigrationSection> _migrations = [];
     private readonly List<string> _problems = [];
     private int _shardsAdded, _shardsRemoved;
@@ -70,6 +73,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
     /// <summary>Half of the rooms, in groups of 16, each from shard to shard and back, one migration after the other until the time is over.</summary>
     private async Task MoveAsync(ManagementClient api, RoomLedger[] rooms, CancellationToken end, CancellationToken abort)
     {
+        await Task.Delay(WarmUp, abort);
         var groups = rooms.Take(Math.Max(1, rooms.Length / 2)).Select(room => $"rooms/{room.Room}").Chunk(EndpointsAMove).ToArray();
         for (var turn = 0; !end.IsCancellationRequested; turn++)
         {

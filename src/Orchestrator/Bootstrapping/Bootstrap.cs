@@ -47,10 +47,13 @@ public sealed class Bootstrap : TaskOrchestrator<BootstrapInput, string>
         if (created.FirstOrDefault(shard => shard.Error is not null) is { } failed) return failed.Error;
 
         if (await context.CallActivityAsync<WireError?>(nameof(GrantFirstSlots), input, Patient) is { } refused) return refused;
-        for (var round = 0; round < RoundsMax; round++)
-        {
-            if (await context.CallActivityAsync<bool>(nameof(AwaitServing), input, Patient)) return null;
-        }
-        return new WireError(ErrorCodes.StepTimedOut, $"The owners did not all serve after {RoundsMax} rounds.", "Look at 'shardcloud status' and the logs of the shards.");
+        var isServing = false;
+        for (var round = 0; round < RoundsMax && !isServing; round++) isServing = await context.CallActivityAsync<bool>(nameof(AwaitServing), input, Patient);
+        if (!isServing)
+            return new WireError(ErrorCodes.StepTimedOut, $"The owners did not all serve after {RoundsMax} rounds.", "Look at 'shardcloud status' and the logs of the shards.");
+
+        var rehearsed = await Task.WhenAll(survey.Create.Select(shard =>
+            context.CallSubOrchestratorAsync<WireError?>(nameof(Rehearse), new RehearseInput(input.Operation, shard))));
+        return rehearsed.FirstOrDefault(error => error is not null);
     }
 }

@@ -14,7 +14,8 @@ public sealed record CreateShardInput(string Operation, string Version, string? 
 /// <summary>What came of it: the incarnation, or the error.</summary>
 public sealed record CreateShardResult(string Shard, string? Incarnation, WireError? Error);
 
-/// <summary>Asks the shard host for an instance and waits until its incarnation is live and ready. A shard that does not come is taken away again.</summary>
+/// <summary>Asks the shard host for an instance, waits until its incarnation is live and ready, and has it rehearse a move. A shard that does not come is taken away again.</summary>
+/// <remarks>As a part of a bootstrap it does not rehearse: nobody owns anything yet.</remarks>
 public sealed class CreateShard : TaskOrchestrator<CreateShardInput, CreateShardResult>
 {
     private const int RoundsMax = 10; // Of 30 s: App Service may take minutes to start a site.
@@ -30,6 +31,11 @@ public sealed class CreateShard : TaskOrchestrator<CreateShardInput, CreateShard
         try
         {
             result = await CreateAsync(context, input, attempt);
+            if (input.ClosesOperation && result.Error is null)
+            {
+                var rehearsed = await context.CallSubOrchestratorAsync<WireError?>(nameof(Rehearse), new RehearseInput(input.Operation, result.Shard));
+                result = result with { Error = rehearsed };
+            }
         }
         catch (TaskFailedException error)
         {

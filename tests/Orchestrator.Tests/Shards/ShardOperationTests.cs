@@ -71,6 +71,31 @@ public sealed class ShardOperationTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task AddShard_RehearsesAMoveThereAndBack()
+    {
+        await using var cloud = await TestCloud.WithShardsAsync(azurite, TimeSpan.FromSeconds(30), "shard-1");
+
+        var operation = await AcceptedAsync(cloud, await cloud.SendAsync(HttpMethod.Post, "/api/shards", """{"version":"1.0.0"}"""));
+
+        Assert.True(operation.State == OperationState.Succeeded, operation.Error?.Message);
+        var list = (await cloud.Client().GetFromJsonAsync("/api/migrations", ManagementJson.Default.MigrationList, TestContext.Current.CancellationToken))!;
+        Assert.Equal([("shard-2", MigrationOutcome.Done), ("shard-1", MigrationOutcome.Done)],
+            list.Migrations.OrderBy(migration => migration.Id, StringComparer.Ordinal).Select(migration => (migration.To, migration.Outcome!.Value)));
+    }
+
+    [Fact]
+    public async Task AddShard_ThatRefusesEveryHandoff_FailsAndOwnsNothing()
+    {
+        await using var cloud = await TestCloud.WithShardsAsync(azurite, TimeSpan.FromSeconds(30), "shard-1");
+
+        var operation = await AcceptedAsync(cloud, await cloud.SendAsync(HttpMethod.Post, "/api/shards", $$"""{"version":"{{TestShardHost.StubbornVersion}}"}"""));
+
+        Assert.Equal((OperationState.Failed, ErrorCodes.RehearsalFailed), (operation.State, operation.Error?.Code));
+        var map = await cloud.Store.LoadAsync(TestContext.Current.CancellationToken);
+        Assert.DoesNotContain(map.Placed, placed => placed.Entry.Owner.Shard.Value == "shard-2" || placed.Entry.IsMigrating);
+    }
+
+    [Fact]
     public async Task AddShard_TwoAtOnce_AreTwoShards()
     {
         await using var cloud = await TestCloud.WithShardsAsync(azurite, TimeSpan.FromSeconds(30), "shard-1");

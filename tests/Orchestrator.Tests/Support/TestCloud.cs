@@ -150,6 +150,9 @@ public sealed class TestShardHost(TestCloud cloud) : IShardHost
     /// <summary>Versions that never join: their process ends at once.</summary>
     public const string BrokenVersion = "broken";
 
+    /// <summary>Joins, and then refuses every handoff to it.</summary>
+    public const string StubbornVersion = "stubborn";
+
     public IReadOnlyCollection<ShardInstance> Instances => _byOperation.Values;
 
     public Task<ShardHostCapabilities> GetCapabilitiesAsync(CancellationToken cancellationToken) => Task.FromResult(new ShardHostCapabilities(true, false, true, 1));
@@ -164,7 +167,7 @@ public sealed class TestShardHost(TestCloud cloud) : IShardHost
             var instance = new ShardInstance(
                 $"h-{_byOperation.Count}", operation, shard.Value, version, isBroken ? InstanceState.Exited : InstanceState.Running, 1, isBroken ? 134 : null, isBroken, DateTimeOffset.UtcNow);
             _byOperation[operation] = instance;
-            if (!isBroken) await cloud.JoinAsync(shard.Value, TimeSpan.FromSeconds(2));
+            if (!isBroken) (await cloud.JoinAsync(shard.Value, TimeSpan.FromSeconds(2))).RefusesToVerify = version == StubbornVersion;
             return instance;
         }
         finally

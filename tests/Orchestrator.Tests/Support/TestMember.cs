@@ -41,6 +41,9 @@ public sealed class TestMember : IAsyncDisposable
     /// <summary>True: Retired is reported only after the Orchestrator has asked for it, as where the source was fenced.</summary>
     public bool RetiresOnlyWhenAsked { get; set; }
 
+    /// <summary>True: as a destination it says no when asked whether it is ready for the grant.</summary>
+    public bool RefusesToVerify { get; set; }
+
     public static async Task<TestMember> StartAsync(MapStore store, MemberDirectory directory, string shard, TimeSpan lease, MemberRole role = MemberRole.Shard)
     {
         var builder = WebApplication.CreateSlimBuilder();
@@ -130,7 +133,7 @@ public sealed class TestMember : IAsyncDisposable
             return Results.Accepted();
         });
         app.MapGet("/_shard/handoffs/{h}", (long h, string waitFor, int timeoutMs) => WaitForAsync(h, Enum.Parse<HandoffPhase>(waitFor, ignoreCase: true), timeoutMs));
-        app.MapPost("/_shard/handoffs/{h}/verify", (long h) => Results.Ok());
+        app.MapPost("/_shard/handoffs/{h}/verify", (long h) => RefusesToVerify ? Results.StatusCode(StatusCodes.Status409Conflict) : Results.Ok());
         app.MapPost("/_shard/handoffs/{h}/go", (long h) => _handoffs[h].Going = true);
         app.MapPost("/_shard/handoffs/{h}/cancelled", (long h) => Results.Ok());
         app.MapPost("/_shard/handoffs/{h}/retire", (long h) => _handoffs[h].AskedToRetire = true);

@@ -1,0 +1,82 @@
+using System.Globalization;
+using ShardCloud.Contracts;
+using ShardCloud.DurableTask;
+using ShardCloud.Orchestrator.Members;
+using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Orchestrator.Records;
+using ShardCloud.Routing;
+
+namespace ShardCloud.Orchestrator.Shards;
+
+/// <summary>Input of <see cref="Rehearse"/>.</summary>
+/// <param name="Operation">The operation it is a part of.</param>
+/// <param name="Shard">The shard that is to take part once as destination and once as source.</param>
+public sealed record RehearseInput(string Operation, string Shard);
+
+/// <summary>Moves an endpoint that no client can reach to a new shard and away from it again, before users' endpoints depend on it.</summary>
+/// <remarks>
+/// It is an ordinary migration, recorded like every other. It shows that the shard can take ownership and give it back, and the first run of that path,
+/// which finds code uncompiled and connections unopened, is paid for by nobody who waits for an answer.
+/// </remarks>
+public sealed class Rehearse : TaskOrchestrator<RehearseInput, WireError?>
+{
+    private const int MovesWanted = 2;
+    private const int TurnsMax = 6;
+
+    private static readonly TaskOptions Patient = TaskOptions.FromRetryPolicy(
+        new RetryPolicy(8, TimeSpan.FromSeconds(1), backoffCoefficient: 2, maxRetryInterval: TimeSpan.FromSeconds(30)));
+
+    /// <inheritdoc/>
+    public override async Task<WireError?> RunAsync(TaskOrchestrationContext context, RehearseInput input)
+    {
+        var moves = 0;
+        for (var turn = 0; turn < TurnsMax && moves < MovesWanted; turn++)
+        {
+            var start = await context.CallActivityAsync<MigrationStart?>(nameof(PlanRehearsal), new RehearsalTurn(input.Operation, input.Shard, turn), Patient);
+            if (start is null) return null;
+            var outcome = await context.CallSubOrchestratorAsync<string>(nameof(MigrateEndpoints), start, new SubOrchestrationOptions(InstanceId: start.Id));
+            if (outcome == nameof(MigrationOutcome.Done)) moves++;
+        }
+        return moves == MovesWanted ? null : new WireError(ErrorCodes.RehearsalFailed,
+            $"Of {TurnsMax} moves of an unused endpoint to and from shard '{input.Shard}' {moves} were done; {MovesWanted} are wanted.",
+            $"See why with 'shardcloud migration list'; take the shard away with 'shardcloud shard remove {input.Shard}'.");
+    }
+}
+
+/// <summary>Which move of a rehearsal.</summary>
+public sealed record RehearsalTurn(string Operation, string Shard, int Turn);
+
+/// <summary>Plans the next move: away from the shard if it owns the rehearsal's endpoint, else to it. Null where there is no second shard.</summary>
+public sealed class PlanRehearsal(MapReader maps, MigrationPlanner planner, MigrationStore migrations, OperationStore operations) : TaskActivity<RehearsalTurn, MigrationStart?>
+{
+    /// <summary>The endpoint, one a shard, so that shards rehearse side by side. Its path is one that the public listener keeps closed.</summary>
+    public static EndpointId EndpointOf(ShardId shard) => EndpointKey.Normalise($"_shard/rehearsal/{shard}");
+
+    /// <inheritdoc/>
+    public override async Task<MigrationStart?> RunAsync(TaskActivityContext context, RehearsalTurn input)
+    {
+        var cancellationToken = context.CancellationToken;
+        await operations.SetStepAsync(input.Operation, "rehearsing a move", cancellationToken);
+        var map = await maps.ReadAsync(cancellationToken);
+        var shard = new ShardId(input.Shard);
+        var endpoint = EndpointOf(shard);
+        if (DestinationOf(map, shard, endpoint) is not { } to) return null;
+
+        // The id comes from operation, shard and turn: this activity may run twice, and the move is one all the same.
+        var id = string.Create(CultureInfo.InvariantCulture, $"migrate-{input.Operation[(input.Operation.IndexOf('-') + 1)..]}-{input.Shard}-{input.Turn}");
+        var operation = await operations.ReadAsync(input.Operation, cancellationToken);
+        var migration = planner.Plan(map, id, [EntryKey.Of(endpoint)], to, $"rehearsal of {shard}", operation?.RequestedBy ?? "orchestrator");
+        await migrations.CreateAsync(migration, cancellationToken);
+        var recorded = await migrations.ReadAsync(id, cancellationToken) ?? migration;
+        return new MigrationStart(id, recorded.Batches.Count);
+    }
+
+    private static ShardId? DestinationOf(RoutingMap map, ShardId shard, EndpointId endpoint)
+    {
+        if (map.Lookup(endpoint) is not { } entry || entry.Owner.Shard != shard) return shard;
+        var others = map.Live.Keys.Select(incarnation => incarnation.Shard).Where(other => other != shard && MigrationPlanner.DestinationOf(map, other) is not null)
+            .Distinct().OrderBy(other => other.Value.Length).ThenBy(other => other.Value, StringComparer.Ordinal).ToList();
+        var next = others.FindIndex(other => (other.Value.Length, string.CompareOrdinal(other.Value, shard.Value)).CompareTo((shard.Value.Length, 0)) > 0);
+        return others.Count == 0 ? null : others[Math.Max(0, next)]; // The next one of the ring, so that shards that start together take part evenly.
+    }
+}
