@@ -220,8 +220,4 @@ public sealed class ShellTests(AzuriteFixture azurite)
         var member = cluster.Start(logIdentity: "log-2");
         Assert.Equal(ErrorCodes.LogReplaced, (await Assert.ThrowsAsync<ShardCloudException>(() => member.StartAsync(cluster.Token))).Code);
     }
-
-    [Fact]
-    public void AckReplica_IsRefusedAtStart() => Assert.Throws<NotSupportedException>(() =>
-        new ReplicationOptions { Application = "rooms", BootstrapServers = "127.0.0.1:1", PartitionCount = 2, LogIdentity = "log-1", Ack = AckMode.Replica }.Validate());
 }

@@ -9,9 +9,6 @@ public enum AckMode
     /// <summary>On the produce ack, if then the lease is valid, the endpoint unsealed and the epoch held; else as <see cref="Log"/>.</summary>
     Lease,
 
-    /// <summary>When the named backup holds it. Not served by this version: refused at start.</summary>
-    Replica,
-
     /// <summary>At once; a crash may lose it.</summary>
     Memory,
 }

@@ -59,11 +59,8 @@ public sealed class ReplicationOptions
 
     /// <summary>Checks what can be checked without the network.</summary>
     /// <exception cref="ArgumentException">A value is out of range.</exception>
-    /// <exception cref="NotSupportedException"><see cref="AckMode.Replica"/>: this version has no backup acknowledgements.</exception>
     public void Validate()
     {
-        if (Ack == AckMode.Replica)
-            throw new NotSupportedException("Ack=replica needs acknowledgements by a named backup, which this version does not have. Use Ack=log (default), lease or memory.");
         if (PartitionCount is < 1 or > 1024) throw new ArgumentException($"PartitionCount is {PartitionCount}; an Event Hub has 1 to 1,024 partitions.");
         if (BatchBytesMax is < 4 * 1024 or > 600 * 1024) throw new ArgumentException($"BatchBytesMax is {BatchBytesMax}; allowed are 4 KiB to 600 KiB.");
         if (QueueBytesMax < BatchBytesMax) throw new ArgumentException("QueueBytesMax is below BatchBytesMax: no batch could ever fill.");
