@@ -103,13 +103,52 @@ public sealed class CommandLineTests
         Assert.Contains("shardcloud " + verb.Split(' ')[0], output, StringComparison.Ordinal);
     }
 
-    private static async Task<(int Exit, string Output, string Errors)> RunAsync(IEnumerable<string> arguments, string? path = null)
+    [Fact]
+    public async Task Up_UseDown_TwiceOnTheSameData_KeepsTheStateAndEndsCleanly()
+    {
+        using var folder = new TemporaryFolder();
+        string[] data = ["--data", folder.Path];
+        for (var run = 1; run <= 2; run++)
+        {
+            using var up = Start(["up", "--shards", "2", "--router-port", "0", "--orchestrator-port", "0", .. data]);
+            var said = up.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+            var router = await RouterOfAsync(up);
+            using var http = new HttpClient { BaseAddress = new Uri(router) };
+            var room = await (await http.PostAsync("rooms/7/increment", null, TestContext.Current.CancellationToken)).Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+            var moved = await RunAsync(["migrate", "rooms/7", "--to", "shard-1", "--wait", .. data]);
+            var status = await RunAsync(["status", "--json", .. data]);
+            var down = await RunAsync(["down", .. data]);
+            await up.WaitForExitAsync(TestContext.Current.CancellationToken);
+
+            Assert.Contains($"\"value\":{run}", room, StringComparison.Ordinal);
+            Assert.True((moved.Exit, status.Exit, down.Exit, up.ExitCode) == (0, 0, 0, 0), moved.Errors + status.Errors + down.Errors + await said);
+            Assert.Equal("rooms", System.Text.Json.JsonDocument.Parse(status.Output).RootElement.GetProperty("application").GetString());
+            foreach (var log in Directory.GetFiles(Path.Combine(folder.Path, "logs")))
+                Assert.DoesNotContain("Unhandled exception", await File.ReadAllTextAsync(log, TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        }
+    }
+
+    private static async Task<string> RouterOfAsync(Process up)
+    {
+        while (await up.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line)
+        {
+            if (line.Split("router ") is [_, var rest]) return rest.Split(' ')[0];
+        }
+        throw new InvalidOperationException("The local cloud ended before it was ready.");
+    }
+
+    private static Process Start(IEnumerable<string> arguments, string? path = null)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath is { } own && Path.GetFileNameWithoutExtension(own) == "dotnet" ? own : DotNet) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add(Path.Combine(Repository.CliFolder, "shardcloud.dll"));
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         if (path is not null) start.Environment["PATH"] = path;
-        using var process = Process.Start(start)!;
+        return Process.Start(start)!;
+    }
+
+    private static async Task<(int Exit, string Output, string Errors)> RunAsync(IEnumerable<string> arguments, string? path = null)
+    {
+        using var process = Start(arguments, path);
         var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         await process.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60));
         return (process.ExitCode, await output, await errors);

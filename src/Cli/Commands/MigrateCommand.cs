@@ -28,7 +28,7 @@ internal static class MigrateCommand
                 var lastPhase = "";
                 var migration = await api.WaitForMigrationAsync(id, seen =>
                 {
-                    var phase = string.Join(", ", seen.Batches.Select(batch => $"{batch.From} -> {batch.To}: {batch.Phase}"));
+                    var phase = string.Join(", ", seen.Batches.Select(batch => $"{MigrationView.Short(batch.From)} -> {MigrationView.Short(batch.To)}: {batch.Phase}"));
                     if (phase != lastPhase && !terminal.Json) terminal.Say(lastPhase = phase);
                 }, cancellationToken);
                 MigrationView.Write(terminal, migration);

@@ -19,12 +19,13 @@ internal static class MigrationCommand
                 var list = await api.MigrationsAsync(cancellationToken);
                 terminal.Result(list, ManagementJson.Default.MigrationList, console =>
                 {
-                    var table = new Table().Border(TableBorder.Rounded).AddColumns("id", "endpoints", "to", "outcome", "created", "pause p99", "reason");
+                    var table = new Table().Border(TableBorder.Simple).AddColumns("id", "entries", "to", "outcome", "created", "pause p99", "reason");
+                    foreach (var column in table.Columns.SkipLast(1)) column.NoWrap().PadRight(1).PadLeft(0);
                     foreach (var migration in list.Migrations)
                     {
                         table.AddRow(
                             Markup.Escape(migration.Id), $"{migration.Endpoints}", Markup.Escape(migration.To), MigrationView.OutcomeOf(migration.State, migration.Outcome),
-                            $"{migration.CreatedAt:u}", migration.Costs.PauseP99Ms is { } pause ? $"{pause:0.0} ms" : "-", Markup.Escape(migration.Reason));
+                            $"{migration.CreatedAt:MM-dd HH:mm:ss}", migration.Costs.PauseP99Ms is { } pause ? $"{pause:0.0} ms" : "-", Markup.Escape(migration.Reason));
                     }
                     console.Write(table);
                 });

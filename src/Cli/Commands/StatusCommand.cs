@@ -1,5 +1,6 @@
 using System.CommandLine;
 using ShardCloud.Cli.Api;
+using ShardCloud.Cli.Output;
 using ShardCloud.Contracts;
 using Spectre.Console;
 
@@ -21,13 +22,14 @@ internal static class StatusCommand
     private static void Show(IAnsiConsole console, CloudStatus status)
     {
         console.MarkupLineInterpolated($"Application [bold]{status.Application}[/]: map version {status.MapVersion}, {status.ShardsReady} shards, {status.Routers} routers, {status.PlacedEndpoints} placed endpoints");
-        var table = new Table().Border(TableBorder.Rounded).AddColumns("member", "role", "state", "version", "public", "pid", "lease", "slots", "placed", "lag");
+        var table = new Table().Border(TableBorder.Simple).AddColumns("member", "state", "version", "listens at", "pid", "lease", "slots", "placed", "lag");
+        foreach (var column in table.Columns) column.NoWrap().PadRight(1).PadLeft(0);
         foreach (var member in status.Members)
         {
             var own = member.Status;
             table.AddRow(
-                Markup.Escape(member.Incarnation), Markup.Escape(member.Role), Markup.Escape(member.Unreachable is null ? member.State : $"{member.State} (unreachable)"), Markup.Escape(member.Version),
-                Markup.Escape(member.PublicAddress), $"{member.Pid}", own is null ? "-" : $"{own.LeaseRemainingMs / 1000:0.0} s", $"{member.Slots}", $"{member.PlacedEndpoints}", own is null ? "-" : $"{own.LagRecords}");
+                Markup.Escape(MigrationView.Short(member.Incarnation)), Markup.Escape(member.Unreachable is null ? member.State : $"{member.State} (unreachable)"), Markup.Escape(member.Version),
+                Markup.Escape(member.PublicAddress.Replace("http://", "", StringComparison.Ordinal)), $"{member.Pid}", own is null ? "-" : $"{own.LeaseRemainingMs / 1000:0.0} s", $"{member.Slots}", $"{member.PlacedEndpoints}", own is null ? "-" : $"{own.LagRecords}");
         }
         console.Write(table);
         foreach (var migration in status.RunningMigrations)

@@ -6,6 +6,9 @@ namespace ShardCloud.Cli.Output;
 /// <summary>A migration's record as a person reads it.</summary>
 internal static class MigrationView
 {
+    // In the order of docs/protocol/handoff.md.
+    private static readonly string[] Phases = ["plan", "warm", "catchUp", "verify", "seal", "grant", "publish", "serve", "retire"];
+
     public static void Write(Terminal terminal, Migration migration) => terminal.Result(migration, ManagementJson.Default.Migration, console =>
     {
         console.MarkupLineInterpolated($"[bold]{migration.Id}[/]: {OutcomeOf(migration.State, migration.Outcome)}, {migration.Endpoints.Count} endpoints to {migration.To}, asked for by {migration.RequestedBy}");
@@ -14,16 +17,22 @@ internal static class MigrationView
         if (migration.ConflictWith is { } other) console.MarkupLineInterpolated($"in the way: {other}");
         if (migration.Error is { } error) console.MarkupLineInterpolated($"{error.Code}: {error.Message} {error.Remedy}");
 
-        var table = new Table().Border(TableBorder.Rounded).AddColumns("batch", "entries", "outcome", "phase", "pause p99", "longest wait", "parked", "forwarded", "phases (ms)");
+        var table = new Table().Border(TableBorder.Simple).AddColumns("from", "to", "entries", "outcome", "pause p99", "longest wait", "parked", "forwarded");
+        foreach (var column in table.Columns) column.NoWrap().PadRight(1).PadLeft(0);
         foreach (var batch in migration.Batches)
         {
             table.AddRow(
-                Markup.Escape($"{batch.From} -> {batch.To}"), $"{batch.Entries.Count}", OutcomeOf(batch.State, batch.Outcome), Markup.Escape(batch.Phase),
-                batch.Costs.PauseP99Ms is { } pause ? $"{pause:0.0} ms" : "-", $"{batch.Costs.MaxWaitMs:0.0} ms", $"{batch.Costs.Parked}", $"{batch.Costs.Forwarded}",
-                Markup.Escape(string.Join(", ", batch.Costs.PhasesMs.Select(phase => $"{phase.Key} {phase.Value:0}"))));
+                Markup.Escape(Short(batch.From)), Markup.Escape(Short(batch.To)), $"{batch.Entries.Count}", OutcomeOf(batch.State, batch.Outcome),
+                batch.Costs.PauseP99Ms is { } pause ? $"{pause:0.0} ms" : "-", $"{batch.Costs.MaxWaitMs:0.0} ms", $"{batch.Costs.Parked}", $"{batch.Costs.Forwarded}");
         }
         if (migration.Batches.Count > 0) console.Write(table);
+        foreach (var batch in migration.Batches.Where(batch => batch.Costs.PhasesMs.Count > 0))
+            console.MarkupLineInterpolated($"{Short(batch.From)} phases in ms: {string.Join(", ", batch.Costs.PhasesMs.OrderBy(phase => Array.IndexOf(Phases, phase.Key)).Select(phase => $"{phase.Key} {phase.Value:0}"))}");
     });
+
+    /// <summary>An incarnation as a table has room for it: <c>shard-1~002e</c>; <c>--json</c> has it whole.</summary>
+    public static string Short(string incarnation) =>
+        incarnation.IndexOf('~') is var at && at > 0 && incarnation.Length > at + 6 ? $"{incarnation[..at]}~{incarnation[^4..]}" : incarnation;
 
     public static string OutcomeOf(MigrationState state, MigrationOutcome? outcome) => (outcome?.ToString() ?? state.ToString()).ToLowerInvariant();
 }

@@ -7,6 +7,8 @@ namespace ShardCloud.Cli.Output;
 /// <summary>Where a verb writes: results to standard output (a table, or JSON with --json), progress and errors to standard error.</summary>
 internal sealed class Terminal(bool json)
 {
+    private const int WidthWithoutTerminal = 160; // A file or a pipe has no edge; 80 would break the words of every table.
+
     private readonly IAnsiConsole _errors = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
 
     public bool Json { get; } = json;
@@ -20,7 +22,11 @@ internal sealed class Terminal(bool json)
     public void Result<T>(T value, JsonTypeInfo<T> type, Action<IAnsiConsole> table)
     {
         if (Json) Console.Out.WriteLine(JsonSerializer.Serialize(value, type));
-        else table(AnsiConsole.Console);
+        else
+        {
+            if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = WidthWithoutTerminal;
+            table(AnsiConsole.Console);
+        }
     }
 
     /// <summary>One line of progress, with the time since the program started.</summary>

@@ -9,7 +9,8 @@ internal static class ParentWatches
     private const string NodeModule =
         "data:text/javascript," +
         "const stop=()=>{setTimeout(()=>process.exit(1),5000).unref();if(!process.emit('SIGTERM'))process.exit(1)};" +
-        "process.stdin.on('end',stop).on('error',stop).resume()";
+        "process.stdin.on('end',stop).on('error',stop).resume();" +
+        "process.once('SIGTERM',()=>process.stdin.destroy())"; // Or the open pipe would keep a program running that has closed everything else.
 
     public static void Apply(ParentWatch watch, ProcessStartInfo start)
     {

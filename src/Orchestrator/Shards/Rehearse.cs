@@ -1,4 +1,3 @@
-using System.Globalization;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask;
 using ShardCloud.Orchestrator.Members;
@@ -32,7 +31,8 @@ public sealed class Rehearse : TaskOrchestrator<RehearseInput, WireError?>
         var moves = 0;
         for (var turn = 0; turn < TurnsMax && moves < MovesWanted; turn++)
         {
-            var start = await context.CallActivityAsync<MigrationStart?>(nameof(PlanRehearsal), new RehearsalTurn(input.Operation, input.Shard, turn), Patient);
+            var id = RecordIds.Of("migrate", context.CurrentUtcDateTime, context.NewGuid().ToString("N")[..12]);
+            var start = await context.CallActivityAsync<MigrationStart?>(nameof(PlanRehearsal), new RehearsalTurn(input.Operation, input.Shard, id), Patient);
             if (start is null) return null;
             var outcome = await context.CallSubOrchestratorAsync<string>(nameof(MigrateEndpoints), start, new SubOrchestrationOptions(InstanceId: start.Id));
             if (outcome == nameof(MigrationOutcome.Done)) moves++;
@@ -43,8 +43,11 @@ public sealed class Rehearse : TaskOrchestrator<RehearseInput, WireError?>
     }
 }
 
-/// <summary>Which move of a rehearsal.</summary>
-public sealed record RehearsalTurn(string Operation, string Shard, int Turn);
+/// <summary>One move of a rehearsal.</summary>
+/// <param name="Operation">The operation it is a part of.</param>
+/// <param name="Shard">The shard that rehearses.</param>
+/// <param name="Migration">Id of the migration to record: given, so that an activity that runs twice plans one move.</param>
+public sealed record RehearsalTurn(string Operation, string Shard, string Migration);
 
 /// <summary>Plans the next move: away from the shard if it owns the rehearsal's endpoint, else to it. Null where there is no second shard.</summary>
 public sealed class PlanRehearsal(MapReader maps, MigrationPlanner planner, MigrationStore migrations, OperationStore operations) : TaskActivity<RehearsalTurn, MigrationStart?>
@@ -62,13 +65,11 @@ public sealed class PlanRehearsal(MapReader maps, MigrationPlanner planner, Migr
         var endpoint = EndpointOf(shard);
         if (DestinationOf(map, shard, endpoint) is not { } to) return null;
 
-        // The id comes from operation, shard and turn: this activity may run twice, and the move is one all the same.
-        var id = string.Create(CultureInfo.InvariantCulture, $"migrate-{input.Operation[(input.Operation.IndexOf('-') + 1)..]}-{input.Shard}-{input.Turn}");
         var operation = await operations.ReadAsync(input.Operation, cancellationToken);
-        var migration = planner.Plan(map, id, [EntryKey.Of(endpoint)], to, $"rehearsal of {shard}", operation?.RequestedBy ?? "orchestrator");
+        var migration = planner.Plan(map, input.Migration, [EntryKey.Of(endpoint)], to, $"rehearsal of {shard}", operation?.RequestedBy ?? "orchestrator");
         await migrations.CreateAsync(migration, cancellationToken);
-        var recorded = await migrations.ReadAsync(id, cancellationToken) ?? migration;
-        return new MigrationStart(id, recorded.Batches.Count);
+        var recorded = await migrations.ReadAsync(input.Migration, cancellationToken) ?? migration;
+        return new MigrationStart(input.Migration, recorded.Batches.Count);
     }
 
     private static ShardId? DestinationOf(RoutingMap map, ShardId shard, EndpointId endpoint)

@@ -20,7 +20,7 @@ internal abstract class HandoffRun<TEvent, TCommand> : IAsyncDisposable
     private readonly Lock _gate = new();
     private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _loop = Task.CompletedTask;
-    private int _tickWaits, _mapWaits;
+    private int _tickWaits, _mapWaits, _disposed;
 
     protected HandoffRun(HandoffBatch batch, TimeProvider time, ILogger log) => (Batch, Time, Log) = (batch, time, log);
 
@@ -92,6 +92,7 @@ internal abstract class HandoffRun<TEvent, TCommand> : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return; // The container disposes what it knows under two types twice.
         await _stop.CancelAsync();
         await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _stop.Dispose();
