@@ -16,9 +16,9 @@ internal sealed class ManagementClient : IDisposable
     private readonly HttpClient _http;
     private readonly ITokenSource _tokens;
 
-    public ManagementClient(Uri orchestrator, ITokenSource tokens)
+    public ManagementClient(Uri orchestrator, ITokenSource tokens, HttpMessageHandler? transport = null)
     {
-        _http = new HttpClient { BaseAddress = new Uri(orchestrator, "api/"), Timeout = TimeSpan.FromSeconds(100) };
+        _http = new HttpClient(transport ?? new SocketsHttpHandler()) { BaseAddress = new Uri(orchestrator, "api/"), Timeout = TimeSpan.FromSeconds(100) };
         _tokens = tokens;
     }
 
