@@ -25,6 +25,7 @@ internal sealed record GeneratorOptions(int Port, int Rate, double Seconds, int 
 
 /// <summary>What one run saw.</summary>
 /// <param name="Answered">Requests answered 200 in the measured time.</param>
+/// <param name="Uncounted">Requests answered before it began.</param>
 /// <param name="Failed">Other answers and broken connections.</param>
 /// <param name="Seconds">Measured time.</param>
 /// <param name="P50">Milliseconds from the moment a request was due to its last byte.</param>
@@ -32,7 +33,7 @@ internal sealed record GeneratorOptions(int Port, int Rate, double Seconds, int 
 /// <param name="P999">Likewise.</param>
 /// <param name="Max">Likewise.</param>
 /// <param name="ProcessorSeconds">Processor time the generator itself used.</param>
-internal sealed record Seen(long Answered, long Failed, double Seconds, double P50, double P99, double P999, double Max, double ProcessorSeconds)
+internal sealed record Seen(long Answered, long Uncounted, long Failed, double Seconds, double P50, double P99, double P999, double Max, double ProcessorSeconds)
 {
     public double PerSecond => Answered / Seconds;
 }
@@ -94,7 +95,7 @@ internal static class Generator
 
         var latencies = perThread.SelectMany(seen => seen).Where(s => s.At >= Uncounted).Select(s => s.Latency * 1_000).Order().ToArray();
         double At(double share) => latencies.Length == 0 ? 0 : latencies[Math.Min(latencies.Length - 1, (int)(share * latencies.Length))];
-        var result = new Seen(latencies.Length, failed, options.Seconds, At(0.5), At(0.99), At(0.999), At(1), (Environment.CpuUsage.TotalTime - before).TotalSeconds);
+        var result = new Seen(latencies.Length, perThread.Sum(seen => (long)seen.Count) - latencies.Length, failed, options.Seconds, At(0.5), At(0.99), At(0.999), At(1), (Environment.CpuUsage.TotalTime - before).TotalSeconds);
         Console.WriteLine(JsonSerializer.Serialize(result));
         return 0;
     }

@@ -11,8 +11,8 @@ namespace ShardCloud.Bench.Load;
 /// <param name="Target">direct, plain or router.</param>
 /// <param name="Open">Open-loop run.</param>
 /// <param name="Closed">Closed-loop run.</param>
-/// <param name="ProcessorMicroseconds">Processor time of the target a request, over the open-loop run.</param>
-/// <param name="AllocatedBytes">Bytes the target allocated a request, over the open-loop run.</param>
+/// <param name="ProcessorMicroseconds">Processor time of the target a request, over the closed-loop run: in the open loop, waking up idle threads would be most of it.</param>
+/// <param name="AllocatedBytes">Bytes the target allocated a request, over the closed-loop run.</param>
 internal sealed record Row(int Round, string Target, Seen Open, Seen Closed, double ProcessorMicroseconds, double AllocatedBytes);
 
 /// <summary>Starts everything, measures in turn, reports.</summary>
@@ -45,12 +45,11 @@ internal static class Measurement
             {
                 // Every round begins with another target: none always follows the same one.
                 var (name, port, process) = targets[(i + round) % targets.Length];
-                var before = process.Use();
                 var open = Run(self, new(port, rate, settings.OpenSeconds, settings.Connections, settings.PostPercent));
-                var after = process.Use();
+                var before = process.Use();
                 var closed = Run(self, new(port, 0, settings.ClosedSeconds, settings.Connections, settings.PostPercent));
-                // The uncounted start of a run is used up by the target like the rest.
-                var requests = open.Answered * (open.Seconds + 0.5) / open.Seconds;
+                var after = process.Use();
+                var requests = (double)(closed.Answered + closed.Uncounted);
                 rows.Add(new Row(round, name, open, closed, (after.ProcessorTime - before.ProcessorTime).TotalMicroseconds / requests, (after.AllocatedBytes - before.AllocatedBytes) / requests));
                 Console.WriteLine($"{round} {name,-6} open p50 {open.P50:0.00} p99 {open.P99:0.00} ms, failed {open.Failed}; closed {closed.PerSecond:0}/s; {rows[^1].ProcessorMicroseconds:0} us, {rows[^1].AllocatedBytes:0} B a request");
             }

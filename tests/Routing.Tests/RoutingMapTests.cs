@@ -86,6 +86,16 @@ public sealed class RoutingMapTests
     }
 
     [Fact]
+    public void GrantMove_OfEndpointsWithEqualEntries_GivesThemOneInstance()
+    {
+        var entries = Entries(Room1, new EndpointId("rooms/2"));
+        var map = Start().With(new PlanMove(entries, S, D));
+        map = map.With(new GrantMove(new HandoffId(map.Version), entries, D));
+        Assert.Equal(D, map.Lookup(Room1)!.Owner);
+        Assert.Same(map.Lookup(Room1), map.Lookup(new EndpointId("rooms/2")));
+    }
+
+    [Fact]
     public void LookupAndMatch_AllocateNothing()
     {
         var map = Start();

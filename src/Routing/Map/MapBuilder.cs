@@ -97,7 +97,15 @@ internal sealed class MapBuilder(MapParts parts, MapVersion version, Guards guar
 
     private void Replace(IReadOnlyList<EntryKey> keys, Func<MapEntry?, MapEntry?> change)
     {
-        foreach (var key in keys) Replace(key, change);
+        // One instance per run of equal entries, as for slots: an entry of its own would cost each placed endpoint 48 bytes.
+        (MapEntry? Old, MapEntry? New) last = default;
+        foreach (var key in keys) Replace(key, Shared);
+
+        MapEntry? Shared(MapEntry? old)
+        {
+            if (last.New is null || !Equals(old, last.Old)) last = (old, change(old));
+            return last.New;
+        }
     }
 
     private void Replace(EntryKey key, Func<MapEntry?, MapEntry?> change)

@@ -1,4 +1,5 @@
 using ShardCloud.Contracts;
+using ShardCloud.ShardRuntime.Hosting;
 using Yarp.ReverseProxy.Forwarder;
 
 namespace ShardCloud.ShardRuntime.Proxy;
@@ -54,12 +55,11 @@ internal sealed class Leg : HttpTransformer
         // Byte for byte as the client sent it: the receiver matches templates on the same text.
         proxyRequest.RequestUri = new Uri(Address + RawTarget, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
         proxyRequest.Headers.Host = httpContext.Request.Host.Value;
-        proxyRequest.Headers.ExpectContinue = WaitsForContinue;
+        if (WaitsForContinue) proxyRequest.Headers.ExpectContinue = true;
+        else if (proxyRequest.Headers.NonValidated.Contains("Expect")) proxyRequest.Headers.ExpectContinue = false; // The client's; its body is here.
 
-        foreach (var header in httpContext.Request.Headers)
-        {
-            if (header.Key.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase)) proxyRequest.Headers.Remove(header.Key);
-        }
+        // A client's were taken off when it came in (ListenerGate).
+        if (httpContext.Features.Get<MemberConnection>() is not null) RemoveOurs(httpContext, proxyRequest);
         ForwardedIdentity.Write(proxyRequest, httpContext);
         var headers = proxyRequest.Headers;
         headers.TryAddWithoutValidation(ShardHeaders.Token, Token);
@@ -84,10 +84,19 @@ internal sealed class Leg : HttpTransformer
             return false;
         }
         var copies = await base.TransformResponseAsync(httpContext, proxyResponse, cancellationToken);
-        foreach (var header in proxyResponse.Headers)
+        // Not validated: validating parses every header anew and allocates for each (bench/Load).
+        foreach (var header in proxyResponse.Headers.NonValidated)
         {
             if (header.Key.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase)) httpContext.Response.Headers.Remove(header.Key);
         }
         return copies;
+    }
+
+    private static void RemoveOurs(HttpContext httpContext, HttpRequestMessage proxyRequest)
+    {
+        foreach (var header in httpContext.Request.Headers)
+        {
+            if (header.Key.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase)) proxyRequest.Headers.Remove(header.Key);
+        }
     }
 }

@@ -23,7 +23,7 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
     public async Task<LegOutcome> SendAsync(HttpContext context, RequestBody body, Leg leg)
     {
         metrics.Forwarded();
-        context.Request.Body = body.Open();
+        if (body != RequestBody.None) context.Request.Body = body.Open();
         var error = await forwarder.SendAsync(context, leg.Address, client.Invoker, Config, leg, context.RequestAborted);
         if (leg.IsRefused)
         {
