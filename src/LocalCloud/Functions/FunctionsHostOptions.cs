@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Microsoft.Extensions.Logging.Abstractions;
 using ShardCloud.LocalCloud.Processes;
 
@@ -40,8 +41,10 @@ public sealed record FunctionsHostOptions
     public TimeSpan HandlerStartTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Clock of timers and history. Default: the system's.</summary>
+    [JsonIgnore]
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
     /// <summary>Where the host logs. Default: nowhere.</summary>
+    [JsonIgnore]
     public ILoggerFactory Loggers { get; init; } = NullLoggerFactory.Instance;
 }
