@@ -13,7 +13,7 @@ namespace ShardCloud.LocalCloud.Functions;
 /// A handler that dies in the middle of a turn fails that instance, and one that dies in an activity fails the activity: so does the real host.
 /// A host that stops commits neither; both are delivered again.
 /// </remarks>
-internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, FunctionCaller caller, HostJson settings, TimeProvider time, ILogger log)
+internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, FunctionCaller caller, HostJson settings, DeliveryFaults faults, TimeProvider time, ILogger log)
     : IAsyncDisposable
 {
     private static readonly TimeSpan SweepPause = TimeSpan.FromSeconds(1);
@@ -62,6 +62,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
     public async Task<bool> SendAsync(string instanceId, HistoryEvent message, CancellationToken cancellationToken)
     {
         if (!await hub.ReceiveAsync(instanceId, TurnOutcome.At(hub.Now(), message), cancellationToken).ConfigureAwait(false)) return false;
+        if (faults.Repeats(message)) await hub.ReceiveAsync(instanceId, message.Clone(), cancellationToken).ConfigureAwait(false);
         if (hub.Find(instanceId) is { } work) WantTurn(work);
         return true;
     }
@@ -110,7 +111,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
 
     private async Task<bool> RunTurnAsync(InstanceWork work)
     {
-        var inbox = await hub.InboxAsync(work, _stop.Token).ConfigureAwait(false);
+        var inbox = faults.Reorder(await hub.InboxAsync(work, _stop.Token).ConfigureAwait(false));
         if (inbox.Count == 0)
         {
             if (work.Head.IsFinished) await hub.ProjectAsync(work, _stop.Token).ConfigureAwait(false); // the write may have failed the first time
@@ -170,6 +171,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
     private async Task ActivityAsync(InstanceWork work, PendingActivity activity)
     {
         if (!work.Activities.ContainsKey(activity.Key)) return; // its generation ended while it waited
+        if (faults.RepeatsActivity()) await CallAsync(work.Id, activity).ConfigureAwait(false);
         var result = TurnOutcome.At(hub.Now(), await CallAsync(work.Id, activity).ConfigureAwait(false));
         await UntilStoredAsync(() => hub.EndActivityAsync(work, activity, result, _stop.Token)).ConfigureAwait(false);
         WantTurn(work);

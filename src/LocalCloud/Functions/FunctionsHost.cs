@@ -11,7 +11,7 @@ namespace ShardCloud.LocalCloud.Functions;
 /// <summary>Runs a Functions custom-handler app on a laptop: HTTP and timer triggers, orchestrations and activities, with the wire formats
 /// and the traps of the real host. What it does not have it refuses at the start.</summary>
 /// <remarks>One host per task hub. Killed at any point, it goes on from its tables at the next start.</remarks>
-public sealed class FunctionsHost : IAsyncDisposable
+public sealed partial class FunctionsHost : IAsyncDisposable
 {
     private readonly List<IAsyncDisposable> _parts = [];
     private readonly CancellationTokenSource _stop = new();
@@ -65,13 +65,15 @@ public sealed class FunctionsHost : IAsyncDisposable
         var log = options.Loggers.CreateLogger<FunctionsHost>();
         var settings = new AppSettings(options.AppSettings);
         var json = HostJson.Read(options.AppDirectory, settings, options.TaskHubName);
+        foreach (var key in json.UnknownKeys) UnknownKey(log, key);
         var functions = FunctionIndex.Read(options.AppDirectory, settings);
         TaskHubName = HostJson.CheckHubName(json.HubName ?? "LocalHub");
 
         _handler = Own(new HandlerProcess(Command(options, json), options.Time, log));
         var caller = Own(new FunctionCaller(_handler, json, options.Time, log));
         var hub = new TaskHub(new AzureHubTables(options.StorageConnectionString, TaskHubName), options.Time);
-        var dispatcher = Own(new Dispatcher(hub, functions, caller, json, options.Time, log));
+        var faults = new DeliveryFaults(options.RepeatActivityEvery, options.RepeatEventEvery, options.ReorderEventsSeed);
+        var dispatcher = Own(new Dispatcher(hub, functions, caller, json, faults, options.Time, log));
 
         var rpc = Web(options, port: 0, HttpProtocols.Http2, services =>
         {
@@ -151,6 +153,9 @@ public sealed class FunctionsHost : IAsyncDisposable
             throw new ShardCloudException(ErrorCodes.PortInUse, $"Port {port} for HTTP functions is taken: {e.Message}", "Stop what listens there, choose another port, or use 0 for a free one.", e);
         }
     }
+
+    [LoggerMessage(40, LogLevel.Warning, "host.json has '{Key}', which the Functions host does not know and ignores.")]
+    private static partial void UnknownKey(ILogger log, string key);
 
     private static Uri AddressOf(WebApplication app) => new(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
 

@@ -40,6 +40,15 @@ public sealed record FunctionsHostOptions
     /// <summary>Longest wait for the handler's first answer. Default 30 s, as the real host.</summary>
     public TimeSpan HandlerStartTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>Every n-th activity is called twice and its first result lost, as when a host ends before it has stored it. 0 (default): none.</summary>
+    public int RepeatActivityEvery { get; init; }
+
+    /// <summary>Every n-th external event arrives twice, as queues that deliver at least once may have it. 0 (default): none.</summary>
+    public int RepeatEventEvery { get; init; }
+
+    /// <summary>Seed by which external events that wait for one turn are put out of order; null (default): they stay in order.</summary>
+    public int? ReorderEventsSeed { get; init; }
+
     /// <summary>Clock of timers and history. Default: the system's.</summary>
     [JsonIgnore]
     public TimeProvider Time { get; init; } = TimeProvider.System;

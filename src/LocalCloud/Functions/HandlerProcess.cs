@@ -11,13 +11,16 @@ internal sealed record HandlerCommand(
     TimeSpan StartTimeout, ParentWatch ParentWatch, string? LogFile);
 
 /// <summary>Keeps the handler running: starts it on a free port, waits for its first answer, starts it again when it exits, and gives up
-/// after <see cref="QuickExitsMax"/> exits in quick succession.</summary>
+/// after <see cref="QuickExitsMax"/> lives in a row in which it never answered.</summary>
+/// <remarks>One that has answered is always started again, after a pause that doubles up to <see cref="BackOffMax"/> while its lives are short:
+/// where the real host gives up and ends, the platform starts it anew.</remarks>
 internal sealed partial class HandlerProcess : IAsyncDisposable
 {
-    /// <summary>Exits in a row, each within <see cref="QuickExit"/> of its start, after which a restart is no longer tried.</summary>
+    /// <summary>Lives in a row without an answer after which a restart is no longer tried.</summary>
     public const int QuickExitsMax = 5;
 
     private static readonly TimeSpan QuickExit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan BackOffMin = TimeSpan.FromMilliseconds(100), BackOffMax = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan ProbePause = TimeSpan.FromMilliseconds(30);
 
     private readonly HandlerCommand _command;
@@ -61,14 +64,15 @@ internal sealed partial class HandlerProcess : IAsyncDisposable
 
     private async Task RunAsync()
     {
-        var quickExits = 0;
+        int quickExits = 0, silent = 0;
         while (!_stop.IsCancellationRequested)
         {
             var started = _time.GetTimestamp();
             string why;
+            var answered = false;
             try
             {
-                why = await LiveOnceAsync().ConfigureAwait(false);
+                why = await LiveOnceAsync(() => answered = true).ConfigureAwait(false);
             }
             catch (OperationCanceledException) when (_stop.IsCancellationRequested)
             {
@@ -82,12 +86,18 @@ internal sealed partial class HandlerProcess : IAsyncDisposable
             lock (_gate)
                 if (_address.Task.IsCompleted) _address = NewAddress();
             quickExits = _time.GetElapsedTime(started) < QuickExit ? quickExits + 1 : 0;
-            HandlerEnded(_log, why, quickExits, QuickExitsMax);
-            if (quickExits < QuickExitsMax) continue;
+            silent = answered ? 0 : silent + 1;
+            HandlerEnded(_log, why, silent, QuickExitsMax);
+            if (silent < QuickExitsMax)
+            {
+                await Task.Delay(BackOff(quickExits), _time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                continue;
+            }
+
 
             lock (_gate)
                 _address.SetException(new ShardCloudException(
-                    ErrorCodes.HandlerDidNotStart, $"The handler '{_command.Executable}' ended {quickExits} times in quick succession; the last time: {why}.",
+                    ErrorCodes.HandlerDidNotStart, $"The handler '{_command.Executable}' ended {silent} times without an answer; the last time: {why}.",
                     "Read its output, correct the cause and start the host again."));
             _ = _address.Task.Exception; // seen: whoever asks for the address gets it, and if nobody does, that is no fault
             return;
@@ -95,7 +105,7 @@ internal sealed partial class HandlerProcess : IAsyncDisposable
     }
 
     /// <summary>One life of the process. Returns why it ended.</summary>
-    private async Task<string> LiveOnceAsync()
+    private async Task<string> LiveOnceAsync(Action answers)
     {
         var port = FreePort();
         await using var child = ChildProcess.Start(new ChildProcessOptions
@@ -119,6 +129,7 @@ internal sealed partial class HandlerProcess : IAsyncDisposable
             if (await AnswersAsync(child, address).ConfigureAwait(false))
             {
                 HandlerAnswers(_log, child.Id, address);
+                answers();
                 lock (_gate) _address.TrySetResult(address);
                 await child.Exited.WaitAsync(_stop.Token).ConfigureAwait(false);
             }
@@ -131,6 +142,10 @@ internal sealed partial class HandlerProcess : IAsyncDisposable
             Volatile.Write(ref _child, null);
         }
     }
+
+    internal static TimeSpan BackOff(int quickExits) => quickExits == 0
+        ? TimeSpan.Zero
+        : TimeSpan.FromTicks(Math.Min(BackOffMax.Ticks, BackOffMin.Ticks << Math.Min(quickExits - 1, 10)));
 
     private async Task<bool> AnswersAsync(ChildProcess child, Uri address)
     {
@@ -163,6 +178,6 @@ internal sealed partial class HandlerProcess : IAsyncDisposable
     [LoggerMessage(1, LogLevel.Information, "Handler {ProcessId} answers on {Address}.")]
     private static partial void HandlerAnswers(ILogger log, int processId, Uri address);
 
-    [LoggerMessage(2, LogLevel.Warning, "The handler ended: {Why}. Quick exits in a row: {QuickExits} of {Most}.")]
-    private static partial void HandlerEnded(ILogger log, string why, int quickExits, int most);
+    [LoggerMessage(2, LogLevel.Warning, "The handler ended: {Why}. Lives in a row without an answer: {Silent} of {Most}.")]
+    private static partial void HandlerEnded(ILogger log, string why, int silent, int most);
 }

@@ -7,6 +7,9 @@ namespace ShardCloud.LocalCloud.Functions;
 /// <summary>The settings of host.json that this host acts on.</summary>
 internal sealed partial record HostJson
 {
+    /// <summary>Each permitted call is a worker of its own here.</summary>
+    private const int ConcurrencyMax = 10_000;
+
     public string RoutePrefix { get; private init; } = "api";
 
     public TimeSpan FunctionTimeout { get; private init; } = TimeSpan.FromMinutes(30);
@@ -23,6 +26,9 @@ internal sealed partial record HostJson
 
     public int ActivitiesMax { get; private init; } = 10 * Environment.ProcessorCount;
 
+    /// <summary>Keys that the real host ignores, with their paths.</summary>
+    public IReadOnlyList<string> UnknownKeys { get; private init; } = [];
+
     /// <param name="appDirectory">Folder of the app.</param>
     /// <param name="settings">For <c>%NAME%</c>.</param>
     /// <param name="hubName">Goes before the file's, which may then refer to a setting that nobody has set.</param>
@@ -31,6 +37,8 @@ internal sealed partial record HostJson
         var path = Path.Combine(appDirectory, "host.json");
         using var document = AppFile.Parse(path);
         var root = document.RootElement;
+        if (Text(path, "version", At(root, "version")) is var version && version != "2.0")
+            throw AppFile.Invalid(path, version is null ? "version is missing" : $"version is '{version}'", "Set version to \"2.0\".");
         var handler = At(root, "customHandler");
         foreach (var key in (string[])["enableForwardingHttpRequest", "enableProxyingHttpRequest"])
             if (At(handler, key) is { ValueKind: JsonValueKind.True })
@@ -43,14 +51,15 @@ internal sealed partial record HostJson
         var description = At(handler, "description");
         return new HostJson
         {
-            RoutePrefix = (Text(At(root, "extensions", "http", "routePrefix")) ?? "api").Trim('/'),
-            FunctionTimeout = Text(At(root, "functionTimeout")) is { } timeout ? ParseTimeout(path, timeout) : TimeSpan.FromMinutes(30),
-            HubName = hubName ?? (Text(At(durable, "hubName")) is { } hub ? settings.Expand(hub, path) : null),
-            HandlerExecutable = Text(At(description, "defaultExecutablePath")),
-            HandlerWorkingDirectory = Text(At(description, "workingDirectory")),
+            RoutePrefix = (Text(path, "extensions.http.routePrefix", At(root, "extensions", "http", "routePrefix")) ?? "api").Trim('/'),
+            FunctionTimeout = Text(path, "functionTimeout", At(root, "functionTimeout")) is { } timeout ? ParseTimeout(path, timeout) : TimeSpan.FromMinutes(30),
+            HubName = hubName ?? (Text(path, "hubName", At(durable, "hubName")) is { } hub ? settings.Expand(hub, path) : null),
+            HandlerExecutable = Text(path, "defaultExecutablePath", At(description, "defaultExecutablePath")),
+            HandlerWorkingDirectory = Text(path, "workingDirectory", At(description, "workingDirectory")),
             HandlerArguments = At(description, "arguments") is { ValueKind: JsonValueKind.Array } list ? [.. list.EnumerateArray().Select(a => a.GetString()!)] : [],
-            OrchestratorsMax = Number(At(durable, "maxConcurrentOrchestratorFunctions")) ?? 10 * Environment.ProcessorCount,
-            ActivitiesMax = Number(At(durable, "maxConcurrentActivityFunctions")) ?? 10 * Environment.ProcessorCount,
+            OrchestratorsMax = Number(path, "maxConcurrentOrchestratorFunctions", At(durable, "maxConcurrentOrchestratorFunctions")) ?? 10 * Environment.ProcessorCount,
+            ActivitiesMax = Number(path, "maxConcurrentActivityFunctions", At(durable, "maxConcurrentActivityFunctions")) ?? 10 * Environment.ProcessorCount,
+            UnknownKeys = HostJsonKeys.Unknown(root),
         };
     }
 
@@ -73,9 +82,20 @@ internal sealed partial record HostJson
         return element;
     }
 
-    private static string? Text(JsonElement element) => element.ValueKind == JsonValueKind.String ? element.GetString() : null;
+    private static string? Text(string path, string name, JsonElement element) => element.ValueKind switch
+    {
+        JsonValueKind.Undefined or JsonValueKind.Null => null,
+        JsonValueKind.String => element.GetString(),
+        _ => throw AppFile.Invalid(path, $"{name} is {element.GetRawText()}, not a text", "Write it in quotes."),
+    };
 
-    private static int? Number(JsonElement element) => element.ValueKind == JsonValueKind.Number && element.GetInt32() is > 0 and var n ? n : null;
+    private static int? Number(string path, string name, JsonElement element)
+    {
+        if (element.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null) return null;
+        return element.ValueKind == JsonValueKind.Number && element.TryGetInt32(out var n) && n is > 0 and <= ConcurrencyMax
+            ? n
+            : throw AppFile.Invalid(path, $"{name} is {element.GetRawText()}", $"Write a whole number from 1 to {ConcurrencyMax}.");
+    }
 
     [GeneratedRegex("^[A-Za-z][A-Za-z0-9]{2,44}$", RegexOptions.CultureInvariant)]
     private static partial Regex HubNameRule();
