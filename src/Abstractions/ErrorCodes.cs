@@ -90,5 +90,6 @@ public static class ErrorCodes
     public const string FunctionsAppInvalid = "SC7010";
     public const string ShardDidNotStart = "SC7011";
     public const string DemoFailed = "SC7012";
+    public const string BadProfile = "SC7013";
 #pragma warning restore CS1591
 }

@@ -61,6 +61,19 @@ internal static class Shared
         return ack;
     }
 
+    public static Option<string> NewProfile()
+    {
+        var profile = new Option<string>("--profile") { Description = "How the stand-ins behave: local (as fast as they can) or azure (latency, refusals and stalls as in the cloud).", DefaultValueFactory = _ => "local" };
+        profile.AcceptOnlyFromAmong("local", "azure");
+        return profile;
+    }
+
+    public static Option<FileInfo?> NewProfileFile() => new("--profile-file") { Description = "JSON with figures of your own in place of the azure profile's; see docs/local-cloud.md." };
+
+    /// <summary>What the two options ask for; null: nothing in front of the stand-ins.</summary>
+    public static LocalCloud.Profiles.CloudProfile? ProfileOf(string profile, FileInfo? file) =>
+        file is not null ? LocalCloud.Profiles.CloudProfile.Read(file.FullName) : profile == "azure" ? new LocalCloud.Profiles.CloudProfile() : null;
+
     public static readonly Option<DirectoryInfo> Data = new("--data")
     {
         Description = "Folder of the local cloud. Default: the user's data folder.",

@@ -15,12 +15,16 @@ internal static class DemoCommand
         var rooms = Number("--rooms", "Rooms that are used, 2 to 10,000; half of them move.", 64, 2, 10_000);
         var shards = Number("--shards", "Shards to begin with, 2 to 32.", 3, 2, 32);
         var ack = Shared.NewAck();
+        var (profile, profileFile) = (Shared.NewProfile(), Shared.NewProfileFile());
         var report = new Option<FileInfo?>("--report") { Description = "Write the result as JSON to this file." };
         return new Command("demo", "A local cloud of its own on free ports, load through the router, live moves, and a count of everything at the end.\n\nExample: shardcloud demo --seconds 60 --rps 500 --report demo.json")
-            { seconds, rate, rooms, shards, ack, report, Shared.Json }
+            { seconds, rate, rooms, shards, ack, profile, profileFile, report, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
-                var run = new DemoRun(new DemoOptions(parsed.GetValue(seconds), parsed.GetValue(rate), parsed.GetValue(rooms), parsed.GetValue(shards), parsed.GetRequiredValue(ack)), terminal);
+                var run = new DemoRun(new DemoOptions(parsed.GetValue(seconds), parsed.GetValue(rate), parsed.GetValue(rooms), parsed.GetValue(shards), parsed.GetRequiredValue(ack))
+                {
+                    Profile = Shared.ProfileOf(parsed.GetRequiredValue(profile), parsed.GetValue(profileFile)),
+                }, terminal);
                 var result = await run.RunAsync(cancellationToken);
                 if (parsed.GetValue(report) is { } file) await File.WriteAllTextAsync(file.FullName, JsonSerializer.Serialize(result, DemoJson.Default.DemoReport), cancellationToken);
                 terminal.Result(result, DemoJson.Default.DemoReport, console => Show(console, result));

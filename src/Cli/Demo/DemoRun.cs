@@ -3,10 +3,15 @@ using ShardCloud.Cli.Api;
 using ShardCloud.Cli.Output;
 using ShardCloud.Cli.Stack;
 using ShardCloud.Contracts;
+using ShardCloud.LocalCloud.Profiles;
 
 namespace ShardCloud.Cli.Demo;
 
-internal sealed record DemoOptions(int Seconds, int RequestsPerSecond, int Rooms, int Shards, string Ack);
+internal sealed record DemoOptions(int Seconds, int RequestsPerSecond, int Rooms, int Shards, string Ack)
+{
+    /// <summary>How slow the stand-ins are; null: as fast as they can.</summary>
+    public CloudProfile? Profile { get; init; }
+}
 
 /// <summary>The demo: a local cloud of its own, open-loop load, half of the rooms moved back and forth, a shard added and removed, and the count at the end.</summary>
 internal sealed class DemoRun(DemoOptions options, Terminal terminal)
@@ -29,7 +34,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         try
         {
             await using var stack = await LocalStack.StartAsync(
-                new LocalStackOptions { DataDirectory = data, Shards = options.Shards, Ack = options.Ack, RouterPort = 0, OrchestratorPort = 0, Progress = terminal.Say },
+                new LocalStackOptions { DataDirectory = data, Shards = options.Shards, Ack = options.Ack, Profile = options.Profile, RouterPort = 0, OrchestratorPort = 0, Progress = terminal.Say },
                 cancellationToken);
             var rooms = Enumerable.Range(1, options.Rooms).Select(number => new RoomLedger($"{number}")).ToArray();
             using var load = new RoomsLoad(new Uri(stack.Run.Router), rooms, options.RequestsPerSecond);

@@ -7,6 +7,7 @@ using ShardCloud.LocalCloud.Azurite;
 using ShardCloud.LocalCloud.EventHubs;
 using ShardCloud.LocalCloud.Functions;
 using ShardCloud.LocalCloud.Processes;
+using ShardCloud.LocalCloud.Profiles;
 using ShardCloud.LocalCloud.Shards;
 using ShardCloud.LocalCloud.Stack;
 
@@ -75,15 +76,20 @@ internal sealed class LocalStack : IAsyncDisposable
         var azurite = Keep(await AzuriteProcess.StartAsync(
             new AzuriteOptions { DataFolder = _data.Azurite, LogFile = LogOf("azurite") }, new Progress(Say), cancellationToken));
         _ = WatchAsync("Azurite", azurite.Exited);
+        var storage = azurite.ConnectionString;
+        if (_options.Profile is { } slow) storage = Keep(await StorageGates.StartAsync(azurite, slow, cancellationToken)).ConnectionString;
 
         Say("Event Hubs");
+        var gate = _options.Profile is { } busy ? Keep(new LogGate(busy)) : null;
         var hubs = Keep(await LocalEventHubs.StartAsync(new LocalEventHubsOptions
         {
             DataFolder = _data.EventHubs,
+            AdvertisedPort = gate?.Port,
             Hubs = new Dictionary<string, int> { [DeltaHub] = HubPartitions, ["control"] = 1 },
         }, cancellationToken: cancellationToken));
+        gate?.Open(hubs.Port);
 
-        var environment = MemberEnvironment(azurite.ConnectionString, hubs.BootstrapServers);
+        var environment = MemberEnvironment(storage, hubs.BootstrapServers);
         var host = Keep(await LocalShardHostServer.StartAsync(new LocalShardHostOptions
         {
             LogFolder = _data.Logs,
@@ -105,7 +111,7 @@ internal sealed class LocalStack : IAsyncDisposable
                 ["ShardCloud__Log__Identity"] = hubs.LogIdentities[DeltaHub].ToString(),
                 ["TASKHUB_NAME"] = "ShardCloud",
             },
-            StorageConnectionString = azurite.ConnectionString,
+            StorageConnectionString = storage,
             HttpPort = _options.OrchestratorPort,
         }, cancellationToken));
 
@@ -134,7 +140,7 @@ internal sealed class LocalStack : IAsyncDisposable
         ["ShardCloud__Storage__ConnectionString"] = storage,
         ["ShardCloud__Log__BootstrapServers"] = bootstrapServers,
         ["ShardCloud__Auth__KeyFile"] = _data.KeyFile,
-        ["ShardCloud__Lease__Length"] = _options.LeaseLength.ToString("c"),
+        ["ShardCloud__Lease__Length"] = (_options.Profile is null ? _options.LeaseLength : CloudProfile.LeaseLength).ToString("c"),
         ["ShardCloud__Ack"] = _options.Ack,
         ["Logging__LogLevel__Default"] = "Information",
         ["Logging__LogLevel__Microsoft.AspNetCore"] = "Warning",

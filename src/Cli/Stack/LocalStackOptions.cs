@@ -1,3 +1,5 @@
+using ShardCloud.LocalCloud.Profiles;
+
 namespace ShardCloud.Cli.Stack;
 
 /// <summary>What a local cloud shall be.</summary>
@@ -21,7 +23,10 @@ internal sealed record LocalStackOptions
     /// <summary>Lease of the members. Short: everything is on one machine, and its stores answer in milliseconds.</summary>
     public TimeSpan LeaseLength { get; init; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>When answers leave: log, lease, replica or memory.</summary>
+    /// <summary>How slow and busy the stand-ins are; null: as fast as they can.</summary>
+    public CloudProfile? Profile { get; init; }
+
+    /// <summary>When answers leave: log, lease or memory.</summary>
     public string Ack { get; init; } = "log";
 
     /// <summary>Where the programs lie (router, orchestrator, rooms), each in its folder.</summary>

@@ -50,8 +50,10 @@ public sealed partial class LocalEventHubs : IAsyncDisposable
     /// <summary>Port it listens on.</summary>
     public int Port { get; }
 
+    private int AdvertisedPort => _options.AdvertisedPort ?? Port;
+
     /// <summary>Address for a client's <c>bootstrap.servers</c>; no security settings are needed.</summary>
-    public string BootstrapServers => $"127.0.0.1:{Port}";
+    public string BootstrapServers => $"127.0.0.1:{AdvertisedPort}";
 
     /// <summary>Identity of the data folder, sent to clients as the cluster id. Changes if any hub that was once here is gone or was created anew.</summary>
     public string ClusterId => _hubs.Identity.ToString();
@@ -140,7 +142,7 @@ public sealed partial class LocalEventHubs : IAsyncDisposable
             try
             {
                 socket.NoDelay = true;
-                await new Connection(socket, _hubs, _options, Port).RunAsync(_stopping.Token);
+                await new Connection(socket, _hubs, _options, AdvertisedPort).RunAsync(_stopping.Token);
             }
             catch (Exception exception) when (exception is OperationCanceledException or SocketException or TimeoutException or ObjectDisposedException)
             {

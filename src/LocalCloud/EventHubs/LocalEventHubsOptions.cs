@@ -25,6 +25,9 @@ public sealed record LocalEventHubsOptions
     /// <summary>Port on 127.0.0.1; 0 (default) takes a free one.</summary>
     public int Port { get; init; }
 
+    /// <summary>Port that clients are told to come to, where a gate stands in front; null (default): the one it listens on.</summary>
+    public int? AdvertisedPort { get; init; }
+
     /// <summary>Bytes kept in a partition; past it the oldest whole segments are deleted. Default 1 GiB.</summary>
     public long RetentionBytes { get; init; } = 1024L * 1024 * 1024;
 

@@ -1,0 +1,135 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Sockets;
+using System.Threading.Channels;
+
+namespace ShardCloud.LocalCloud.Profiles;
+
+/// <summary>In front of the log: a relay that holds back the answers of each connection.</summary>
+/// <remarks>
+/// Answers of a Kafka connection come in the order of its requests, so one that is late delays those behind it. A latency is therefore drawn for each 100 ms of a connection
+/// and not for each answer: what a client measures then has the wished percentiles, while with one draw an answer hundreds of them would wait for every slow one.
+/// Bytes under way are at most 64 chunks of 64 KiB a connection; past that the broker's socket is no longer read.
+/// </remarks>
+public sealed class LogGate : IAsyncDisposable
+{
+    private const int ChunkBytes = 64 * 1024, ChunksMax = 64;
+    private static readonly TimeSpan Window = TimeSpan.FromMilliseconds(100);
+
+    private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    private readonly CancellationTokenSource _stop = new();
+    private readonly ConcurrentDictionary<Task, byte> _connections = new();
+    private readonly TaskCompletionSource<int> _behind = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Chance _chance;
+    private readonly TimeProvider _time;
+    private readonly Task _accepting;
+
+    /// <summary>Opens the gate on a free port of 127.0.0.1. Connections wait until <see cref="Open"/> says what is behind it.</summary>
+    public LogGate(CloudProfile profile, TimeProvider? time = null)
+    {
+        _time = time ?? TimeProvider.System;
+        _chance = new Chance(profile, profile.Log, salt: 9);
+        _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        _listener.Listen(512);
+        Port = ((IPEndPoint)_listener.LocalEndPoint!).Port;
+        _accepting = AcceptAsync();
+    }
+
+    /// <summary>Port for clients, which the broker has to advertise as its own.</summary>
+    public int Port { get; }
+
+    /// <summary>Names the broker's port.</summary>
+    public void Open(int port) => _behind.TrySetResult(port);
+
+    /// <summary>Closes it and every connection.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        _listener.Dispose();
+        await _accepting;
+        await Task.WhenAll(_connections.Keys);
+        _stop.Dispose();
+    }
+
+    private async Task AcceptAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                var client = await _listener.AcceptAsync(_stop.Token);
+                var relaying = RelayAsync(client);
+                _connections[relaying] = 0;
+                _ = relaying.ContinueWith(done => _connections.TryRemove(done, out _), TaskScheduler.Default);
+            }
+        }
+        catch (Exception error) when (error is OperationCanceledException or SocketException or ObjectDisposedException)
+        {
+            // The gate closes.
+        }
+    }
+
+    private async Task RelayAsync(Socket client)
+    {
+        await Task.Yield();
+        using var broker = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        using (client)
+        using (var over = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token))
+        {
+            client.NoDelay = true;
+            var answers = Channel.CreateBounded<Chunk>(new BoundedChannelOptions(ChunksMax) { SingleReader = true, SingleWriter = true });
+            try
+            {
+                await broker.ConnectAsync(IPAddress.Loopback, await _behind.Task.WaitAsync(over.Token), over.Token);
+                await Task.WhenAny(AskAsync(client, broker, over.Token), HearAsync(broker, answers.Writer, over.Token), AnswerAsync(answers.Reader, client, over.Token));
+            }
+            catch (Exception error) when (error is SocketException or OperationCanceledException)
+            {
+                // No broker, or the gate closes: the client sees its connection closed.
+            }
+            await over.CancelAsync();
+        }
+    }
+
+    private static async Task AskAsync(Socket client, Socket broker, CancellationToken cancellationToken)
+    {
+        var buffer = new byte[ChunkBytes];
+        while (await client.ReceiveAsync(buffer, cancellationToken) is var count and > 0) await SendAsync(broker, buffer.AsMemory(0, count), cancellationToken);
+    }
+
+    private async Task HearAsync(Socket broker, ChannelWriter<Chunk> answers, CancellationToken cancellationToken)
+    {
+        var (wait, until, last) = (TimeSpan.Zero, 0L, 0L);
+        while (true)
+        {
+            var bytes = ArrayPool<byte>.Shared.Rent(ChunkBytes);
+            var count = await broker.ReceiveAsync(bytes, cancellationToken);
+            if (count == 0) return;
+            var now = _time.GetTimestamp();
+            if (now >= until) (wait, until) = (_chance.Wait(), now + Ticks(Window));
+            last = Math.Max(last, now + Ticks(wait));
+            await answers.WriteAsync(new Chunk(bytes, count, last), cancellationToken);
+        }
+    }
+
+    private async Task AnswerAsync(ChannelReader<Chunk> answers, Socket client, CancellationToken cancellationToken)
+    {
+        await foreach (var chunk in answers.ReadAllAsync(cancellationToken))
+        {
+            var left = _time.GetElapsedTime(_time.GetTimestamp(), chunk.Due);
+            if (left > TimeSpan.Zero) await Task.Delay(left, _time, cancellationToken);
+            await SendAsync(client, chunk.Bytes.AsMemory(0, chunk.Count), cancellationToken);
+            ArrayPool<byte>.Shared.Return(chunk.Bytes);
+        }
+    }
+
+    private static async Task SendAsync(Socket socket, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        while (!bytes.IsEmpty) bytes = bytes[await socket.SendAsync(bytes, cancellationToken)..];
+    }
+
+    private long Ticks(TimeSpan time) => (long)(time.TotalSeconds * _time.TimestampFrequency);
+
+    private readonly record struct Chunk(byte[] Bytes, int Count, long Due);
+}
