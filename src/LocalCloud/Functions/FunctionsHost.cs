@@ -71,7 +71,8 @@ public sealed partial class FunctionsHost : IAsyncDisposable
 
         _handler = Own(new HandlerProcess(Command(options, json), options.Time, log));
         var caller = Own(new FunctionCaller(_handler, json, options.Time, log));
-        var hub = new TaskHub(new AzureHubTables(options.StorageConnectionString, TaskHubName), options.Time);
+        var tables = new AzureHubTables(options.StorageConnectionString, TaskHubName);
+        var hub = new TaskHub(tables, options.Time);
         var faults = new DeliveryFaults(options.RepeatActivityEvery, options.RepeatEventEvery, options.ReorderEventsSeed);
         var dispatcher = Own(new Dispatcher(hub, functions, caller, json, faults, options.Time, log));
 
@@ -105,7 +106,7 @@ public sealed partial class FunctionsHost : IAsyncDisposable
             rpcBaseUrl = RpcAddress.GetLeftPart(UriPartial.Authority),
             httpBaseUrl = new Uri(HttpAddress, "runtime/webhooks/durabletask").ToString(),
         }));
-        _timers = new TimerTriggers(caller, options.Time, log).RunAsync(functions.All, _stop.Token);
+        _timers = new TimerTriggers(caller, tables, options.Time, log).RunAsync(functions.All, _stop.Token);
     }
 
     private static HandlerCommand Command(FunctionsHostOptions options, HostJson json)

@@ -78,7 +78,7 @@ internal sealed partial record HostJson
     private static JsonElement At(JsonElement element, params string[] path)
     {
         foreach (var name in path)
-            if (element.ValueKind != JsonValueKind.Object || !element.TryGetProperty(name, out element)) return default;
+            element = HandlerAnswer.Find(element, name); // names are case-insensitive, as in the real host
         return element;
     }
 

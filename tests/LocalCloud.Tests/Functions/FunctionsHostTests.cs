@@ -7,6 +7,7 @@ using Grpc.Core;
 using ShardCloud.DurableTask.Client;
 using ShardCloud.DurableTask.Protocol;
 using ShardCloud.LocalCloud.Functions;
+using ShardCloud.LocalCloud.Functions.Hub;
 
 namespace ShardCloud.LocalCloud.Tests.Functions;
 
@@ -209,6 +210,25 @@ public sealed class FunctionsHostTests(AzuriteFixture azurite, ITestOutputHelper
         await using var host = await StartAsync();
 
         await FileAppearsAsync("ticks");
+    }
+
+    [Fact]
+    public async Task Timer_TimeMissedWhileTheHostWasDown_RunsOncePastDue()
+    {
+        _app.WriteFunction("Tick", """{ "type": "timerTrigger", "direction": "in", "name": "timer", "schedule": "0 0 0 1 1 *" }""");
+        var options = _app.Options(azurite.Azurite);
+        var tables = new AzureHubTables(options.StorageConnectionString, options.AppSettings["TASKHUB_NAME"]!);
+        await tables.CreateAsync(default);
+        var missed = new TimerStatus(DateTime.UnixEpoch, DateTime.UtcNow.AddHours(-1));
+        await missed.WriteAsync(tables, "Tick", default);
+
+        await using var host = await FunctionsHost.StartAsync(options).WaitAsync(Deadline);
+        await FileAppearsAsync("ticks");
+
+        var clock = Stopwatch.StartNew();
+        while ((await TimerStatus.ReadAsync(tables, "Tick", default))!.Next == missed.Next) Assert.True(clock.Elapsed < Deadline, "the run was not recorded");
+        Assert.Equal(["True"], await File.ReadAllLinesAsync(Path.Combine(_app.Notes, "ticks")));
+        Assert.True((await TimerStatus.ReadAsync(tables, "Tick", default))!.Next > DateTime.UtcNow);
     }
 
     [Fact]

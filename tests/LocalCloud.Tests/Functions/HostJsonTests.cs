@@ -17,6 +17,10 @@ public sealed class HostJsonTests : IDisposable
         Assert.Equal(["functionTimout", "extensions.durableTask.maxConcurent"], json.UnknownKeys);
     }
 
+    [Fact]
+    public void Read_KeysInAnotherCase_AreRead() =>
+        Assert.Equal(TimeSpan.FromMinutes(1), Read("""{ "Version": "2.0", "functionTimeOut": "00:01:00" }""").FunctionTimeout);
+
     [Theory]
     [InlineData("""{ }""", "version is missing")]
     [InlineData("""{ "version": "1.0" }""", "version is '1.0'")]

@@ -1,6 +1,6 @@
 namespace ShardCloud.LocalCloud.Functions.Hub;
 
-/// <summary>The three tables of a task hub.</summary>
+/// <summary>The tables of a task hub.</summary>
 internal enum HubTable
 {
     /// <summary>What clients see of each instance: a copy, made again from the other two when the host starts.</summary>
@@ -11,6 +11,9 @@ internal enum HubTable
 
     /// <summary>Per unfinished instance: its head row (the commit point), messages, activities, timers and outgoing messages.</summary>
     Work,
+
+    /// <summary>One row per timer function: when it ran last and when it is due next.</summary>
+    Timers,
 }
 
 /// <summary>A row as it is stored. <paramref name="Data"/> is at most <see cref="HubTables.RowBytesMax"/>.</summary>
