@@ -16,7 +16,8 @@ public sealed class TaskHubTests
             foreach (var part in await Task.WhenAll(Enumerable.Range(1, width).Select(i => context.CallActivityAsync<int>("Double", i)))) sum += part;
             await context.CreateTimer(TimeSpan.FromSeconds(5), CancellationToken.None);
             var child = await context.CallSubOrchestratorAsync<string>("Child", sum, new SubOrchestrationOptions(InstanceId: context.InstanceId + "-child"));
-            return $"{sum} {child}";
+            var word = await context.WaitForExternalEvent<string>("Go");
+            return $"{sum} {child} {word}";
         })
         .AddFunc<int, string>("Child", async (context, n) =>
         {
@@ -85,6 +86,7 @@ public sealed class TaskHubTests
         var hub = await OpenAsync();
         await hub.StartAsync(Start(1), default);
         Assert.False(await hub.PurgeAsync("main", default));
+        await hub.ReceiveAsync("main", Go(), default);
         await RunToEndAsync(hub);
 
         Assert.True(await hub.PurgeAsync("main", default));
@@ -93,10 +95,13 @@ public sealed class TaskHubTests
         Assert.All(Enum.GetValues<HubTable>(), table => Assert.Empty(_tables.Rows(table)));
     }
 
+    private HistoryEvent Go() => TurnOutcome.At(_time.GetUtcNow().UtcDateTime, new HistoryEvent { EventRaised = new() { Name = "Go", Input = "\"went\"" } });
+
     private async Task<int> CountAsync(int width)
     {
         var hub = await OpenAsync();
         await hub.StartAsync(Start(width), default);
+        await hub.ReceiveAsync("main", Go(), default);
         await RunToEndAsync(hub);
         await AssertDoneAsync(hub, width);
         return _tables.Operations;
@@ -104,17 +109,20 @@ public sealed class TaskHubTests
 
     private async Task KillAndGoOnAsync(int width, int killAt, bool after)
     {
+        var raised = false;
         (_tables.KillAt, _tables.KillAfter) = (killAt, after);
         await Assert.ThrowsAsync<HostKilledException>(async () =>
         {
             var hub = await OpenAsync();
             await hub.StartAsync(Start(width), default);
+            raised = await hub.ReceiveAsync("main", Go(), default);
             await RunToEndAsync(hub);
         });
 
         _tables.Revive();
         var next = await OpenAsync();
         await next.StartAsync(Start(width), default); // the client got no answer, so it asks again
+        if (!raised) await next.ReceiveAsync("main", Go(), default); // an event that was answered is not sent again: it must be there
         await RunToEndAsync(next);
         await AssertDoneAsync(next, width);
     }
@@ -127,7 +135,7 @@ public sealed class TaskHubTests
         while (child <= 1000);
         var state = await hub.GetAsync("main", default);
         Assert.Equal(OrchestrationStatus.Completed, state!.OrchestrationStatus);
-        Assert.Equal($"\"{sum} child {child}\"", state.Output);
+        Assert.Equal($"\"{sum} child {child} went\"", state.Output);
         Assert.Empty(_tables.Rows(HubTable.Work)); // nothing is left behind either
         Assert.DoesNotContain(_tables.Rows(HubTable.History), row => row.Key.StartsWith("plan|", StringComparison.Ordinal));
     }
