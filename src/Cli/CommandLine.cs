@@ -71,8 +71,10 @@ internal static class Shared
     public static Option<FileInfo?> NewProfileFile() => new("--profile-file") { Description = "JSON with figures of your own in place of the azure profile's; see docs/local-cloud.md." };
 
     /// <summary>What the two options ask for; null: nothing in front of the stand-ins.</summary>
+    /// <exception cref="ShardCloudException">SC7013: figures without the profile they are for, or a file that is none.</exception>
     public static LocalCloud.Profiles.CloudProfile? ProfileOf(string profile, FileInfo? file) =>
-        file is not null ? LocalCloud.Profiles.CloudProfile.Read(file.FullName) : profile == "azure" ? new LocalCloud.Profiles.CloudProfile() : null;
+        file is not null && profile == "local" ? throw new ShardCloudException(ErrorCodes.BadProfile, "--profile-file has figures for the azure profile, and the local one was asked for.", "Add --profile azure.")
+        : file is not null ? LocalCloud.Profiles.CloudProfile.Read(file.FullName) : profile == "azure" ? new LocalCloud.Profiles.CloudProfile() : null;
 
     public static readonly Option<DirectoryInfo> Data = new("--data")
     {

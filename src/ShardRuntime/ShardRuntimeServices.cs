@@ -15,9 +15,14 @@ namespace ShardCloud.ShardRuntime;
 /// <summary>Composition of a member: add the parts, then put the data plane in front of the application.</summary>
 public static class ShardRuntimeServices
 {
+    /// <summary>Pool threads that are there before the pool begins to think: on one or two cores it starts with as many, adds one in half a second, and every request waits for that.</summary>
+    private const int PoolThreadsMin = 8;
+
     /// <summary>Makes this web application a member. Call <see cref="UseShardRuntime"/> on the built application.</summary>
     public static WebApplicationBuilder AddShardRuntime(this WebApplicationBuilder builder)
     {
+        ThreadPool.GetMinThreads(out var workers, out var ports);
+        if (workers < PoolThreadsMin) ThreadPool.SetMinThreads(PoolThreadsMin, ports);
         builder.AddDataPlane();
         var role = Enum.TryParse<MemberRole>(builder.Configuration[$"{ShardRuntimeOptions.SectionName}:Role"], ignoreCase: true, out var configured) ? configured : MemberRole.Shard;
         builder.Services.AddMembership().AddHandoff(role);

@@ -82,7 +82,12 @@ public sealed class LogGate : IAsyncDisposable
             try
             {
                 await broker.ConnectAsync(IPAddress.Loopback, await _behind.Task.WaitAsync(over.Token), over.Token);
-                await Task.WhenAny(AskAsync(client, broker, over.Token), HearAsync(broker, answers.Writer, over.Token), AnswerAsync(answers.Reader, client, over.Token));
+                var (asking, answering) = (AskAsync(client, broker, over.Token), AnswerAsync(answers.Reader, client, over.Token));
+                var hearing = HearAsync(broker, answers.Writer, over.Token);
+                await Task.WhenAny(asking, answering, hearing);
+                if (hearing.IsCompleted) await answering; // What the broker said before it closed still arrives.
+                await over.CancelAsync();
+                await Task.WhenAll(asking, answering, hearing);
             }
             catch (Exception error) when (error is SocketException or OperationCanceledException)
             {
@@ -101,15 +106,22 @@ public sealed class LogGate : IAsyncDisposable
     private async Task HearAsync(Socket broker, ChannelWriter<Chunk> answers, CancellationToken cancellationToken)
     {
         var (wait, until, last) = (TimeSpan.Zero, 0L, 0L);
-        while (true)
+        try
         {
-            var bytes = ArrayPool<byte>.Shared.Rent(ChunkBytes);
-            var count = await broker.ReceiveAsync(bytes, cancellationToken);
-            if (count == 0) return;
-            var now = _time.GetTimestamp();
-            if (now >= until) (wait, until) = (_chance.Wait(), now + Ticks(Window));
-            last = Math.Max(last, now + Ticks(wait));
-            await answers.WriteAsync(new Chunk(bytes, count, last), cancellationToken);
+            while (true)
+            {
+                var bytes = ArrayPool<byte>.Shared.Rent(ChunkBytes);
+                var count = await broker.ReceiveAsync(bytes, cancellationToken);
+                if (count == 0) return;
+                var now = _time.GetTimestamp();
+                if (now >= until) (wait, until) = (_chance.Wait(), now + Ticks(Window));
+                last = Math.Max(last, now + Ticks(wait));
+                await answers.WriteAsync(new Chunk(bytes, count, last), cancellationToken);
+            }
+        }
+        finally
+        {
+            answers.TryComplete();
         }
     }
 

@@ -28,8 +28,9 @@ public sealed class StorageGate : IAsyncDisposable
     /// <param name="service">The service behind it, account included.</param>
     /// <param name="profile">How busy it is.</param>
     /// <param name="latency">How slow it is.</param>
+    /// <param name="salt">Sets its random choices apart from those of other gates with the same seed.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public static async Task<StorageGate> StartAsync(Uri service, CloudProfile profile, Latency latency, CancellationToken cancellationToken)
+    public static async Task<StorageGate> StartAsync(Uri service, CloudProfile profile, Latency latency, int salt, CancellationToken cancellationToken)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -44,7 +45,7 @@ public sealed class StorageGate : IAsyncDisposable
         {
             UseProxy = false, AllowAutoRedirect = false, UseCookies = false, AutomaticDecompression = DecompressionMethods.None, MaxConnectionsPerServer = 256,
         });
-        var chance = new Chance(profile, latency, service.Port);
+        var chance = new Chance(profile, latency, salt);
         var origin = service.GetLeftPart(UriPartial.Authority);
         var forwarder = app.Services.GetRequiredService<IHttpForwarder>();
         var transformer = new SameTarget(origin);
@@ -76,7 +77,8 @@ public sealed class StorageGate : IAsyncDisposable
     {
         context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
         context.Response.ContentType = "application/json";
-        context.Response.Headers["x-ms-error-code"] = "ServerBusy";
+        context.Response.Headers["x-ms-error-code"] = "ServerBusy"; // What a blob client reads; a table client reads the body.
+        context.Response.Headers.RetryAfter = "1";
         return context.Response.WriteAsync(Busy);
     }
 

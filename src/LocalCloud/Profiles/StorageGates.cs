@@ -19,9 +19,9 @@ public sealed class StorageGates : IAsyncDisposable
 
     /// <summary>Opens them. Queues are as slow as Tables.</summary>
     public static async Task<StorageGates> StartAsync(AzuriteProcess azurite, CloudProfile profile, CancellationToken cancellationToken) => new(
-        await StorageGate.StartAsync(azurite.TableEndpoint, profile, profile.Tables, cancellationToken),
-        await StorageGate.StartAsync(azurite.BlobEndpoint, profile, profile.Blobs, cancellationToken),
-        await StorageGate.StartAsync(azurite.QueueEndpoint, profile, profile.Tables, cancellationToken));
+        await StorageGate.StartAsync(azurite.TableEndpoint, profile, profile.Tables, salt: 1, cancellationToken),
+        await StorageGate.StartAsync(azurite.BlobEndpoint, profile, profile.Blobs, salt: 2, cancellationToken),
+        await StorageGate.StartAsync(azurite.QueueEndpoint, profile, profile.Tables, salt: 3, cancellationToken));
 
     /// <summary>Closes them.</summary>
     public async ValueTask DisposeAsync()
