@@ -68,7 +68,7 @@ internal static class Shared
         return profile;
     }
 
-    public static Option<FileInfo?> NewProfileFile() => new("--profile-file") { Description = "JSON with figures of your own in place of the azure profile's; see docs/local-cloud.md." };
+    public static Option<FileInfo?> NewProfileFile() => new("--profile-file") { Description = "JSON with figures of your own in place of the azure profile's; see docs/local-cloud/profiles.md." };
 
     /// <summary>What the two options ask for; null: nothing in front of the stand-ins.</summary>
     /// <exception cref="ShardCloudException">SC7013: figures without the profile they are for, or a file that is none.</exception>

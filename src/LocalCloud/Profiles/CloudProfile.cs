@@ -54,7 +54,7 @@ public sealed record CloudProfile
         : StallMs is < 0 or > 60_000 ? "stallMs is 0 to 60000" : null;
 
     private static ShardCloudException Bad(string file, string why, Exception? inner) => new(
-        ErrorCodes.BadProfile, $"'{file}' is not a profile: {why}.", "See docs/local-cloud.md for its members.", inner);
+        ErrorCodes.BadProfile, $"'{file}' is not a profile: {why}.", "See docs/local-cloud/profiles.md for its members.", inner);
 }
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]

@@ -36,6 +36,7 @@ public sealed class HostileClientTests
             (1, 4, request => request.Int32(0).Int32(0).Int32(0).Int32(0).Raw([0]).Int32(-7)),
             (3, 1, request => request.Int32(1).Int16(short.MaxValue)),
             (2, 1, _ => { }),
+            (3, 1, request => request.Int32(1).Int16(3).Raw([0xFF, 0xFF, 0xFF])), // a name that is not UTF-8 would come back longer than it was
         ];
         foreach (var (key, version, body) in requests)
         {
@@ -69,6 +70,24 @@ public sealed class HostileClientTests
         await hubs.RestartAsync();
         using var again = new WireClient(hubs.Broker.Port);
         Assert.InRange((await again.FetchAsync(0)).End, offset + 1, long.MaxValue);
+    }
+
+    /// <summary>A description of a hub is a hundred times as long as its name: naming it over and over must not make the broker write it as often.</summary>
+    [Fact]
+    public async Task Metadata_NamingAHubAgainAndAgain_IsAnsweredOnce()
+    {
+        await using var hubs = await HubFixture.StartAsync();
+        using var wire = new WireClient(hubs.Broker.Port);
+
+        var answer = await wire.AskAsync(3, 1, request =>
+        {
+            request.Int32(10_000);
+            for (var time = 0; time < 10_000; time++) request.Text(HubFixture.Hub);
+        });
+
+        Assert.Equal((1, 0), (answer.Int32(), answer.Int32()));
+        _ = (answer.Text(), answer.Int32(), answer.Int16(), answer.Int32()); // host, port, rack, controller
+        Assert.Equal(1, answer.Int32());
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using System.Text.Unicode;
 
 namespace ShardCloud.LocalCloud.EventHubs.Protocol;
 
@@ -21,7 +22,9 @@ internal ref struct RequestReader(Span<byte> bytes)
     public string? NullableString()
     {
         var length = Int16();
-        return length == -1 ? null : Encoding.UTF8.GetString(Take(length));
+        if (length == -1) return null;
+        var bytes = Take(length);
+        return Utf8.IsValid(bytes) ? Encoding.UTF8.GetString(bytes) : throw new MalformedRequestException("a name is not UTF-8");
     }
 
     /// <summary>A byte field; null reads as empty. It stays in the request's buffer, where a batch is patched.</summary>

@@ -28,7 +28,7 @@ internal static class QuestionRequests
     {
         var count = request.Count();
         var all = count == -1 || (version == 0 && count == 0);
-        var names = all ? [.. hubs.All.Select(hub => hub.Name)] : new List<string>();
+        var names = all ? hubs.All.Select(hub => hub.Name).ToHashSet(StringComparer.Ordinal) : new HashSet<string>(StringComparer.Ordinal); // Once each: an answer is far longer than a name.
         for (var index = 0; index < count; index++) names.Add(request.String());
 
         if (version >= 3) answer.Int32(0); // throttle time
