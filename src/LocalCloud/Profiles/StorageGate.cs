@@ -43,7 +43,11 @@ public sealed class StorageGate : IAsyncDisposable
         var app = builder.Build();
         var client = new HttpMessageInvoker(new SocketsHttpHandler
         {
-            UseProxy = false, AllowAutoRedirect = false, UseCookies = false, AutomaticDecompression = DecompressionMethods.None, MaxConnectionsPerServer = 256,
+            UseProxy = false,
+            AllowAutoRedirect = false,
+            UseCookies = false,
+            AutomaticDecompression = DecompressionMethods.None,
+            MaxConnectionsPerServer = 256,
         });
         var chance = new Chance(profile, latency, salt);
         var origin = service.GetLeftPart(UriPartial.Authority);
