@@ -2,11 +2,13 @@ using System.Text.Json;
 using ShardCloud.DurableTask;
 using ShardCloud.DurableTask.Client;
 using ShardCloud.DurableTask.Handler;
+using ShardCloud.LocalCloud.EventHubs;
 using ShardCloud.LocalCloud.Functions;
 
 // A small app for the tests of the local Functions host: a real custom handler in a process of its own.
 // The folder HANDLER_NOTES receives one file line per activity call, so that tests can see what ran and how often.
 if (args is ["host", .. var options]) return await FunctionsHostProgram.RunAsync(options); // the host itself in a process, to be killed
+if (args is ["event-hubs", .. var broker]) return await LocalEventHubsProgram.RunAsync(broker);
 if (Environment.GetEnvironmentVariable("HANDLER_EXITS_AT_ONCE") == "1") return 3;
 
 var notes = Environment.GetEnvironmentVariable("HANDLER_NOTES") ?? Path.GetTempPath();
