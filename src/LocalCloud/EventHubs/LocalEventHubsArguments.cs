@@ -5,10 +5,13 @@ namespace ShardCloud.LocalCloud.EventHubs;
 /// <summary>Command line of <see cref="LocalEventHubsProgram"/>.</summary>
 /// <remarks>
 /// <c>--data FOLDER</c> (required), <c>--hub NAME=PARTITIONS</c> (any number of times), <c>--port PORT</c> (default 0, a free one),
-/// <c>--advertised-port PORT</c>, <c>--sync never|always</c> (default never). Each but <c>--hub</c> at most once.
+/// <c>--advertised-port PORT</c>, <c>--sync never|always</c> (default never), <c>--segment-bytes N</c>, <c>--retention-bytes N</c> and
+/// <c>--retention-minutes N</c> (defaults: those of <see cref="LocalEventHubsOptions"/>). Each but <c>--hub</c> at most once.
 /// </remarks>
 internal static class LocalEventHubsArguments
 {
+    private static readonly string[] Names = ["--data", "--hub", "--port", "--advertised-port", "--sync", "--segment-bytes", "--retention-bytes", "--retention-minutes"];
+
     /// <exception cref="ArgumentException">An argument is unknown, repeated, without a value, or its value has another form.</exception>
     public static LocalEventHubsOptions Parse(IReadOnlyList<string> args)
     {
@@ -17,18 +20,22 @@ internal static class LocalEventHubsArguments
         for (var index = 0; index < args.Count; index += 2)
         {
             var name = args[index];
-            if (name is not ("--data" or "--hub" or "--port" or "--advertised-port" or "--sync")) throw new ArgumentException($"'{name}' is not an argument of Event Hubs.");
+            if (!Names.Contains(name)) throw new ArgumentException($"'{name}' is not an argument of Event Hubs.");
             if (index + 1 == args.Count) throw new ArgumentException($"'{name}' has no value.");
             var value = args[index + 1];
             if (!(name == "--hub" ? TryAddHub(hubs, value) : single.TryAdd(name, value))) throw new ArgumentException($"'{name} {value}' is repeated, or not of the form NAME=PARTITIONS.");
         }
 
-        return new LocalEventHubsOptions
+        var data = single.GetValueOrDefault("--data") ?? throw new ArgumentException("'--data FOLDER' is missing.");
+        var defaults = new LocalEventHubsOptions { DataFolder = data };
+        return defaults with
         {
-            DataFolder = single.GetValueOrDefault("--data") ?? throw new ArgumentException("'--data FOLDER' is missing."),
             Hubs = hubs,
-            Port = Port("--port") ?? 0,
-            AdvertisedPort = Port("--advertised-port"),
+            Port = (int?)Number("--port", 0, ushort.MaxValue) ?? 0,
+            AdvertisedPort = (int?)Number("--advertised-port", 0, ushort.MaxValue),
+            SegmentBytes = (int?)Number("--segment-bytes", 1, int.MaxValue) ?? defaults.SegmentBytes,
+            RetentionBytes = Number("--retention-bytes", 1, long.MaxValue) ?? defaults.RetentionBytes,
+            RetentionTime = Number("--retention-minutes", 1, 90 * 24 * 60) is { } minutes ? TimeSpan.FromMinutes(minutes) : defaults.RetentionTime,
             Sync = single.GetValueOrDefault("--sync") switch
             {
                 null or "never" => DiskSync.Never,
@@ -37,10 +44,12 @@ internal static class LocalEventHubsArguments
             },
         };
 
-        int? Port(string name)
+        long? Number(string name, long min, long max)
         {
             if (!single.TryGetValue(name, out var text)) return null;
-            return ushort.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port) ? port : throw new ArgumentException($"'{name} {text}': 0 to 65535.");
+            return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= min && number <= max
+                ? number
+                : throw new ArgumentException($"'{name} {text}': {min} to {max}.");
         }
     }
 

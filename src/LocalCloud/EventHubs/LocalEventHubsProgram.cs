@@ -12,7 +12,7 @@ public static class LocalEventHubsProgram
     /// Standard output gets one line of JSON: <c>{"ready":true,"address":"127.0.0.1:9092","port":9092,"clusterId":"...","processId":1}</c>, or
     /// <c>{"ready":false,"code":"SC7005","message":"...","remedy":"..."}</c>; the code is null for an argument that is wrong. Logs go to standard error.
     /// </remarks>
-    /// <param name="args"><c>--data FOLDER [--hub NAME=PARTITIONS]... [--port PORT] [--advertised-port PORT] [--sync never|always]</c>.</param>
+    /// <param name="args"><c>--data FOLDER [--hub NAME=PARTITIONS]... [--port PORT]</c> and more: see <see cref="LocalEventHubsArguments"/>.</param>
     /// <returns>Exit code: 0 stopped as asked, 1 the broker did not start.</returns>
     public static async Task<int> RunAsync(string[] args)
     {

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 [assembly: InternalsVisibleTo("ShardCloud.LocalCloud.Tests")]
+[assembly: InternalsVisibleTo("ShardCloud.Bench.Soak")]
 
 namespace ShardCloud.LocalCloud.Processes;
 

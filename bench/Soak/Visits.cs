@@ -1,0 +1,44 @@
+using Confluent.Kafka;
+
+namespace ShardCloud.Bench.Soak;
+
+/// <summary>A client that comes, finds an offset by time, reads a little from the middle of the log and leaves: what connections leave behind would add up.</summary>
+internal sealed class Visits(Broker broker, int partitions)
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10), Back = TimeSpan.FromSeconds(3), BatchSpan = TimeSpan.FromSeconds(1);
+
+    private Task _visit = Task.CompletedTask;
+
+    public int Made { get; private set; }
+
+    /// <summary>Visits that were not served, as happens while the broker is away.</summary>
+    public int Failed { get; private set; }
+
+    /// <summary>Begins one, unless the last is still there.</summary>
+    public bool TryBegin()
+    {
+        if (!_visit.IsCompleted) return false;
+        _visit = Task.Run(Visit);
+        return true;
+    }
+
+    public Task EndAsync() => _visit;
+
+    private void Visit()
+    {
+        var partition = Made++ % partitions;
+        try
+        {
+            using var consumer = ConfluentReader.Open(broker.Address);
+            var then = new Timestamp(DateTime.UtcNow - Back);
+            var found = consumer.OffsetsForTimes([new TopicPartitionTimestamp(Settings.Hub, partition, then)], Patience)[0];
+            consumer.Assign(found);
+            // A batch that is compressed is found as a whole: its first record may be a little earlier.
+            if (consumer.Consume(Patience) is not { } read || read.Message.Timestamp.UtcDateTime < then.UtcDateTime - BatchSpan) Failed++;
+        }
+        catch (KafkaException)
+        {
+            Failed++;
+        }
+    }
+}
