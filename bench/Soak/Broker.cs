@@ -1,12 +1,15 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using Confluent.Kafka;
+using ShardCloud.Identity;
+using ShardCloud.LocalCloud.EventHubs;
 using ShardCloud.LocalCloud.Processes;
 
 namespace ShardCloud.Bench.Soak;
 
 /// <summary>The broker's process, and the next one after each end.</summary>
-internal sealed class Broker(Settings settings, string folder) : IAsyncDisposable
+internal sealed class Broker(Settings settings, string folder, string keyFile) : IAsyncDisposable
 {
     private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(30);
 
@@ -15,6 +18,17 @@ internal sealed class Broker(Settings settings, string folder) : IAsyncDisposabl
     private TimeSpan _earlier;
 
     public string Address => $"127.0.0.1:{_port.ToString(CultureInfo.InvariantCulture)}";
+
+    /// <summary>What its clients present.</summary>
+    public string ConnectionString => SharedAccessKey.Of(LocalKey.Load(keyFile)).ConnectionString(_port);
+
+    /// <summary>Address and key for a client.</summary>
+    public TConfig Configure<TConfig>(TConfig config) where TConfig : ClientConfig
+    {
+        (config.BootstrapServers, config.SecurityProtocol, config.SaslMechanism) = (Address, SecurityProtocol.SaslPlaintext, SaslMechanism.Plain);
+        (config.SaslUsername, config.SaslPassword) = ("$ConnectionString", ConnectionString);
+        return config;
+    }
 
     public bool IsAlive => _child is { Exited.IsCompleted: false };
 
@@ -66,7 +80,7 @@ internal sealed class Broker(Settings settings, string folder) : IAsyncDisposabl
 
     private string[] Arguments() =>
     [
-        "--data", folder, "--hub", $"{Settings.Hub}={Number(settings.Partitions)}", "--port", Number(_port),
+        "--data", folder, "--key-file", keyFile, "--hub", $"{Settings.Hub}={Number(settings.Partitions)}", "--port", Number(_port),
         "--segment-bytes", Number(settings.SegmentBytes), "--retention-bytes", Number(settings.RetentionBytes),
     ];
 

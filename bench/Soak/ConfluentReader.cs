@@ -3,7 +3,7 @@ using Confluent.Kafka;
 namespace ShardCloud.Bench.Soak;
 
 /// <summary>Reads and digests all partitions with librdkafka.</summary>
-internal sealed class ConfluentReader(string address, Digest[] digests)
+internal sealed class ConfluentReader(Broker broker, Digest[] digests)
 {
     /// <summary>Reads until every partition has as many records as <paramref name="ends"/> says once it is known.</summary>
     /// <exception cref="InvalidOperationException">A record is missing, comes twice, or an error came instead.</exception>
@@ -12,7 +12,7 @@ internal sealed class ConfluentReader(string address, Digest[] digests)
 
     private void Run(Task<long[]> ends, CancellationToken cancellationToken)
     {
-        using var consumer = Open(address);
+        using var consumer = Open(broker);
         consumer.Assign(digests.Select((_, partition) => new TopicPartitionOffset(Settings.Hub, partition, 0)));
         while (!ends.IsCompletedSuccessfully || !digests.Select(digest => digest.Count).SequenceEqual(ends.Result))
         {
@@ -25,9 +25,8 @@ internal sealed class ConfluentReader(string address, Digest[] digests)
         consumer.Close();
     }
 
-    public static IConsumer<byte[]?, byte[]> Open(string address) => new ConsumerBuilder<byte[]?, byte[]>(new ConsumerConfig
+    public static IConsumer<byte[]?, byte[]> Open(Broker broker) => new ConsumerBuilder<byte[]?, byte[]>(broker.Configure(new ConsumerConfig
     {
-        BootstrapServers = address,
         GroupId = "none",
         EnableAutoCommit = false,
         AutoOffsetReset = AutoOffsetReset.Error,
@@ -35,5 +34,5 @@ internal sealed class ConfluentReader(string address, Digest[] digests)
         FetchMinBytes = 16 * 1024,
         QueuedMaxMessagesKbytes = 16 * 1024,
         ReconnectBackoffMaxMs = 500,
-    }).SetLogHandler((_, _) => { }).Build();
+    })).SetLogHandler((_, _) => { }).Build();
 }

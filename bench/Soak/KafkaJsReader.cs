@@ -18,15 +18,15 @@ internal sealed class KafkaJsReader : IAsyncDisposable
     private readonly string _endsFile;
     private long _count;
 
-    public KafkaJsReader(string modules, string address, int partitions, string endsFile)
+    public KafkaJsReader(string modules, Broker broker, int partitions, string endsFile)
     {
         _endsFile = endsFile;
         _node = ChildProcess.Start(new ChildProcessOptions
         {
             FileName = "node",
-            Arguments = [Path.Combine(Folder, "reader.js"), address, Settings.Hub, partitions.ToString(CultureInfo.InvariantCulture), endsFile],
+            Arguments = [Path.Combine(Folder, "reader.js"), broker.Address, Settings.Hub, partitions.ToString(CultureInfo.InvariantCulture), endsFile],
             ParentWatch = ParentWatch.Node,
-            Environment = new Dictionary<string, string?> { ["NODE_PATH"] = modules },
+            Environment = new Dictionary<string, string?> { ["NODE_PATH"] = modules, ["KAFKA_PASSWORD"] = broker.ConnectionString },
             OnLine = Take,
         });
     }

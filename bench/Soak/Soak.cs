@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Confluent.Kafka;
+using ShardCloud.Identity;
 
 namespace ShardCloud.Bench.Soak;
 
@@ -24,16 +25,18 @@ internal static class Soak
     private static async Task<int> RunAsync(Settings settings, string folder)
     {
         var kafkaJs = await KafkaJsReader.InstallAsync();
-        await using var broker = new Broker(settings, Path.Combine(folder, "data"));
+        var keyFile = Path.Combine(folder, "local.key");
+        LocalKey.LoadOrCreate(keyFile);
+        await using var broker = new Broker(settings, Path.Combine(folder, "data"), keyFile);
         await broker.StartAsync();
         Digest[] written = Digests(), read = Digests();
         var ends = new TaskCompletionSource<long[]>(TaskCreationOptions.RunContinuationsAsynchronously);
         using var failed = new CancellationTokenSource();
         using Writer
-            plain = new(broker.Address, seed: 1, Every(2, from: 0), written, config => config.LingerMs = 0),
-            gzip = new(broker.Address, seed: 2, Every(2, from: 1), written, config => (config.LingerMs, config.CompressionType) = (20, CompressionType.Gzip));
-        await using var second = new KafkaJsReader(kafkaJs, broker.Address, settings.Partitions, Path.Combine(folder, "ends.json"));
-        var first = new ConfluentReader(broker.Address, read).RunAsync(ends.Task, failed.Token);
+            plain = new(broker, seed: 1, Every(2, from: 0), written, config => config.LingerMs = 0),
+            gzip = new(broker, seed: 2, Every(2, from: 1), written, config => (config.LingerMs, config.CompressionType) = (20, CompressionType.Gzip));
+        await using var second = new KafkaJsReader(kafkaJs, broker, settings.Partitions, Path.Combine(folder, "ends.json"));
+        var first = new ConfluentReader(broker, read).RunAsync(ends.Task, failed.Token);
 
         var begun = Stopwatch.GetTimestamp();
         var samples = new List<Sample>();

@@ -29,7 +29,7 @@ internal sealed class Visits(Broker broker, int partitions)
         var partition = Made++ % partitions;
         try
         {
-            using var consumer = ConfluentReader.Open(broker.Address);
+            using var consumer = ConfluentReader.Open(broker);
             var then = new Timestamp(DateTime.UtcNow - Back);
             var found = consumer.OffsetsForTimes([new TopicPartitionTimestamp(Settings.Hub, partition, then)], Patience)[0];
             consumer.Assign(found);

@@ -17,11 +17,11 @@ internal sealed class Writer : IDisposable
     private readonly byte[] _noise = new byte[1024 * 1024];
     private long _wrong;
 
-    public Writer(string address, int seed, int[] partitions, Digest[] digests, Action<ProducerConfig> change)
+    public Writer(Broker broker, int seed, int[] partitions, Digest[] digests, Action<ProducerConfig> change)
     {
         (_partitions, _digests, _random) = (partitions, digests, new Random(seed));
         _random.NextBytes(_noise.AsSpan(0, _noise.Length / 2)); // the other half compresses
-        var config = new ProducerConfig { BootstrapServers = address, EnableIdempotence = true, MessageTimeoutMs = 0, MessageMaxBytes = 1_000_000, ReconnectBackoffMaxMs = 500 };
+        var config = broker.Configure(new ProducerConfig { EnableIdempotence = true, MessageTimeoutMs = 0, MessageMaxBytes = 1_000_000, ReconnectBackoffMaxMs = 500 });
         change(config);
         _producer = new ProducerBuilder<byte[]?, byte[]>(config).SetLogHandler((_, _) => { }).Build();
     }

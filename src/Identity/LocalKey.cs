@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text;
 using Microsoft.IdentityModel.Tokens;
 
 namespace ShardCloud.Identity;
@@ -30,6 +31,9 @@ public sealed class LocalKey
         var bytes = File.ReadAllBytes(path);
         return bytes.Length == KeyBytes ? new LocalKey(bytes) : throw Refuse(path, $"it holds {bytes.Length} bytes instead of {KeyBytes}");
     }
+
+    /// <summary>A secret of 32 bytes for another use, which tells nothing of this key (HKDF, RFC 5869). The same for the same key and use.</summary>
+    public byte[] Derive(string use) => HKDF.DeriveKey(HashAlgorithmName.SHA256, Key.Key, outputLength: 32, info: Encoding.UTF8.GetBytes(use));
 
     private static void Create(string path)
     {

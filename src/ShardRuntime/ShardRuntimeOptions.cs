@@ -74,9 +74,12 @@ public sealed class LogSettings
     /// <summary>Hub of control records; one partition.</summary>
     public string ControlHub { get; set; } = "control";
 
-    /// <summary><c>none</c> (laptop) or <c>entra</c> (SASL OAUTHBEARER over TLS).</summary>
-    [RegularExpression("^(none|entra)$")]
+    /// <summary><c>none</c>, <c>key</c> (SASL PLAIN with <see cref="ConnectionString"/>) or <c>entra</c> (SASL OAUTHBEARER over TLS).</summary>
+    [RegularExpression("^(none|key|entra)$")]
     public string Security { get; set; } = "none";
+
+    /// <summary>Connection string of the namespace, for <c>key</c>. A secret: give it by the environment or a vault, never on a command line.</summary>
+    public string? ConnectionString { get; set; }
 }
 
 /// <summary>Keys of member tokens.</summary>

@@ -1,5 +1,6 @@
 // Usage: node reader.js ADDRESS HUB PARTITIONS FILE. Reads and digests all partitions from offset 0 with kafkajs. Says {"at":[counts]} every 5 s.
 // FILE, once it is there, says where each partition ends: a JSON array of counts. Having read up to there it says {"digests":[...],"counts":[...]}.
+// With KAFKA_PASSWORD in the environment it authenticates as an Event Hubs client does.
 const crypto = require('crypto')
 const fs = require('fs')
 const { logLevel } = require('kafkajs')
@@ -9,6 +10,7 @@ const LoggerConsole = require('kafkajs/src/loggers/console')
 const socketFactory = require('kafkajs/src/network/socketFactory')
 
 const [address, hub, partitions, file] = process.argv.slice(2)
+const password = process.env.KAFKA_PASSWORD
 const counts = Array(Number(partitions)).fill(0)
 const hashes = counts.map(() => crypto.createHash('sha256'))
 let ends = null
@@ -42,6 +44,7 @@ async function connect() {
     socketFactory: socketFactory(),
     brokers: [address],
     clientId: 'soak',
+    sasl: password && { mechanism: 'plain', username: '$ConnectionString', password },
     connectionTimeout: 5000,
     requestTimeout: 30000,
     enforceRequestTimeout: true,

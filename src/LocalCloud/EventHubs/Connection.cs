@@ -12,11 +12,13 @@ namespace ShardCloud.LocalCloud.EventHubs;
 /// While a request is handled nothing is read, so a client that sends faster than it is served waits in its own socket. The buffer grows with
 /// bytes received, not with lengths announced, up to one request. A client that does not take its answers is dropped after a minute.
 /// </remarks>
-internal sealed class Connection(Socket socket, HubCatalog hubs, LocalEventHubsOptions options, int port)
+internal sealed class Connection(Socket socket, HubCatalog hubs, LocalEventHubsOptions options, int port, ThroughputMeter? meter, TimeProvider time)
 {
     private const int BufferBytesMin = 16 * 1024, PrefixBytes = 4, HeaderBytesMin = 8;
+    private static readonly byte[] EmptyFrame = new byte[PrefixBytes];
     private static readonly TimeSpan SendTimeout = TimeSpan.FromMinutes(1);
 
+    private readonly Authentication _authentication = new(options.Key);
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferBytesMin);
     private int _begin, _end;
 
@@ -26,15 +28,15 @@ internal sealed class Connection(Socket socket, HubCatalog hubs, LocalEventHubsO
     {
         try
         {
-            while (await FillAsync(PrefixBytes, stopping))
+            using (var patience = new CancellationTokenSource(Authentication.Patience, time))
+            using (var entering = CancellationTokenSource.CreateLinkedTokenSource(stopping, patience.Token))
             {
-                var length = BinaryPrimitives.ReadInt32BigEndian(_buffer.AsSpan(_begin));
-                if (length < HeaderBytesMin || length > options.RequestBytesMax) throw new MalformedRequestException($"a request of {length} bytes");
-                if (!await FillAsync(PrefixBytes + length, stopping)) return;
-                using var answer = Answer(new Memory<byte>(_buffer, _begin + PrefixBytes, length), out var fetch, out var wanted);
-                _begin += PrefixBytes + length;
-                if (fetch is not null) await fetch.HandleAsync(answer, stopping);
-                if (wanted) await SendAsync(answer.Finish(), stopping);
+                while (!_authentication.IsDone)
+                    if (!await ServeOneAsync(Authentication.FrameBytesMax, entering.Token)) return;
+            }
+
+            while (await ServeOneAsync(options.RequestBytesMax, stopping))
+            {
             }
         }
         finally
@@ -43,30 +45,58 @@ internal sealed class Connection(Socket socket, HubCatalog hubs, LocalEventHubsO
         }
     }
 
+    /// <returns>False if the client left or was refused.</returns>
+    private async ValueTask<bool> ServeOneAsync(int bytesMax, CancellationToken stopping)
+    {
+        if (!await FillAsync(PrefixBytes, stopping)) return false;
+        var length = BinaryPrimitives.ReadInt32BigEndian(_buffer.AsSpan(_begin));
+        if (length < (_authentication.WantsBareResponse ? 0 : HeaderBytesMin) || length > bytesMax) throw new MalformedRequestException($"a request of {length} bytes");
+        if (!await FillAsync(PrefixBytes + length, stopping)) return false;
+        var frame = new Memory<byte>(_buffer, _begin + PrefixBytes, length);
+        _begin += PrefixBytes + length;
+        if (_authentication.WantsBareResponse)
+        {
+            if (_authentication.Take(frame.Span)) await SendAsync(EmptyFrame, stopping);
+        }
+        else
+        {
+            using var answer = Answer(frame, out var fetch, out var wanted, out var delay);
+            if (fetch is not null) await fetch.HandleAsync(answer, meter, time, stopping);
+            if (delay > TimeSpan.Zero) await Task.Delay(delay, time, stopping);
+            if (wanted) await SendAsync(answer.Finish(), stopping);
+        }
+
+        return !_authentication.IsRefused;
+    }
+
     /// <summary>Handles what needs no wait; a fetch is only parsed.</summary>
-    private ResponseWriter Answer(Memory<byte> frame, out FetchRequest? fetch, out bool wanted)
+    private ResponseWriter Answer(Memory<byte> frame, out FetchRequest? fetch, out bool wanted, out TimeSpan delay)
     {
         var request = new RequestReader(frame.Span);
         var (key, version) = ((ApiKey)request.Int16(), request.Int16());
         var answer = new ResponseWriter(correlation: request.Int32());
-        (fetch, wanted) = (null, true);
+        (fetch, wanted, delay) = (null, true, TimeSpan.Zero);
+        var locked = options.Key is not null;
         try
         {
             if (key == ApiKey.ApiVersions)
             {
                 // Clients begin with their newest version, whose body is unknown here: they are told the list in the oldest form.
-                QuestionRequests.ApiVersions(version == 0 ? KafkaError.None : KafkaError.UnsupportedVersion, answer);
+                QuestionRequests.ApiVersions(version == 0 ? KafkaError.None : KafkaError.UnsupportedVersion, locked, answer);
                 return answer;
             }
 
-            if (!ApiVersionTable.Knows(key, version)) throw new MalformedRequestException($"request {(short)key} in version {version} is not offered");
+            if (!ApiVersionTable.Knows(key, version, locked)) throw new MalformedRequestException($"request {(short)key} in version {version} is not offered");
+            if (!_authentication.Allows(key)) throw new MalformedRequestException($"request {(short)key} before the client has shown the key, or after");
             _ = request.NullableString(); // client id
             switch (key)
             {
-                case ApiKey.Produce: wanted = ProduceRequest.Handle(ref request, version, hubs, options, answer); break;
+                case ApiKey.Produce: wanted = ProduceRequest.Handle(ref request, version, hubs, options, meter, answer, out delay); break;
                 case ApiKey.Fetch: fetch = new FetchRequest(ref request, hubs); break;
                 case ApiKey.ListOffsets: QuestionRequests.ListOffsets(ref request, hubs, answer); break;
                 case ApiKey.Metadata: QuestionRequests.Metadata(ref request, version, hubs, port, answer); break;
+                case ApiKey.SaslHandshake: _authentication.Handshake(ref request, version, answer); break;
+                case ApiKey.SaslAuthenticate: _authentication.Authenticate(ref request, version, answer); break;
                 case ApiKey.FindCoordinator: QuestionRequests.FindCoordinator(ref request, version, port, answer); break;
                 default: QuestionRequests.InitProducerId(ref request, answer); break;
             }

@@ -20,6 +20,8 @@ public sealed partial class LocalEventHubs : IAsyncDisposable
     private readonly LocalEventHubsOptions _options;
     private readonly ILogger _logger;
     private readonly HubCatalog _hubs;
+    private readonly ThroughputMeter? _meter;
+    private readonly TimeProvider _time;
     private readonly Socket _listener;
     private readonly CancellationTokenSource _stopping = new();
     private readonly ConcurrentDictionary<Task, byte> _connections = new();
@@ -29,8 +31,9 @@ public sealed partial class LocalEventHubs : IAsyncDisposable
 
     private LocalEventHubs(LocalEventHubsOptions options, TimeProvider time, ILogger logger)
     {
-        (_options, _logger) = (options, logger);
+        (_options, _time, _logger) = (options, time, logger);
         options.Check();
+        _meter = options.ThroughputUnits is { } units ? new ThroughputMeter(units, time) : null;
         _hubs = new HubCatalog(options, time);
         try
         {
@@ -52,8 +55,11 @@ public sealed partial class LocalEventHubs : IAsyncDisposable
 
     private int AdvertisedPort => _options.AdvertisedPort ?? Port;
 
-    /// <summary>Address for a client's <c>bootstrap.servers</c>; no security settings are needed.</summary>
+    /// <summary>Address for a client's <c>bootstrap.servers</c>. Security settings are needed only with a key: SASL_PLAINTEXT, PLAIN.</summary>
     public string BootstrapServers => $"127.0.0.1:{AdvertisedPort}";
+
+    /// <summary>What clients present, or null where there is no key.</summary>
+    public string? ConnectionString => _options.Key?.ConnectionString(AdvertisedPort);
 
     /// <summary>Identity of the data folder, sent to clients as the cluster id. Changes if any hub that was once here is gone or was created anew.</summary>
     public string ClusterId => _hubs.Identity.ToString();
@@ -142,7 +148,7 @@ public sealed partial class LocalEventHubs : IAsyncDisposable
             try
             {
                 socket.NoDelay = true;
-                await new Connection(socket, _hubs, _options, AdvertisedPort).RunAsync(_stopping.Token);
+                await new Connection(socket, _hubs, _options, AdvertisedPort, _meter, _time).RunAsync(_stopping.Token);
             }
             catch (Exception exception) when (exception is OperationCanceledException or SocketException or TimeoutException or ObjectDisposedException)
             {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using ShardCloud.Identity;
 
 namespace ShardCloud.LocalCloud.EventHubs;
 
@@ -6,11 +7,13 @@ namespace ShardCloud.LocalCloud.EventHubs;
 /// <remarks>
 /// <c>--data FOLDER</c> (required), <c>--hub NAME=PARTITIONS</c> (any number of times), <c>--port PORT</c> (default 0, a free one),
 /// <c>--advertised-port PORT</c>, <c>--sync never|always</c> (default never), <c>--segment-bytes N</c>, <c>--retention-bytes N</c> and
-/// <c>--retention-minutes N</c> (defaults: those of <see cref="LocalEventHubsOptions"/>). Each but <c>--hub</c> at most once.
+/// <c>--retention-minutes N</c> (defaults: those of <see cref="LocalEventHubsOptions"/>), <c>--throughput-units N</c> (default none),
+/// <c>--key-file FILE</c>: the local key (<see cref="LocalKey"/>), from which the key of the namespace comes (default: none is asked for).
+/// Each but <c>--hub</c> at most once.
 /// </remarks>
 internal static class LocalEventHubsArguments
 {
-    private static readonly string[] Names = ["--data", "--hub", "--port", "--advertised-port", "--sync", "--segment-bytes", "--retention-bytes", "--retention-minutes"];
+    private static readonly string[] Names = ["--data", "--hub", "--port", "--advertised-port", "--sync", "--segment-bytes", "--retention-bytes", "--retention-minutes", "--throughput-units", "--key-file"];
 
     /// <exception cref="ArgumentException">An argument is unknown, repeated, without a value, or its value has another form.</exception>
     public static LocalEventHubsOptions Parse(IReadOnlyList<string> args)
@@ -36,6 +39,8 @@ internal static class LocalEventHubsArguments
             SegmentBytes = (int?)Number("--segment-bytes", 1, int.MaxValue) ?? defaults.SegmentBytes,
             RetentionBytes = Number("--retention-bytes", 1, long.MaxValue) ?? defaults.RetentionBytes,
             RetentionTime = Number("--retention-minutes", 1, 90 * 24 * 60) is { } minutes ? TimeSpan.FromMinutes(minutes) : defaults.RetentionTime,
+            ThroughputUnits = (int?)Number("--throughput-units", 1, 40),
+            Key = single.TryGetValue("--key-file", out var keyFile) ? SharedAccessKey.Of(LocalKey.Load(keyFile)) : null,
             Sync = single.GetValueOrDefault("--sync") switch
             {
                 null or "never" => DiskSync.Never,

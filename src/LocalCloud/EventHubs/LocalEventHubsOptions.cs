@@ -49,8 +49,15 @@ public sealed record LocalEventHubsOptions
     /// <summary>When written bytes are forced to the disk. Default: never.</summary>
     public DiskSync Sync { get; init; }
 
+    /// <summary>Key that clients must present; null (default): everybody on this machine is let in.</summary>
+    public SharedAccessKey? Key { get; init; }
+
+    /// <summary>Throughput units, 1 to 40, whose rates the namespace keeps to by late answers; null (default): as fast as it can.</summary>
+    public int? ThroughputUnits { get; init; }
+
     internal void Check()
     {
+        if (ThroughputUnits is < 1 or > 40) throw new ArgumentOutOfRangeException(nameof(ThroughputUnits), ThroughputUnits, "1 to 40, or none.");
         ArgumentOutOfRangeException.ThrowIfGreaterThan(RequestBytesMax, RequestBytesBound);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(PublicationBytesMax, RequestBytesMax);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(PublicationBytesMax);

@@ -55,13 +55,25 @@ internal sealed class KafkaClients(ReplicationOptions options)
         config.ReconnectBackoffMs = 50;
         config.ReconnectBackoffMaxMs = 1_000;
         config.AllowAutoCreateTopics = false;
-        if (options.Security == LogSecurity.Entra)
+        switch (options.Security)
         {
-            config.SecurityProtocol = SecurityProtocol.SaslSsl;
-            config.SaslMechanism = SaslMechanism.OAuthBearer;
+            case LogSecurity.Entra:
+                config.SecurityProtocol = SecurityProtocol.SaslSsl;
+                config.SaslMechanism = SaslMechanism.OAuthBearer;
+                break;
+            case LogSecurity.Key:
+                config.SecurityProtocol = IsEmulator(options.ConnectionString!) ? SecurityProtocol.SaslPlaintext : SecurityProtocol.SaslSsl;
+                config.SaslMechanism = SaslMechanism.Plain;
+                config.SaslUsername = "$ConnectionString"; // Event Hubs' own: the password is the whole string.
+                config.SaslPassword = options.ConnectionString;
+                break;
         }
         return config;
     }
+
+    /// <summary>Whether the string names an emulator, which has no TLS.</summary>
+    private static bool IsEmulator(string connectionString) =>
+        connectionString.Split(';').Any(pair => pair.Trim().Equals("UseDevelopmentEmulator=true", StringComparison.OrdinalIgnoreCase));
 
     /// <summary>Called by the client before a token ends. The audience of Event Hubs' Kafka endpoint is its own namespace.</summary>
     private void Refresh(IClient client, string _)

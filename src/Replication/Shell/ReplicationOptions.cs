@@ -5,8 +5,11 @@ namespace ShardCloud.Replication;
 /// <summary>How the log is reached.</summary>
 public enum LogSecurity
 {
-    /// <summary>Plain TCP: the stand-in on a laptop.</summary>
+    /// <summary>Plain TCP without authentication: a stand-in that asks for none.</summary>
     None,
+
+    /// <summary>A connection string with a key (SASL PLAIN): over TLS, or without it where the string says <c>UseDevelopmentEmulator=true</c>.</summary>
+    Key,
 
     /// <summary>TLS with Entra tokens (SASL OAUTHBEARER): Event Hubs.</summary>
     Entra,
@@ -39,6 +42,9 @@ public sealed class ReplicationOptions
     /// <summary>How the log is reached.</summary>
     public LogSecurity Security { get; init; }
 
+    /// <summary>Connection string of the namespace, for <see cref="LogSecurity.Key"/>. A secret.</summary>
+    public string? ConnectionString { get; init; }
+
     /// <summary>Whose tokens are used with <see cref="LogSecurity.Entra"/>.</summary>
     public TokenCredential? Credential { get; init; }
 
@@ -64,6 +70,7 @@ public sealed class ReplicationOptions
         if (PartitionCount is < 1 or > 1024) throw new ArgumentException($"PartitionCount is {PartitionCount}; an Event Hub has 1 to 1,024 partitions.");
         if (BatchBytesMax is < 4 * 1024 or > 600 * 1024) throw new ArgumentException($"BatchBytesMax is {BatchBytesMax}; allowed are 4 KiB to 600 KiB.");
         if (QueueBytesMax < BatchBytesMax) throw new ArgumentException("QueueBytesMax is below BatchBytesMax: no batch could ever fill.");
+        if (Security == LogSecurity.Key && string.IsNullOrEmpty(ConnectionString)) throw new ArgumentException("Security=key needs a connection string.");
         if (Security == LogSecurity.Entra && Credential is null) throw new ArgumentException("Security=entra needs a credential.");
     }
 }

@@ -120,7 +120,8 @@ internal sealed partial class MembershipService(
             ControlHub = options.Log.ControlHub,
             PartitionCount = map.PartitionCount,
             LogIdentity = map.LogIdentity,
-            Security = options.Log.Security == "entra" ? LogSecurity.Entra : LogSecurity.None,
+            Security = Enum.Parse<LogSecurity>(options.Log.Security, ignoreCase: true),
+            ConnectionString = options.Log.ConnectionString,
             Credential = options.Log.Security == "entra" ? new Azure.Identity.DefaultAzureCredential() : null,
             Ack = Enum.Parse<AckMode>(options.Ack, ignoreCase: true),
         }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>());

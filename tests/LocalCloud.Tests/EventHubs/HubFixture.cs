@@ -62,18 +62,27 @@ public sealed class HubFixture : IAsyncDisposable
         return new ProducerBuilder<byte[]?, byte[]>(config).SetLogHandler((_, _) => { }).Build();
     }
 
-    public IConsumer<byte[]?, byte[]> Consumer(long offset, int partition = 0)
+    public IConsumer<byte[]?, byte[]> Consumer(long offset, int partition = 0, Action<ConsumerConfig>? change = null)
     {
-        var consumer = new ConsumerBuilder<byte[]?, byte[]>(new ConsumerConfig
+        var config = new ConsumerConfig
         {
             BootstrapServers = Broker.BootstrapServers,
             GroupId = "none",
             EnableAutoCommit = false,
             AutoOffsetReset = AutoOffsetReset.Error,
             FetchWaitMaxMs = 500,
-        }).SetLogHandler((_, _) => { }).Build();
+        };
+        change?.Invoke(config);
+        var consumer = new ConsumerBuilder<byte[]?, byte[]>(config).SetLogHandler((_, _) => { }).Build();
         consumer.Assign(new TopicPartitionOffset(Hub, partition, offset));
         return consumer;
+    }
+
+    /// <summary>Sets a client up with the broker's key, if it has one.</summary>
+    public void Authenticate(ClientConfig config)
+    {
+        if (Broker.ConnectionString is { } password)
+            (config.SecurityProtocol, config.SaslMechanism, config.SaslUsername, config.SaslPassword) = (SecurityProtocol.SaslPlaintext, SaslMechanism.Plain, "$ConnectionString", password);
     }
 
     public static List<ConsumeResult<byte[]?, byte[]>> Take(IConsumer<byte[]?, byte[]> consumer, int count) =>

@@ -10,11 +10,14 @@ public sealed class KafkaJsTests
 {
     private static readonly string Folder = Path.Combine(AppContext.BaseDirectory, "EventHubs", "kafkajs");
 
-    [Fact]
-    public async Task TwoIndependentClients_AgreeByteForByteInBothDirections()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task TwoIndependentClients_AgreeByteForByteInBothDirections(bool withKey)
     {
         var entry = await InstallAsync();
-        await using var hubs = await HubFixture.StartAsync();
+        using var key = new KeyFile();
+        await using var hubs = await HubFixture.StartAsync(options => options with { Key = withKey ? key.Shared : null });
         var random = new Random(3);
         var sent = Enumerable.Range(0, 60).Select(index =>
         {
@@ -22,7 +25,7 @@ public sealed class KafkaJsTests
             random.NextBytes(message.Value);
             return message;
         }).ToList();
-        using var producer = hubs.Producer();
+        using var producer = hubs.Producer(hubs.Authenticate);
         foreach (var message in sent) await producer.ProduceAsync(new TopicPartition(HubFixture.Hub, 0), message).WaitAsync(HubFixture.Deadline);
 
         var read = new List<JsonElement>();
@@ -30,14 +33,14 @@ public sealed class KafkaJsTests
         {
             FileName = "node",
             Arguments = [Path.Combine(Folder, "peer.js"), hubs.Broker.BootstrapServers, HubFixture.Hub, $"{sent.Count}"],
-            Environment = new Dictionary<string, string?> { ["NODE_PATH"] = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(entry)!, "..")) },
+            Environment = new Dictionary<string, string?> { ["NODE_PATH"] = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(entry)!, "..")), ["KAFKA_PASSWORD"] = hubs.Broker.ConnectionString },
             OnLine = line => Parse(line, read),
         });
         var exit = await peer.Exited.WaitAsync(HubFixture.Deadline);
         Assert.True(exit.ExitCode == 0, string.Join('\n', peer.LastLines));
 
         Assert.Equal(sent.Select(Described), read.Select(Described));
-        using var consumer = hubs.Consumer(offset: 0, partition: 1);
+        using var consumer = hubs.Consumer(offset: 0, partition: 1, hubs.Authenticate);
         var echoed = HubFixture.Take(consumer, sent.Count);
         Assert.Equal(sent.Select(message => message.Value.Reverse()), echoed.Select(message => message.Message.Value));
         Assert.Equal(sent.Select(message => message.Key), echoed.Select(message => message.Message.Key));

@@ -39,6 +39,8 @@ public sealed class LocalEventHubsProgramTests
     [InlineData("--data x --sync sometimes", "never or always")]
     [InlineData("--data x --speed 3", "--speed")]
     [InlineData("--data x --port", "no value")]
+    [InlineData("--data x --throughput-units 41", "1 to 40")]
+    [InlineData("--data x --key-file /nowhere/local.key", "does not exist")]
     public async Task Run_AWrongArgument_IsSaidAndEndsIt(string args, string said)
     {
         var output = new Lines();

@@ -81,8 +81,10 @@ internal sealed class PartitionLog : IDisposable
     /// <param name="bytesMax">Room left.</param>
     /// <param name="atLeastOne">Whether the first batch may go past the room: a reader must never be stuck before a large batch.</param>
     /// <param name="answer">Receives the bytes.</param>
-    public KafkaError Read(long offset, int bytesMax, bool atLeastOne, ResponseWriter answer)
+    /// <param name="records">Records in them.</param>
+    public KafkaError Read(long offset, int bytesMax, bool atLeastOne, ResponseWriter answer, out int records)
     {
+        records = 0;
         var begin = answer.Length;
         Segment segment;
         long position, end;
@@ -106,7 +108,7 @@ internal sealed class PartitionLog : IDisposable
 
             var bytes = answer.Grow(count);
             if (SegmentScan.ReadUpTo(segment.Handle, bytes, position) < count) throw new IOException("The segment is shorter than its index.");
-            answer.CutTo(begin + WholeBatches(bytes));
+            answer.CutTo(begin + WholeBatches(bytes, out records));
             return KafkaError.None;
         }
         catch (ObjectDisposedException)
@@ -209,13 +211,14 @@ internal sealed class PartitionLog : IDisposable
         return (-1, -1);
     }
 
-    private static int WholeBatches(ReadOnlySpan<byte> bytes)
+    private static int WholeBatches(ReadOnlySpan<byte> bytes, out int records)
     {
-        var whole = 0;
+        var whole = records = 0;
         while (bytes.Length - whole >= 12)
         {
             var size = 12 + BinaryPrimitives.ReadInt32BigEndian(bytes[(whole + 8)..]);
             if (size > bytes.Length - whole) break;
+            records += BinaryPrimitives.ReadInt32BigEndian(bytes[(whole + 23)..]) + 1;
             whole += size;
         }
 

@@ -5,7 +5,10 @@ using ShardCloud.LocalCloud.EventHubs.Protocol;
 namespace ShardCloud.LocalCloud.EventHubs.Requests;
 
 /// <summary>Fetch, version 4: waits until there are enough bytes, a partition is in error, or the time is up; then reads from the files.</summary>
-/// <remarks>While it waits it holds no buffer, only the parsed request. An answer holds at most 8 MiB, or one batch if that is larger.</remarks>
+/// <remarks>
+/// While it waits it holds no buffer, only the parsed request. An answer holds at most 8 MiB, or one batch if that is larger.
+/// Past the throughput units it waits for what went out before, and says so (throttle time); where that lasts too long the answer has no records.
+/// </remarks>
 internal sealed class FetchRequest
 {
     private const int AnswerBytesMax = 8 * 1024 * 1024;
@@ -38,10 +41,15 @@ internal sealed class FetchRequest
         }
     }
 
-    public async ValueTask HandleAsync(ResponseWriter answer, CancellationToken stopping)
+    public async ValueTask HandleAsync(ResponseWriter answer, ThroughputMeter? meter, TimeProvider time, CancellationToken stopping)
     {
         if (!IsDue() && _wait > TimeSpan.Zero) await WaitAsync(stopping);
-        Write(answer);
+        var delay = meter?.DelayOut() ?? TimeSpan.Zero;
+        var tooLong = delay > ThroughputMeter.DelayMax;
+        if (tooLong) delay = ThroughputMeter.DelayMax;
+        if (delay > TimeSpan.Zero) await Task.Delay(delay, time, stopping);
+        var (bytes, records) = Write(answer, delay, tooLong ? null : _bytesMax);
+        meter?.TakeOut(bytes, records);
     }
 
     private bool IsDue()
@@ -82,12 +90,15 @@ internal sealed class FetchRequest
         }
     }
 
-    private void Write(ResponseWriter answer)
+    /// <param name="answer">Receives it.</param>
+    /// <param name="throttled">How long it was held back.</param>
+    /// <param name="bytesMax">Room for records; null: none are read.</param>
+    private (long Bytes, long Records) Write(ResponseWriter answer, TimeSpan throttled, int? bytesMax)
     {
-        answer.Int32(0); // throttle time
+        answer.Int32((int)throttled.TotalMilliseconds); // throttle time
         answer.Int32(_topics.Count);
-        var left = _bytesMax;
-        var first = true;
+        var left = bytesMax ?? 0;
+        var (first, bytes, records) = (bytesMax is not null, 0L, 0L);
         foreach (var (name, partitions) in _topics)
         {
             answer.String(name);
@@ -102,14 +113,18 @@ internal sealed class FetchRequest
                 answer.Int64(end); // last stable offset
                 answer.Int32(-1); // aborted transactions
                 var size = answer.Mark();
-                var error = wanted.Log?.Read(wanted.Offset, Math.Min(left, wanted.BytesMax), first, answer) ?? KafkaError.UnknownTopicOrPartition;
+                var found = 0;
+                var error = wanted.Log?.Read(wanted.Offset, Math.Min(left, wanted.BytesMax), first, answer, out found) ?? KafkaError.UnknownTopicOrPartition;
                 var count = answer.Length - size - 4;
                 answer.Patch(size, count);
                 answer.PatchError(errorAt, error);
                 left -= count;
                 first &= count == 0;
+                (bytes, records) = (bytes + count, records + found);
             }
         }
+
+        return (bytes, records);
     }
 
     private readonly record struct Wanted(int Partition, PartitionLog? Log, long Offset, int BytesMax);

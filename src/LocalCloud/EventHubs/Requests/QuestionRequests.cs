@@ -11,11 +11,12 @@ internal static class QuestionRequests
     private const int BrokerId = 0;
     private const long Latest = -1, Earliest = -2;
 
-    public static void ApiVersions(KafkaError error, ResponseWriter answer)
+    public static void ApiVersions(KafkaError error, bool authentication, ResponseWriter answer)
     {
+        var offered = ApiVersionTable.Offered(authentication);
         answer.Error(error);
-        answer.Int32(ApiVersionTable.All.Length);
-        foreach (var (key, min, max) in ApiVersionTable.All)
+        answer.Int32(offered.Length);
+        foreach (var (key, min, max) in offered)
         {
             answer.Int16((short)key);
             answer.Int16(min);

@@ -1,5 +1,6 @@
 // Usage: node peer.js ADDRESS HUB COUNT. Reads COUNT messages of partition 0 from offset 0, then sends each value back, reversed, to
 // partition 1 by an idempotent producer. Prints what it read, one JSON line a message.
+// With KAFKA_PASSWORD in the environment it authenticates as an Event Hubs client does.
 const { Kafka, logLevel, CompressionTypes } = require('kafkajs')
 const Cluster = require('kafkajs/src/cluster') // the public consumer needs groups, which the broker does not keep
 const createLogger = require('kafkajs/src/loggers')
@@ -8,12 +9,16 @@ const socketFactory = require('kafkajs/src/network/socketFactory')
 
 const [address, hub, count] = process.argv.slice(2)
 
+const password = process.env.KAFKA_PASSWORD
+const sasl = password && { mechanism: 'plain', username: '$ConnectionString', password }
+
 async function read() {
   const cluster = new Cluster({
     logger: createLogger.createLogger({ level: logLevel.ERROR, logCreator: LoggerConsole }),
     socketFactory: socketFactory(),
     brokers: [address],
     clientId: 'peer',
+    sasl,
     connectionTimeout: 5000,
     retry: { retries: 3 },
     metadataMaxAge: 60000,
@@ -42,7 +47,7 @@ async function main() {
     const headerList = Object.entries(headers).map(([name, bytes]) => [name, Buffer.from(bytes).toString('base64')])
     console.log(JSON.stringify({ offset, timestamp, key: key && key.toString('base64'), value: value.toString('base64'), headers: headerList }))
   }
-  const kafka = new Kafka({ clientId: 'peer', brokers: [address], logLevel: logLevel.ERROR })
+  const kafka = new Kafka({ clientId: 'peer', brokers: [address], sasl, logLevel: logLevel.ERROR })
   const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 })
   await producer.connect()
   for (const message of messages) {
