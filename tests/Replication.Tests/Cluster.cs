@@ -1,6 +1,7 @@
 using Azure.Storage.Blobs;
 using Microsoft.Extensions.Logging.Abstractions;
 using ShardCloud.Crdt;
+using ShardCloud.Identity;
 using ShardCloud.LocalCloud.EventHubs;
 
 namespace ShardCloud.Replication.Tests;
@@ -31,7 +32,7 @@ internal sealed class Cluster : IAsyncDisposable
     public async Task StartLogAsync()
     {
         var hubs = new Dictionary<string, int> { ["deltas"] = Partitions, ["control"] = 1 };
-        _hubs = await LocalEventHubs.StartAsync(new LocalEventHubsOptions { DataFolder = _folder.FullName, Hubs = hubs, Port = _hubs?.Port ?? 0 });
+        _hubs = await LocalEventHubs.StartAsync(new LocalEventHubsOptions { DataFolder = _folder.FullName, Hubs = hubs, Key = SharedAccessKey.Of(LocalKey.LoadOrCreate(Path.Combine(_folder.FullName, "local.key"))), Port = _hubs?.Port ?? 0 });
     }
 
     public ValueTask StopLogAsync() => _hubs.DisposeAsync();
@@ -42,6 +43,8 @@ internal sealed class Cluster : IAsyncDisposable
         {
             Application = application,
             BootstrapServers = _hubs.BootstrapServers,
+            Security = LogSecurity.Key,
+            ConnectionString = _hubs.ConnectionString,
             PartitionCount = Partitions,
             LogIdentity = logIdentity,
             Ack = ack,

@@ -23,7 +23,12 @@ public sealed class HubProcessTests : IDisposable
         var address = $"127.0.0.1:{port.ToString(CultureInfo.InvariantCulture)}";
         using var producer = new ProducerBuilder<byte[]?, byte[]>(new ProducerConfig
         {
-            BootstrapServers = address, EnableIdempotence = true, LingerMs = 0, MessageTimeoutMs = 0, ReconnectBackoffMs = 20, ReconnectBackoffMaxMs = 100,
+            BootstrapServers = address,
+            EnableIdempotence = true,
+            LingerMs = 0,
+            MessageTimeoutMs = 0,
+            ReconnectBackoffMs = 20,
+            ReconnectBackoffMaxMs = 100,
         }).SetLogHandler((_, _) => { }).Build();
         var sent = new List<Task<DeliveryResult<byte[]?, byte[]>>>();
         for (var life = 0; life <= Kills; life++)
