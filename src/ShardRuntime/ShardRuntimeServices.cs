@@ -21,12 +21,19 @@ public static class ShardRuntimeServices
     /// <summary>Makes this web application a member. Call <see cref="UseShardRuntime"/> on the built application.</summary>
     public static WebApplicationBuilder AddShardRuntime(this WebApplicationBuilder builder)
     {
-        ThreadPool.GetMinThreads(out var workers, out var ports);
-        if (workers < PoolThreadsMin) ThreadPool.SetMinThreads(PoolThreadsMin, ports);
         builder.AddDataPlane();
         var role = Enum.TryParse<MemberRole>(builder.Configuration[$"{ShardRuntimeOptions.SectionName}:Role"], ignoreCase: true, out var configured) ? configured : MemberRole.Shard;
+        if (role is MemberRole.Shard) KeepPoolThreads();
+        else builder.Services.Configure<LoggerFilterOptions>(WithoutRequestScopes);
         builder.Services.AddMembership().AddHandoff(role);
         return builder;
+    }
+
+    /// <summary>For shards, whose handlers may block. A router never does: there the floor only cost a tenth of its requests, in context switches (bench/Load).</summary>
+    private static void KeepPoolThreads()
+    {
+        ThreadPool.GetMinThreads(out var workers, out var ports);
+        if (workers < PoolThreadsMin) ThreadPool.SetMinThreads(PoolThreadsMin, ports);
     }
 
     /// <summary>Listeners, identity, parking, proxy and execution: all that needs no store. What a member follows and owns is added by <see cref="AddShardRuntime"/>.</summary>
@@ -98,19 +105,31 @@ public static class ShardRuntimeServices
         filters.Rules.Insert(0, new LoggerFilterRule(null, "Yarp.ReverseProxy.Forwarder", LogLevel.Error, null)); // A lost leg is an outcome here, not an error.
     }
 
+    /// <summary>A router writes no line about single requests: the scope and Activity that ASP.NET Core makes of each for such lines only cost. Who listens to its ActivitySource gets Activities all the same.</summary>
+    private static void WithoutRequestScopes(LoggerFilterOptions filters) =>
+        filters.Rules.Insert(0, new LoggerFilterRule(null, "Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None, null));
+
     /// <summary>Puts the data plane in front of the application. Call it before the application maps its endpoints.</summary>
     public static WebApplication UseShardRuntime(this WebApplication app)
     {
         var gate = app.Services.GetRequiredService<ListenerGate>();
         var health = app.Services.GetRequiredService<HealthAnswers>();
         var proxy = app.Services.GetRequiredService<ShardProxy>();
-        app.Use(async (context, next) =>
+        app.Use(next => context =>
         {
-            if (health.TryAnswer(context, out var answer)) await answer;
-            else if (await gate.AdmitAsync(context)) await proxy.InvokeAsync(context, next);
+            if (health.TryAnswer(context, out var answer)) return answer;
+            // Nothing is awaited where nothing has to be: a client's request needs no state machine here.
+            var admitted = gate.AdmitAsync(context);
+            if (!admitted.IsCompletedSuccessfully) return WhenAdmittedAsync(admitted, context, next);
+            return admitted.Result ? proxy.InvokeAsync(context, next) : Task.CompletedTask;
         });
         foreach (var plane in app.Services.GetServices<IControlPlane>()) plane.Map(app);
         return app;
+
+        async Task WhenAdmittedAsync(ValueTask<bool> admitted, HttpContext context, RequestDelegate next)
+        {
+            if (await admitted) await proxy.InvokeAsync(context, next);
+        }
     }
 
     /// <summary>Who called over the member listener; null on the public one.</summary>

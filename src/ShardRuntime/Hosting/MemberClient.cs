@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using System.Text.Json.Serialization.Metadata;
 using ShardCloud.Contracts;
 using ShardCloud.Identity;
@@ -25,6 +26,8 @@ public sealed class MemberClient(ITokenSource tokens, ProxySettings settings) : 
         // A large body waits for the owner's word (100 Continue) before it leaves: a parked or misdirected one is then still whole.
         Expect100ContinueTimeout = TimeSpan.FromMinutes(10),
         ActivityHeadersPropagator = null,
+        // As the listeners read them: by default a client's header beyond ASCII would be refused here, after it was let in.
+        RequestHeaderEncodingSelector = static (_, _) => Encoding.UTF8,
     });
 
     /// <summary>Sends a request with the token; the caller disposes the answer. Headers only: the body is not read ahead.</summary>

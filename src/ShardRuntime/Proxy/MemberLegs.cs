@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Net;
 using Microsoft.AspNetCore.Http.Features;
 using ShardCloud.Identity;
@@ -8,50 +9,110 @@ using Yarp.ReverseProxy.Forwarder;
 namespace ShardCloud.ShardRuntime.Proxy;
 
 /// <summary>Sends requests to other members and tells apart what can go wrong, because that decides whether a request may be repeated.</summary>
+/// <remarks>
+/// Almost every request has no body or one that is held whole: it goes the straight way, <see cref="PassAsync"/>, which costs about a third less than YARP's
+/// forwarder (bench/Load). Its header rules are YARP's all the same (<see cref="Leg"/>). Bodies that stream and upgrades go through the forwarder.
+/// </remarks>
 internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, ITokenSource tokens, Reachability reachability, ShardMetrics metrics)
 {
-    /// <summary>Silence on a leg for longer than this ends it: above the longest parking at the receiver.</summary>
+    /// <summary>Bytes of an answer passed on at once.</summary>
+    private const int PieceBytes = 16 * 1024;
+
     private static readonly ForwarderRequestConfig Config = new()
     {
-        ActivityTimeout = TimeSpan.FromMinutes(10),
+        ActivityTimeout = LegWatch.SilenceMax,
         Version = HttpVersion.Version20,
         VersionPolicy = HttpVersionPolicy.RequestVersionExact,
     };
 
     public ValueTask<string> TokenAsync(CancellationToken cancellationToken) => tokens.GetTokenAsync(Audiences.Members, cancellationToken);
 
-    public async Task<LegOutcome> SendAsync(HttpContext context, RequestBody body, Leg leg)
+    public Task<LegOutcome> SendAsync(HttpContext context, RequestBody body, Leg leg)
     {
         metrics.Forwarded();
+        return body.IsWhole && !IsUpgrade(context) ? PassAsync(context, body, leg) : StreamAsync(context, body, leg);
+    }
+
+    /// <summary>The straight way: (1) request, (2) headers of the answer, (3) its body, piece by piece, (4) its trailers.</summary>
+    private async Task<LegOutcome> PassAsync(HttpContext context, RequestBody body, Leg leg)
+    {
+        var watch = LegWatch.Start(context.RequestAborted);
+        HttpResponseMessage? answer = null;
+        byte[]? piece = null;
+        try
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Parse(context.Request.Method), (Uri?)null) { Version = Config.Version!, VersionPolicy = Config.VersionPolicy!.Value };
+            if (body != RequestBody.None) request.Content = new ReadOnlyMemoryContent(body.Held);
+            await leg.TransformRequestAsync(context, request, leg.Address, watch.Token);
+            answer = await client.Invoker.SendAsync(request, watch.Token); // (1)
+
+            watch.Heard();
+            if (!await leg.TransformResponseAsync(context, answer, watch.Token)) return Refused(leg);
+            context.Response.StatusCode = (int)answer.StatusCode; // (2)
+
+            // Headers leave with the first piece, or with the end: an empty answer must not look as if a body followed.
+            var source = answer.Content.ReadAsStream(watch.Token);
+            piece = ArrayPool<byte>.Shared.Rent(PieceBytes);
+            while (await source.ReadAsync(piece, watch.Token) is var length and > 0) // (3)
+            {
+                watch.Heard();
+                await context.Response.Body.WriteAsync(piece.AsMemory(0, length), watch.Token);
+            }
+            await leg.TransformResponseTrailersAsync(context, answer, watch.Token); // (4)
+            reachability.Answered(leg.Target);
+            return LegOutcome.Answered;
+        }
+        catch (Exception cause) when (cause is HttpRequestException or IOException or OperationCanceledException)
+        {
+            if (context.Response.HasStarted) context.Abort(); // Half an answer must not look like a whole one.
+            return Failed(context, leg, cause);
+        }
+        finally
+        {
+            if (piece is not null) ArrayPool<byte>.Shared.Return(piece);
+            answer?.Dispose();
+            watch.End();
+        }
+    }
+
+    /// <summary>Everything else: YARP's forwarder.</summary>
+    private async Task<LegOutcome> StreamAsync(HttpContext context, RequestBody body, Leg leg)
+    {
         if (body != RequestBody.None) context.Request.Body = body.Open();
         var error = await forwarder.SendAsync(context, leg.Address, client.Invoker, Config, leg, context.RequestAborted);
         if (leg.IsRefused)
         {
-            reachability.Answered(leg.Target);
-            Reset(context);
-            return LegOutcome.Refused;
+            context.Response.StatusCode = StatusCodes.Status200OK;
+            return Refused(leg);
         }
         if (error is ForwarderError.None)
         {
             reachability.Answered(leg.Target);
             return LegOutcome.Answered;
         }
-        if (context.Response.HasStarted || context.RequestAborted.IsCancellationRequested) return LegOutcome.Ended;
-
         var cause = context.Features.Get<IForwarderErrorFeature>()?.Exception;
         context.Features.Set<IForwarderErrorFeature>(null);
-        Reset(context);
+        return Failed(context, leg, cause);
+    }
+
+    private LegOutcome Refused(Leg leg)
+    {
+        reachability.Answered(leg.Target);
+        return LegOutcome.Refused;
+    }
+
+    private LegOutcome Failed(HttpContext context, Leg leg, Exception? cause)
+    {
+        if (context.Response.HasStarted || context.RequestAborted.IsCancellationRequested) return LegOutcome.Ended;
+        context.Response.Clear(); // Status and headers may have been copied already.
         if (cause is BadHttpRequestException bad) throw bad; // The client's own body was at fault: too large, or cut off.
         if (IsStreamReset(cause)) return LegOutcome.Lost; // The member lives; it closed this one leg.
         reachability.Failed(leg.Target);
         return IsNeverSent(cause) ? LegOutcome.Unreachable : LegOutcome.Lost;
     }
 
-    private static void Reset(HttpContext context)
-    {
-        context.Response.StatusCode = StatusCodes.Status200OK;
-        if (context.Features.Get<IHttpResponseFeature>() is { } response) response.ReasonPhrase = null;
-    }
+    private static bool IsUpgrade(HttpContext context) =>
+        context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true } || context.Features.Get<IHttpExtendedConnectFeature>() is { IsExtendedConnect: true };
 
     private static bool IsNeverSent(Exception? cause) =>
         cause is HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError };

@@ -1,6 +1,3 @@
-using System.Globalization;
-using Microsoft.AspNetCore.Http.Features;
-using ShardCloud.Contracts;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Requests;
@@ -19,33 +16,30 @@ internal sealed class ShardProxy(
     Reachability reachability, Parking parking, HandoffMeters meters, RequestIds ids, Confirmations confirmations, CompletionRecords records, ShardMetrics metrics,
     ILogger<ShardProxy> log)
 {
-    private static readonly TimeSpan RetryAfterPark = TimeSpan.FromSeconds(2);
     private readonly ProxySettings _settings = shard.Options.Proxy;
     private int _nextShard;
 
     public Task InvokeAsync(HttpContext context, RequestDelegate application)
     {
-        var isFromMember = context.Features.Get<MemberConnection>() is not null;
-        if (isFromMember)
+        var arrival = new Arrival(context);
+        if (arrival.IsFromMember)
         {
             // Control paths carry no X-Shard-To; they are this member's own endpoints.
             if (context.Request.Path.StartsWithSegments(Security.ListenerGate.InternalPath)) return application(context);
             ForwardedIdentity.Apply(context);
         }
 
-        var rawTarget = RawTargetOf(context);
-        var map = maps.Current;
+        // (1) Endpoint.
         Span<char> key = stackalloc char[EndpointId.BytesMax];
-        switch (map.Templates.Match(rawTarget, key, out var length, out _))
+        switch (maps.Current.Templates.Match(arrival.RawTarget, key, out var length, out _))
         {
             case MatchResult.Malformed:
-                return Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.BadEndpoint, "The path has no one spelling: an empty, dot or oversize segment, a bad escape or an encoded slash.",
-                    "Send the path in its plain form, for example /rooms/42."), StatusCodes.Status400BadRequest, "Bad path");
+                return ProxyProblems.BadPathAsync(context);
             case MatchResult.Match:
                 metrics.Request();
-                return RouteAsync(context, application, new Arrival(isFromMember, rawTarget, context), new EndpointId(new string(key[..length])));
+                return RouteAsync(context, application, arrival, new EndpointId(new string(key[..length])));
             default:
-                return shard.Role is MemberRole.Shard ? application(context) : AnyShardAsync(context, application, new Arrival(isFromMember, rawTarget, context));
+                return shard.Role is MemberRole.Shard ? application(context) : AnyShardAsync(context, application, arrival);
         }
     }
 
@@ -56,145 +50,139 @@ internal sealed class ShardProxy(
         return (ProxyDecision.Decide(FactsOf(default, endpoint, entry, maps.Current.Version, isToRefused: false, isRelayTried: false, out _)), entry);
     }
 
+    // One method, so that a forwarded request needs one state machine here and one in MemberLegs.
     private async Task RouteAsync(HttpContext context, RequestDelegate application, Arrival arrival, EndpointId endpoint)
     {
         try
         {
             if (context.Request.ContentLength > _settings.BodyBytesMax)
             {
-                await TooLargeAsync(context);
+                await ProxyProblems.TooLargeAsync(context, _settings.BodyBytesMax);
                 return;
             }
             var id = ids.Of(context);
             if (arrival.Confirmed.Length > 0) records.Confirm(endpoint, arrival.Confirmed);
-            var body = await RequestBody.ReadAsync(context, _settings.RepeatableBodyBytesMax);
-            await RouteAsync(context, application, arrival, new EndpointRequest(endpoint, id, body));
+            var request = new EndpointRequest(endpoint, id, await RequestBody.ReadAsync(context, _settings.RepeatableBodyBytesMax));
+            EntryView newer = default;
+            IncarnationId refusedTo = default;
+            var isRelayTried = false;
+
+            while (true)
+            {
+                // (2) Owner. The parking round is read before the decision: a wake-up between decision and stay ends the stay at once.
+                request.Ticket.Seen = parking.Round;
+                var map = maps.Current;
+                var entry = EntryView.Of(map, endpoint.KeyHash);
+                if (newer.Version > entry.Version) entry = newer;
+                if (request.Tries > 0) metrics.Repeated();
+
+                var decision = ProxyDecision.Decide(FactsOf(arrival, endpoint, entry, map.Version, refusedTo == entry.To, isRelayTried, out var owned));
+                TimeSpan wait;
+                switch (decision.Action)
+                {
+                    case ProxyAction.Serve: // (3)
+                        request.Tries++;
+                        var run = await executor.RunAsync(context, request, owned!, application);
+                        if (run is RunOutcome.Answered)
+                        {
+                            Delivered(arrival, request);
+                            return;
+                        }
+                        if (run is RunOutcome.Rejected && arrival.IsFromMember)
+                        {
+                            context.Abort(); // Without a byte: the sender asks the next owner by id.
+                            return;
+                        }
+                        if (!request.Body.CanRepeat)
+                        {
+                            await ProxyProblems.MovedAsync(context, endpoint); // Nothing was committed, or what was counts for no one.
+                            return;
+                        }
+                        // Sealed, lost or rejected: what this member shows of the endpoint has changed, or does so with the next map.
+                        wait = TimeSpan.FromMilliseconds(20);
+                        break;
+
+                    case ProxyAction.Forward: // (4)
+                    case ProxyAction.Relay:
+                        var isRelay = decision.Action is ProxyAction.Relay;
+                        isRelayTried |= isRelay;
+                        var via = isRelay ? ThirdMember(map, decision.Target) : decision.Target;
+                        if (via.IsNone || AddressOf(map, entry, via) is not { } address)
+                        {
+                            // Named, but its address is not known here: gone, or known only to a newer map.
+                            if (isRelay) continue;
+                            wait = _settings.SuspectFor;
+                            if (decision.Fallback.IsNone) break;
+                            refusedTo = via;
+                            continue;
+                        }
+                        if (entry.Handoff != HandoffId.None) meters.Of(entry.Handoff).CountForward();
+                        var leg = new Leg
+                        {
+                            Target = via,
+                            Address = address,
+                            RawTarget = arrival.RawTarget,
+                            Epoch = entry.Epoch,
+                            Hops = arrival.Hops + 1,
+                            Token = await legs.TokenAsync(context.RequestAborted),
+                            RequestId = id,
+                            IsRelay = isRelay,
+                            WaitsForContinue = !request.Body.IsWhole,
+                            Confirmed = request.IsSafe ? [] : confirmations.Take(endpoint),
+                        };
+                        request.Tries++;
+                        var outcome = await legs.SendAsync(context, request.Body, leg);
+                        if (outcome is LegOutcome.Answered) Delivered(arrival, request);
+                        if (outcome is LegOutcome.Answered or LegOutcome.Ended) return;
+                        if (!request.Body.CanRepeat)
+                        {
+                            if (outcome is LegOutcome.Lost) await ProxyProblems.UnknownAsync(context, endpoint, "the leg to its owner was lost and its body is too large to be held");
+                            else await ProxyProblems.MovedAsync(context, endpoint);
+                            return;
+                        }
+                        if (outcome is LegOutcome.Refused && leg.Entry is { } told)
+                        {
+                            maps.Poke(told.Version);
+                            if (told.Version > entry.Version && told.Owner != default && (told.Owner, told.Epoch, told.To) != (entry.Owner, entry.Epoch, entry.To))
+                            {
+                                newer = told;
+                                continue;
+                            }
+                        }
+                        if (via == entry.To && !decision.Fallback.IsNone)
+                        {
+                            refusedTo = via; // The destination does not take it: the source does, at once (TRACES 27).
+                            continue;
+                        }
+                        if (outcome is LegOutcome.Unreachable && !isRelayTried) continue; // Decides on a relay.
+                        wait = outcome is LegOutcome.Refused && !leg.IsUnavailable ? TimeSpan.FromMilliseconds(50) : _settings.SuspectFor;
+                        break;
+
+                    case ProxyAction.Park: // (5)
+                        if (decision.Reason is ProxyReason.MapBehind) maps.Poke(arrival.NamedEpoch.GrantedAt);
+                        wait = SliceOf(decision.Reason);
+                        isRelayTried = false;
+                        break;
+
+                    default:
+                        await ProxyProblems.NotHereAsync(context, endpoint, decision, entry);
+                        return;
+                }
+                if (!await ParkAsync(context, request, entry.Handoff, wait)) return;
+            }
         }
         catch (ShardCloudException error) when (!context.Response.HasStarted)
         {
             ProxyLog.RequestFailed(log, endpoint.Value, error.Code, error.Message);
-            context.Response.Clear();
-            await Problems.WriteAsync(context, error, StatusOf(error.Code), "Request failed");
+            await ProxyProblems.FailedAsync(context, error);
         }
         catch (BadHttpRequestException error) when (error.StatusCode is StatusCodes.Status413PayloadTooLarge && !context.Response.HasStarted)
         {
-            await TooLargeAsync(context); // Without a length it shows only while it is read.
+            await ProxyProblems.TooLargeAsync(context, _settings.BodyBytesMax); // Without a length it shows only while it is read.
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
             // The client left; there is nobody to tell.
-        }
-    }
-
-    private async Task RouteAsync(HttpContext context, RequestDelegate application, Arrival arrival, EndpointRequest request)
-    {
-        var endpoint = request.Endpoint;
-        var keyHash = endpoint.KeyHash;
-        EntryView newer = default;
-        IncarnationId refusedTo = default;
-        var isRelayTried = false;
-
-        while (true)
-        {
-            // Read before the decision: a wake-up between decision and stay ends the stay at once.
-            request.Ticket.Seen = parking.Round;
-            var map = maps.Current;
-            var entry = EntryView.Of(map, keyHash);
-            if (newer.Version > entry.Version) entry = newer;
-            if (request.Tries > 0) metrics.Repeated();
-
-            var facts = FactsOf(arrival, endpoint, entry, map.Version, refusedTo == entry.To, isRelayTried, out var owned);
-            var decision = ProxyDecision.Decide(facts);
-            switch (decision.Action)
-            {
-                case ProxyAction.Serve:
-                    request.Tries++;
-                    switch (await executor.RunAsync(context, request, owned!, application))
-                    {
-                        case RunOutcome.Answered:
-                            Delivered(arrival, request);
-                            return;
-                        case RunOutcome.Rejected when arrival.IsFromMember:
-                            context.Abort(); // Without a byte: the sender asks the next owner by id.
-                            return;
-                    }
-                    if (!request.Body.CanRepeat)
-                    {
-                        await MovedAsync(context, endpoint); // Nothing was committed, or what was counts for no one.
-                        return;
-                    }
-                    // Sealed, lost or rejected: what this member shows of the endpoint has changed, or does so with the next map.
-                    if (!await ParkAsync(context, request, entry, TimeSpan.FromMilliseconds(20))) return;
-                    continue;
-
-                case ProxyAction.Forward:
-                case ProxyAction.Relay:
-                    var via = decision.Action is ProxyAction.Relay ? ThirdMember(map, decision.Target) : decision.Target;
-                    if (decision.Action is ProxyAction.Relay) isRelayTried = true;
-                    if (via.IsNone || AddressOf(map, entry, via) is not { } address)
-                    {
-                        // Named, but its address is not known here: gone, or known only to a newer map.
-                        if (decision.Action is ProxyAction.Relay) continue;
-                        if (!decision.Fallback.IsNone) refusedTo = via;
-                        else if (!await ParkAsync(context, request, entry, _settings.SuspectFor)) return;
-                        continue;
-                    }
-                    if (entry.Handoff != HandoffId.None) meters.Of(entry.Handoff).CountForward();
-                    var leg = new Leg
-                    {
-                        Target = via,
-                        Address = address,
-                        RawTarget = arrival.RawTarget,
-                        Epoch = entry.Epoch,
-                        Hops = arrival.Hops + 1,
-                        Token = await legs.TokenAsync(context.RequestAborted),
-                        RequestId = request.Id,
-                        IsRelay = decision.Action is ProxyAction.Relay,
-                        WaitsForContinue = !request.Body.IsWhole,
-                        Confirmed = request.IsSafe ? [] : confirmations.Take(endpoint),
-                    };
-                    request.Tries++;
-                    var outcome = await legs.SendAsync(context, request.Body, leg);
-                    if (outcome is LegOutcome.Answered)
-                    {
-                        Delivered(arrival, request);
-                        return;
-                    }
-                    if (outcome is LegOutcome.Ended) return;
-                    if (!request.Body.CanRepeat)
-                    {
-                        if (outcome is LegOutcome.Lost) await UnknownAsync(context, endpoint, "the leg to its owner was lost and its body is too large to be held");
-                        else await MovedAsync(context, endpoint);
-                        return;
-                    }
-                    if (outcome is LegOutcome.Refused && leg.Entry is { } told)
-                    {
-                        maps.Poke(told.Version);
-                        if (told.Version > entry.Version && told.Owner != default && (told.Owner, told.Epoch, told.To) != (entry.Owner, entry.Epoch, entry.To))
-                        {
-                            newer = told;
-                            continue;
-                        }
-                    }
-                    if (via == entry.To && !decision.Fallback.IsNone)
-                    {
-                        refusedTo = via; // The destination does not take it: the source does, at once (TRACES 27).
-                        continue;
-                    }
-                    if (outcome is LegOutcome.Unreachable && !isRelayTried) continue; // Decides on a relay.
-                    if (!await ParkAsync(context, request, entry, outcome is LegOutcome.Refused && !leg.IsUnavailable ? TimeSpan.FromMilliseconds(50) : _settings.SuspectFor)) return;
-                    continue;
-
-                case ProxyAction.Park:
-                    if (decision.Reason is ProxyReason.MapBehind) maps.Poke(arrival.NamedEpoch.GrantedAt);
-                    if (!await ParkAsync(context, request, entry, SliceOf(decision.Reason))) return;
-                    isRelayTried = false;
-                    continue;
-
-                default:
-                    await RefuseAsync(context, endpoint, decision, entry);
-                    return;
-            }
         }
     }
 
@@ -229,20 +217,18 @@ internal sealed class ShardProxy(
     }
 
     /// <summary>Waits for a change; false: the request was answered with 503.</summary>
-    private async Task<bool> ParkAsync(HttpContext context, EndpointRequest request, EntryView entry, TimeSpan slice)
+    private async Task<bool> ParkAsync(HttpContext context, EndpointRequest request, HandoffId handoff, TimeSpan slice)
     {
-        request.Ticket.Handoff = entry.Handoff;
+        request.Ticket.Handoff = handoff;
         switch (await parking.ParkAsync(request.Ticket, slice, context.RequestAborted))
         {
             case ParkOutcome.Woken:
                 return true;
             case ParkOutcome.Full:
-                await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.ParkingFull, $"Endpoint '{request.Endpoint}' has no reachable owner just now, and too many requests wait already.",
-                    "Retry later with the same Idempotency-Key."), StatusCodes.Status503ServiceUnavailable, "Too many waiting requests", RetryAfterPark);
+                await ProxyProblems.ParkingFullAsync(context, request.Endpoint);
                 return false;
             default:
-                await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.ParkedTooLong, $"Endpoint '{request.Endpoint}' had no reachable owner for {parking.TimeMax.TotalSeconds:0.#} s.",
-                    "Retry with the same Idempotency-Key; 'shardcloud status' shows which shard is missing."), StatusCodes.Status503ServiceUnavailable, "No owner", RetryAfterPark);
+                await ProxyProblems.ParkedTooLongAsync(context, request.Endpoint, parking.TimeMax);
                 return false;
         }
     }
@@ -283,41 +269,11 @@ internal sealed class ShardProxy(
                 case LegOutcome.Answered or LegOutcome.Ended:
                     return;
                 case LegOutcome.Lost when !isSafe:
-                    await UnknownAsync(context, default, "the leg to a shard was lost; a path without an endpoint has no record of what ran");
+                    await ProxyProblems.UnknownAsync(context, default, "the leg to a shard was lost; a path without an endpoint has no record of what ran");
                     return;
             }
         }
-        await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.NoShard, "No shard is ready to answer a path without an endpoint.", "Retry; 'shardcloud status' lists the shards."),
-            StatusCodes.Status503ServiceUnavailable, "No shard", RetryAfterPark);
-    }
-
-    private Task TooLargeAsync(HttpContext context)
-    {
-        context.Response.Clear();
-        return Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.BodyTooLarge, $"The request's body is over {_settings.BodyBytesMax} bytes.",
-            "Send less at once, or raise ShardCloud:Proxy:BodyBytesMax on every member."), StatusCodes.Status413PayloadTooLarge, "Body too large");
-    }
-
-    private static Task UnknownAsync(HttpContext context, EndpointId endpoint, string why) =>
-        Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.OutcomeUnknown, $"Whether the request{(endpoint == default ? "" : $" for endpoint '{endpoint}'")} was carried out is unknown: {why}.",
-            "Repeat it with the same Idempotency-Key if it had one, else read the state first. Bodies of at most 64 KiB are repeated by themselves."), StatusCodes.Status502BadGateway, "Outcome unknown");
-
-    private static Task MovedAsync(HttpContext context, EndpointId endpoint) =>
-        Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.NotOwner, $"Endpoint '{endpoint}' changed its owner while the body was read; the request changed nothing.",
-            "Send it again."), StatusCodes.Status503ServiceUnavailable, "Endpoint moved", TimeSpan.FromSeconds(1));
-
-    private static Task RefuseAsync(HttpContext context, EndpointId endpoint, ProxyDecision decision, EntryView entry)
-    {
-        context.Response.Headers[ShardHeaders.Entry] = entry.ToHeader();
-        var (code, status, what) = decision.Action switch
-        {
-            ProxyAction.TooManyHops => (ErrorCodes.TooManyHops, StatusCodes.Status503ServiceUnavailable, "has gone through too many members"),
-            ProxyAction.Unavailable => (ErrorCodes.NotOwner, StatusCodes.Status503ServiceUnavailable, "cannot be served or passed on by this member now"),
-            _ when decision.Reason is ProxyReason.WrongIncarnation => (ErrorCodes.WrongIncarnation, StatusCodes.Status421MisdirectedRequest, "was meant for another incarnation"),
-            _ => (ErrorCodes.NotOwner, StatusCodes.Status421MisdirectedRequest, "was sent under a grant that this member does not hold"),
-        };
-        return Problems.WriteAsync(context, new ShardCloudException(code, $"A request for endpoint '{endpoint}' {what} ({decision.Reason}).",
-            "The sender decides anew with the entry in X-Shard-Entry."), status, "Not here");
+        await ProxyProblems.NoShardAsync(context);
     }
 
     private IncarnationId ThirdMember(RoutingMap map, IncarnationId owner)
@@ -339,59 +295,6 @@ internal sealed class ShardProxy(
         ProxyReason.Recovering => TimeSpan.FromMilliseconds(100),
         _ => TimeSpan.FromSeconds(1),
     };
-
-    private static int StatusOf(string code) => code switch
-    {
-        ErrorCodes.MissingValue or ErrorCodes.BadEndpoint => StatusCodes.Status400BadRequest,
-        ErrorCodes.QueueFull => StatusCodes.Status503ServiceUnavailable, // Too much waits for the log; the commit was refused.
-        ErrorCodes.DeltaTooLarge or ErrorCodes.DocumentTooLarge => StatusCodes.Status413PayloadTooLarge,
-        _ => StatusCodes.Status500InternalServerError,
-    };
-
-    private static string RawTargetOf(HttpContext context)
-    {
-        var raw = context.Features.Get<IHttpRequestFeature>()?.RawTarget;
-        // Absolute-form and asterisk-form (RFC 9112, 3.2) have no path to take as it is.
-        return raw is ['/', ..] ? raw : context.Request.Path.ToUriComponent() + context.Request.QueryString.ToUriComponent();
-    }
-
-    /// <summary>What the request said about itself when it came in.</summary>
-    private readonly struct Arrival
-    {
-        public Arrival(bool isFromMember, string rawTarget, HttpContext context)
-        {
-            (IsFromMember, RawTarget, Confirmed) = (isFromMember, rawTarget, "");
-            if (!isFromMember) return;
-            var headers = context.Request.Headers;
-            NamedTo = TryIncarnation(headers[ShardHeaders.To].ToString());
-            NamedEpoch = new Epoch(NumberOf(headers[ShardHeaders.Epoch].ToString()));
-            Hops = (int)Math.Clamp(NumberOf(headers[ShardHeaders.Hops].ToString()), 0, int.MaxValue - 1);
-            IsRelay = headers.ContainsKey(Leg.RelayHeader);
-            Confirmed = headers[ShardHeaders.Confirm].ToString();
-        }
-
-        public bool IsFromMember { get; }
-        public string RawTarget { get; }
-        public IncarnationId NamedTo { get; }
-        public Epoch NamedEpoch { get; }
-        public int Hops { get; }
-        public bool IsRelay { get; }
-        public string Confirmed { get; }
-
-        private static long NumberOf(string text) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
-
-        private static IncarnationId TryIncarnation(string text)
-        {
-            try
-            {
-                return text.Length == 0 ? default : new IncarnationId(text);
-            }
-            catch (ShardCloudException)
-            {
-                return default; // Names nobody, so it is misdirected.
-            }
-        }
-    }
 }
 
 /// <summary>Log lines of the proxy; event ids 4100-4199.</summary>

@@ -9,6 +9,9 @@ namespace ShardCloud.ShardRuntime.Requests;
 /// </remarks>
 public sealed class RequestBody
 {
+    /// <summary>First buffer of a body that does not say its length.</summary>
+    private const int UnknownBytes = 4 * 1024;
+
     private readonly Stream _source;
     private readonly bool _isWhole;
     private readonly RestCounter _counter = new();
@@ -37,28 +40,20 @@ public sealed class RequestBody
         // A body known to be large is not touched: a client that asked for 100 Continue has not even sent it.
         if (request.ContentLength > limit) return new RequestBody(default, request.Body, isWhole: false);
 
-        var held = new MemoryStream((int)(request.ContentLength ?? 0));
-        var buffer = System.Buffers.ArrayPool<byte>.Shared.Rent(16 * 1024);
-        try
+        // One byte more than is expected: that the body ends there shows when nothing is read into it.
+        var held = new byte[(int)(request.ContentLength ?? Math.Min(limit, UnknownBytes)) + 1];
+        for (var length = 0; length <= limit;)
         {
-            while (held.Length <= limit)
-            {
-                var read = await request.Body.ReadAsync(buffer, context.RequestAborted);
-                if (read == 0) return new RequestBody(Of(held), request.Body, isWhole: true);
-                held.Write(buffer, 0, read);
-            }
-            return new RequestBody(Of(held), request.Body, isWhole: false);
+            if (length == held.Length) Array.Resize(ref held, Math.Min(2 * held.Length, limit + 1));
+            var read = await request.Body.ReadAsync(held.AsMemory(length), context.RequestAborted);
+            if (read == 0) return new RequestBody(held.AsMemory(0, length), request.Body, isWhole: true);
+            length += read;
         }
-        finally
-        {
-            System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
-        }
+        return new RequestBody(held, request.Body, isWhole: false);
     }
 
     /// <summary>The body from its first byte. Call only while <see cref="CanRepeat"/>.</summary>
     public Stream Open() => _isWhole ? new HeldStream(Held, null, _counter) : new HeldStream(Held, _source, _counter);
-
-    private static ReadOnlyMemory<byte> Of(MemoryStream held) => held.GetBuffer().AsMemory(0, (int)held.Length);
 
     private sealed class RestCounter
     {

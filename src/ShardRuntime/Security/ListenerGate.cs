@@ -12,10 +12,17 @@ internal sealed class ListenerGate(TokenValidator tokens)
     /// <summary>Paths between members.</summary>
     public const string InternalPath = "/_shard";
 
-    public async ValueTask<bool> AdmitAsync(HttpContext context)
+    public ValueTask<bool> AdmitAsync(HttpContext context)
     {
-        if (context.Features.Get<MemberConnection>() is null) return await AdmitClientAsync(context);
+        if (context.Features.Get<MemberConnection>() is not null) return AdmitMemberAsync(context);
+        if (IsInternal(context.Request.Path)) return HideAsync(context);
+        StripOurs(context.Request.Headers);
+        ForwardedIdentity.Strip(context.Request.Headers);
+        return new(true);
+    }
 
+    private async ValueTask<bool> AdmitMemberAsync(HttpContext context)
+    {
         var headers = context.Request.Headers;
         var token = headers[ShardHeaders.Token].ToString();
         headers.Remove(ShardHeaders.Token);
@@ -37,17 +44,11 @@ internal sealed class ListenerGate(TokenValidator tokens)
         return true;
     }
 
-    private static async ValueTask<bool> AdmitClientAsync(HttpContext context)
+    private static async ValueTask<bool> HideAsync(HttpContext context)
     {
-        if (IsInternal(context.Request.Path))
-        {
-            await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.NotFound, "There is nothing under /_shard on this listener.",
-                "Paths that start with /_shard are reserved; use another path."), StatusCodes.Status404NotFound, "Not found");
-            return false;
-        }
-        StripOurs(context.Request.Headers);
-        ForwardedIdentity.Strip(context.Request.Headers);
-        return true;
+        await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.NotFound, "There is nothing under /_shard on this listener.",
+            "Paths that start with /_shard are reserved; use another path."), StatusCodes.Status404NotFound, "Not found");
+        return false;
     }
 
     /// <summary>Case and repeated slashes do not hide the path.</summary>

@@ -54,6 +54,27 @@ public sealed class HotPathAllocationTests
         }
     }
 
+    [Fact]
+    public void LegWatch_OnceWarm_AllocatesNothing()
+    {
+        using var client = new CancellationTokenSource();
+        Loop();
+
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Loop();
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+
+        void Loop()
+        {
+            for (var i = 0; i < Rounds; i++)
+            {
+                var watch = LegWatch.Start(client.Token);
+                watch.Heard();
+                watch.End();
+            }
+        }
+    }
+
     private static RoutingMap Map()
     {
         var map = Apply(RoutingMap.Empty(16, "log"), new Join(Live(S)), new Join(Live(D)), new PublishTemplates("1.0.0", [new TemplateSpec("/rooms/{room}")]), new GrantSlots(SlotRange.All, S));

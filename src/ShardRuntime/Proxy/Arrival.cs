@@ -1,0 +1,53 @@
+using System.Globalization;
+using Microsoft.AspNetCore.Http.Features;
+using ShardCloud.Contracts;
+using ShardCloud.ShardRuntime.Hosting;
+
+namespace ShardCloud.ShardRuntime.Proxy;
+
+/// <summary>What the request said about itself when it came in.</summary>
+internal readonly struct Arrival
+{
+    public Arrival(HttpContext context)
+    {
+        IsFromMember = context.Features.Get<MemberConnection>() is not null;
+        RawTarget = RawTargetOf(context);
+        Confirmed = "";
+        if (!IsFromMember) return;
+        var headers = context.Request.Headers;
+        NamedTo = TryIncarnation(headers[ShardHeaders.To].ToString());
+        NamedEpoch = new Epoch(NumberOf(headers[ShardHeaders.Epoch].ToString()));
+        Hops = (int)Math.Clamp(NumberOf(headers[ShardHeaders.Hops].ToString()), 0, int.MaxValue - 1);
+        IsRelay = headers.ContainsKey(Leg.RelayHeader);
+        Confirmed = headers[ShardHeaders.Confirm].ToString();
+    }
+
+    public bool IsFromMember { get; }
+    public string RawTarget { get; }
+    public IncarnationId NamedTo { get; }
+    public Epoch NamedEpoch { get; }
+    public int Hops { get; }
+    public bool IsRelay { get; }
+    public string Confirmed { get; }
+
+    private static string RawTargetOf(HttpContext context)
+    {
+        var raw = context.Features.Get<IHttpRequestFeature>()?.RawTarget;
+        // Absolute-form and asterisk-form (RFC 9112, 3.2) have no path to take as it is.
+        return raw is ['/', ..] ? raw : context.Request.Path.ToUriComponent() + context.Request.QueryString.ToUriComponent();
+    }
+
+    private static long NumberOf(string text) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
+
+    private static IncarnationId TryIncarnation(string text)
+    {
+        try
+        {
+            return text.Length == 0 ? default : new IncarnationId(text);
+        }
+        catch (ShardCloudException)
+        {
+            return default; // Names nobody, so it is misdirected.
+        }
+    }
+}
