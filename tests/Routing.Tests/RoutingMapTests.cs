@@ -95,6 +95,24 @@ public sealed class RoutingMapTests
         Assert.Same(map.Lookup(Room1), map.Lookup(new EndpointId("rooms/2")));
     }
 
+    // Following the map must cost by what a commit names, not by what is placed (bench/Micro, MapApplyBenchmarks, gives today's figures).
+    [Theory]
+    [InlineData(1, 1_400)]
+    [InlineData(97, 40_000)]
+    public void Apply_StaysWithinItsBytes_HoweverManyArePlaced(int endpoints, long bytesMax)
+    {
+        var map = Start();
+        foreach (var batch in Enumerable.Range(0, 20_000).Select(i => new EndpointId($"rooms/{i}")).Chunk(10_000))
+            map = map.Apply(new MapChange(map.Version.Next, DateTimeOffset.UnixEpoch, new MapCommit("test", "test", [new PlanMove(Entries(batch), S, D)])));
+        var change = new MapChange(map.Version.Next, DateTimeOffset.UnixEpoch,
+            new MapCommit("test", "test", [new PlanMove(Entries([.. Enumerable.Range(50_000, endpoints).Select(i => new EndpointId($"rooms/{i}"))]), S, D)]));
+        map.Apply(change); // Compiles everything first.
+
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        map.Apply(change);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 1, bytesMax);
+    }
+
     [Fact]
     public void LookupAndMatch_AllocateNothing()
     {
