@@ -29,7 +29,7 @@ public static class ShardRuntimeServices
         return builder;
     }
 
-    /// <summary>For shards, whose handlers may block. A router never does: there the floor only cost a tenth of its requests, in context switches (bench/Load).</summary>
+    /// <summary>For shards, whose handlers may block. A router's do not: there more threads than cores cost requests/s, in context switches (bench/results).</summary>
     private static void KeepPoolThreads()
     {
         ThreadPool.GetMinThreads(out var workers, out var ports);
