@@ -17,6 +17,35 @@ public class TenureTests
     }
 
     [Fact]
+    public void Commit_BehindAForeignRecord_IsReleasedWhenThatOneWasRead()
+    {
+        var world = new World();
+        var s = world.Start("s").OwnsFrom(1);
+        world.Log.Add(LogRecordCodec.EncodeProbe(new IncarnationId("other~1")));
+        var answer = s.Add();
+        s.Land()();
+        Assert.Null(s.Outcome(answer)); // The record before it could be a closing Grant.
+        s.Read(1);
+        Assert.Equal(ReleaseOutcome.Released, s.Outcome(answer));
+        s.Read(); // Its own record arrives by the consumer too.
+        Assert.Equal(1, s.Value());
+    }
+
+    [Fact]
+    public void Commit_BehindAForeignGrant_IsRejectedAlthoughItWasAcknowledged()
+    {
+        var world = new World();
+        var (s, d) = (world.Start("s").OwnsFrom(1), world.Start("d"));
+        d.TakeOver(2);
+        d.LandAll();
+        var answer = s.Add();
+        s.Land()();
+        s.Read(1);
+        Assert.Equal(ReleaseOutcome.Rejected, s.Outcome(answer));
+        Assert.Equal(0, world.ReadAll().Accepted(World.Room).Fields.Counter("n"));
+    }
+
+    [Fact]
     public async Task Waiter_IsCompletedByTheAck()
     {
         var s = new World().Start("s").OwnsFrom(1);

@@ -33,6 +33,18 @@ public sealed class MapFollowerTests
     }
 
     [Fact]
+    public void MapRead_Newer_IsAppliedWithoutARead_AndLateAnswersOfReadsDoNoHarm()
+    {
+        var follower = new MapFollower(Start);
+        follower.Step(new FollowerEvent.Heard(new MapVersion(3)));
+        var newest = Start.Apply(Third).Apply(Fourth);
+        Assert.Equal(new FollowerCommand.Publish(newest), Assert.Single(follower.Step(new FollowerEvent.MapRead(newest))));
+        Assert.Empty(follower.Step(new FollowerEvent.ChangesRead([Third])));
+        Assert.Empty(follower.Step(new FollowerEvent.MapRead(Start.Apply(Third))));
+        Assert.Same(newest, follower.Current);
+    }
+
+    [Fact]
     public void Heard_FalseRumour_IsDroppedAndDoesNoHarm()
     {
         var follower = new MapFollower(Start);

@@ -72,6 +72,42 @@ public sealed class StoreTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task Commit_Prepared_ReadsNoHeadAndLosesToAnotherOnce()
+    {
+        var (lossy, reads) = (new LoseAnswer(), 0);
+        lossy.OnRead = () => reads++;
+        var (store, other) = (await StoreAsync(lossy), await StoreAsync());
+        await store.PrepareAsync();
+        reads = 0;
+        Assert.Equal(1, (await store.CommitAsync(_ => Commit(new Join(Member(S))))).Version.Value);
+        Assert.Equal(0, reads);
+
+        await store.PrepareAsync();
+        await MustCommitAsync(other, new Join(Member(D)));
+        var built = new List<long>();
+        var result = await store.CommitAsync(map => { built.Add(map.Version.Value); return Commit(new MarkReady(S)); });
+        Assert.Equal((3L, true), (result.Version.Value, result.Map.Live.ContainsKey(D)));
+        Assert.Equal([1, 2], built);
+
+        // What the prepared head does not allow may be allowed by now.
+        await store.PrepareAsync();
+        await MustCommitAsync(other, new MarkReady(D));
+        Assert.Equal(5, (await store.CommitAsync(map => map.Live[D].Ready ? Commit(new Cordon(new ShardId("d"), true)) : null)).Version.Value);
+    }
+
+    [Fact]
+    public async Task Commit_StoreStalls_IsSentAgainAndDoneOnce()
+    {
+        var stall = new TaskCompletionSource();
+        var lossy = new LoseAnswer { Stall = stall.Task };
+        var store = await StoreAsync(lossy);
+        lossy.Armed = true;
+        Assert.Equal(1, (await store.CommitAsync(_ => Commit(new Join(Member(S))))).Version.Value); // While the first try still hangs.
+        stall.SetResult();
+        Assert.Single(await store.ReadChangesAsync(MapVersion.None));
+    }
+
+    [Fact]
     public async Task Commit_RefusedOrNothingToDo_ChangesNothing()
     {
         var store = await StoreAsync();
@@ -260,13 +296,19 @@ public sealed class StoreTests(AzuriteFixture azurite)
         public bool BeforeServer { get; init; }
         public int Lost { get; private set; }
         public Func<Task>? OnLoss { get; set; }
+        public Action? OnRead { get; set; }
+
+        /// <summary>The request hangs until then, or until its sender gives it up; null: it is lost at once.</summary>
+        public Task? Stall { get; init; }
 
         public override void Process(HttpMessage message, ReadOnlyMemory<HttpPipelinePolicy> pipeline) => ProcessNext(message, pipeline);
 
         public override async ValueTask ProcessAsync(HttpMessage message, ReadOnlyMemory<HttpPipelinePolicy> pipeline)
         {
+            if (message.Request.Method == RequestMethod.Get) OnRead?.Invoke();
             var lose = Armed && message.Request.Method != RequestMethod.Get;
             if (lose) Armed = false;
+            if (lose && Stall is not null) await Stall.WaitAsync(message.CancellationToken);
             if (!lose || !BeforeServer) await ProcessNextAsync(message, pipeline);
             if (!lose) return;
             Lost++;

@@ -47,6 +47,7 @@ public sealed class Tenure : IReplicaSink
     private readonly Dictionary<EndpointId, OwnedState> _open = [];
     private readonly List<Seal> _seals = [];
     private readonly HashSet<long> _endedEpochs = [];
+    private readonly SortedDictionary<long, byte[]> _acknowledged = []; // Own records in the log that lie beyond what was read; as many as are in flight at most.
     private List<Action> _due = [];
 
     /// <summary>A tenure that owns nothing yet.</summary>
@@ -82,6 +83,12 @@ public sealed class Tenure : IReplicaSink
     public void Apply(long offset, ReadOnlyMemory<byte> record)
     {
         Replica.Apply(offset, record, this);
+        // Own records that directly follow need not be fetched: their acks said what they are and where they lie.
+        while (_acknowledged.Count > 0 && _acknowledged.First() is var (next, own) && next <= Replica.Position + 1)
+        {
+            _acknowledged.Remove(next);
+            Replica.Apply(next, own, this);
+        }
         SettleHoldings();
     }
 
@@ -90,6 +97,7 @@ public sealed class Tenure : IReplicaSink
     {
         if (_holdings.Count > 0) throw new InvalidOperationException("A replica is not exchanged under a tenure.");
         Replica = replica;
+        _acknowledged.Clear();
     }
 
     /// <summary>Begins to hold a grant of the map: queues the Grant and the carried deltas. Repeated with a living epoch it answers the same holding.</summary>
@@ -246,8 +254,9 @@ public sealed class Tenure : IReplicaSink
             SettleWaiters(state);
         }
 
-        // G4 without a wait: when it directly follows what was read, nobody's Grant lies between. Else the consumer will deliver it.
+        // G4 without a wait: when it directly follows what was read, nobody's Grant lies between. Else the consumer has to deliver those before it.
         if (offset == Replica.Position + 1) Apply(offset, record.Bytes);
+        else if (offset > Replica.Position) _acknowledged[offset] = record.Bytes;
         if (record.Appended is { } appended) _due.Add(() => appended.TrySetResult());
     }
 

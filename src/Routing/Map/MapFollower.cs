@@ -16,6 +16,9 @@ public abstract record FollowerEvent
     /// <param name="AppliedAtSend">Version applied when the read was sent: an older head than that has gone back.</param>
     public sealed record HeadRead(MapVersion Version, MapVersion AppliedAtSend) : FollowerEvent;
 
+    /// <summary>A whole map of the same table: the outcome of an own commit. It needs no read.</summary>
+    public sealed record MapRead(RoutingMap Map) : FollowerEvent;
+
     /// <summary>Changes were read, in order; repeats do no harm.</summary>
     public sealed record ChangesRead(IReadOnlyList<MapChange> Changes) : FollowerEvent;
 
@@ -72,6 +75,11 @@ public sealed class MapFollower(RoutingMap start)
                 _reading = false;
                 if (head.Version < head.AppliedAtSend) return Stop(MapStore.WentBack(head.AppliedAtSend, head.Version));
                 return head.Version > Current.Version ? Read(new FollowerCommand.ReadChanges(Current.Version)) : [];
+
+            case FollowerEvent.MapRead read:
+                if (read.Map.Version <= Current.Version) return [];
+                Current = read.Map;
+                return [new FollowerCommand.Publish(Current)];
 
             case FollowerEvent.ChangesRead read:
                 _reading = false;

@@ -16,6 +16,7 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
     private readonly ILogger _logger = logger ?? NullLogger<MapFollowerService>.Instance;
     // Pokes are levels ("there is at least this version"): the newest one says all, so one place is enough.
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Lock _stepping = new(); // One step and its publication at a time; reads run outside.
     private readonly Lock _waiting = new();
     private readonly List<(MapVersion Version, TaskCompletionSource<RoutingMap> Done)> _waiters = [];
     private long _heard;
@@ -30,7 +31,7 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
     /// <summary>True once a map is there.</summary>
     public bool IsLoaded => _current is not null;
 
-    /// <summary>A new version was applied; called on the follower's own thread, one after the other. Handlers must be short and not throw.</summary>
+    /// <summary>A new version was applied; called one after the other, in the order of versions. Handlers must be short and not throw.</summary>
     public event Action<RoutingMap>? Changed;
 
     /// <summary>The map cannot be trusted (SC1009, SC1011); the member must stop.</summary>
@@ -51,6 +52,13 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
         long seen;
         while ((seen = Volatile.Read(ref _heard)) < version.Value && Interlocked.CompareExchange(ref _heard, version.Value, seen) != seen) { }
         if (_current is null || _current.Version < version) _wake.Writer.TryWrite(true);
+    }
+
+    /// <summary>Takes the outcome of an own commit: no read is needed to follow it, and when this returns it is applied here.</summary>
+    /// <param name="map">From the same table.</param>
+    public void Offer(RoutingMap map)
+    {
+        if (_core is not null) Step(new FollowerEvent.MapRead(map));
     }
 
     /// <summary>The map once it has reached a version. Bounded by the caller's token only.</summary>
@@ -105,11 +113,26 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
     {
         var events = new Queue<FollowerEvent>([first]);
         while (events.TryDequeue(out var happened))
-            foreach (var command in _core!.Step(happened))
-                if (await ExecuteAsync(command, stoppingToken) is { } next) events.Enqueue(next);
+            foreach (var command in Step(happened))
+                if (await ReadAsync(command, stoppingToken) is { } next) events.Enqueue(next);
     }
 
-    private async Task<FollowerEvent?> ExecuteAsync(FollowerCommand command, CancellationToken stoppingToken)
+    /// <summary>Steps the core and publishes what it applied; the reads it asks for are left to the caller.</summary>
+    private List<FollowerCommand> Step(FollowerEvent happened)
+    {
+        var reads = new List<FollowerCommand>();
+        lock (_stepping)
+        {
+            foreach (var command in _core!.Step(happened))
+            {
+                if (command is FollowerCommand.Publish publish) Publish(publish.Map);
+                else reads.Add(command);
+            }
+        }
+        return reads;
+    }
+
+    private async Task<FollowerEvent?> ReadAsync(FollowerCommand command, CancellationToken stoppingToken)
     {
         try
         {
@@ -117,7 +140,6 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
             {
                 case FollowerCommand.ReadHead read: return new FollowerEvent.HeadRead(await store.ReadHeadVersionAsync(stoppingToken), read.AppliedAtSend);
                 case FollowerCommand.ReadChanges read: return new FollowerEvent.ChangesRead(await store.ReadChangesAsync(read.After, stoppingToken));
-                case FollowerCommand.Publish publish: Publish(publish.Map); return null;
                 case FollowerCommand.Stop stop: Stop(stop.Error); return null;
                 default: throw new InvalidOperationException($"Unknown command {command}.");
             }

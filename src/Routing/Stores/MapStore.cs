@@ -61,8 +61,15 @@ public sealed partial class MapStore(TableServiceClient tables, BlobServiceClien
     /// <summary>Heads that a commit is built on before it gives up; each lost race is another's success.</summary>
     public const int RacesMax = 50;
 
-    /// <summary>Sends, or reads, of one decision before it gives up.</summary>
+    /// <summary>Sends of one decision before it gives up.</summary>
     public const int TriesMax = 8;
+
+    /// <summary>Tries of one read before it gives up.</summary>
+    public const int ReadTriesMax = 4;
+
+    /// <summary>A first try without an answer for so long counts as lost; the wait doubles with every try, up to the client's own limit.</summary>
+    /// <remarks>Storage answers in tens of milliseconds and now and then stalls for seconds; a repeat is safe either way, so a stall need not hold up a handoff.</remarks>
+    public static readonly TimeSpan FirstAnswerWithin = TimeSpan.FromMilliseconds(300);
 
     private readonly TableClient _table = tables.GetTableClient(TableName);
     private readonly BlobContainerClient _container = blobs.GetBlobContainerClient(ContainerName);
@@ -70,6 +77,7 @@ public sealed partial class MapStore(TableServiceClient tables, BlobServiceClien
     private readonly ILogger _logger = logger ?? NullLogger<MapStore>.Instance;
     private readonly SemaphoreSlim _gate = new(1, 1);
     private RoutingMap? _latest; // Guarded by the gate.
+    private (RoutingMap Map, Head Head)? _prepared; // Guarded by the gate; good for one commit.
 
     /// <summary>The application whose map it is.</summary>
     public string Application => application;
@@ -141,6 +149,21 @@ public sealed partial class MapStore(TableServiceClient tables, BlobServiceClien
         return result;
     }
 
+    /// <summary>Reads the newest head ahead of a commit that will be in a hurry: it is first tried on this head, and on a newer one only if it lost.</summary>
+    /// <exception cref="ShardCloudException">As <see cref="LoadAsync"/>; the commit that follows then reads the head itself.</exception>
+    public async Task PrepareAsync(CancellationToken cancellationToken = default)
+    {
+        await _gate.WaitAsync(cancellationToken);
+        try
+        {
+            _prepared = await RefreshAsync(cancellationToken);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
     /// <summary>Writes a snapshot of a map and deletes all but the newest few.</summary>
     public async Task WriteSnapshotAsync(RoutingMap map, CancellationToken cancellationToken = default)
     {
@@ -154,17 +177,17 @@ public sealed partial class MapStore(TableServiceClient tables, BlobServiceClien
         await _gate.WaitAsync(cancellationToken);
         try
         {
+            var prepared = _prepared;
+            _prepared = null;
+            if (prepared is { } ready && build(ready.Map) is { } hurried && ready.Map.Check(hurried) is null
+                && await TryCommitAsync(ready.Map, hurried, ready.Head, cancellationToken) is { } early) return early;
             for (var race = 0; race < RacesMax; race++)
             {
                 if (race > 0) await WaitAsync(Math.Min(race, 6), cancellationToken);
                 var (map, head) = await RefreshAsync(cancellationToken);
                 if (build(map) is not { } commit) return new CommitResult(CommitOutcome.NothingToDo, map, map.Version, null);
                 if (map.Check(commit) is { } refusal) return new CommitResult(CommitOutcome.Refused, map, map.Version, refusal);
-
-                var change = new MapChange(map.Version.Next, _time.GetUtcNow(), commit);
-                if (!await DecideAsync(map, change, head.ETag, cancellationToken)) continue;
-                _latest = map.Apply(change);
-                return new CommitResult(CommitOutcome.Committed, _latest, change.Version, null);
+                if (await TryCommitAsync(map, commit, head, cancellationToken) is { } done) return done;
             }
             throw Unavailable($"a commit lost {RacesMax} races for the head of the map", null);
         }
@@ -172,6 +195,15 @@ public sealed partial class MapStore(TableServiceClient tables, BlobServiceClien
         {
             _gate.Release();
         }
+    }
+
+    // Null: another change took the version.
+    private async Task<CommitResult?> TryCommitAsync(RoutingMap map, MapCommit commit, Head head, CancellationToken cancellationToken)
+    {
+        var change = new MapChange(map.Version.Next, _time.GetUtcNow(), commit);
+        if (!await DecideAsync(map, change, head.ETag, cancellationToken)) return null;
+        _latest = map.Apply(change);
+        return new CommitResult(CommitOutcome.Committed, _latest, change.Version, null);
     }
 
     // True: the change is in the map. False: another one took its version.
@@ -186,7 +218,8 @@ public sealed partial class MapStore(TableServiceClient tables, BlobServiceClien
             if (attempt > 0) await WaitAsync(attempt, cancellationToken);
             try
             {
-                await transaction.SubmitAsync(_table, cancellationToken);
+                using var limit = Limit(attempt, cancellationToken);
+                await transaction.SubmitAsync(_table, limit.Token);
                 return true;
             }
             catch (RequestFailedException refused) when (refused.Status is 400 or 401 or 403 or 413)
@@ -256,10 +289,11 @@ public sealed partial class MapStore(TableServiceClient tables, BlobServiceClien
         {
             try
             {
-                var found = await AnswerAsync(() => _table.GetEntityIfExistsAsync<TableEntity>(application, rowKey, cancellationToken: cancellationToken), cancellationToken);
+                using var limit = Limit(attempt - 1, cancellationToken);
+                var found = await AnswerAsync(() => _table.GetEntityIfExistsAsync<TableEntity>(application, rowKey, cancellationToken: limit.Token), cancellationToken);
                 return found.HasValue ? found.Value : null;
             }
-            catch (ShardCloudException) when (attempt < 3)
+            catch (ShardCloudException) when (attempt < ReadTriesMax)
             {
                 await WaitAsync(attempt, cancellationToken);
             }
@@ -309,6 +343,13 @@ public sealed partial class MapStore(TableServiceClient tables, BlobServiceClien
     // 20 ms, doubled by try, with a random half: committers that collided do not collide again.
     private Task WaitAsync(int attempt, CancellationToken cancellationToken) =>
         Task.Delay(TimeSpan.FromMilliseconds((10 << Math.Min(attempt, 6)) * (0.5 + Random.Shared.NextDouble())), _time, cancellationToken);
+
+    private CancellationTokenSource Limit(int attempt, CancellationToken cancellationToken)
+    {
+        var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(TimeSpan.FromTicks(Math.Min(FirstAnswerWithin.Ticks << attempt, StorageClients.DecisionTimeout.Ticks)));
+        return limit;
+    }
 
     private static async Task<T> AnswerAsync<T>(Func<Task<T>> request, CancellationToken cancellationToken)
     {

@@ -107,7 +107,7 @@ internal sealed class SourceRun : HandoffRun<SourceEvent, SourceCommand>
                 var result = await _tools.Maps.CommitAsync(map => Batch.View(map).Standing is BatchStanding.Migrating
                     ? new MapCommit($"handoff {Batch.Handoff}", "the seal deadline was over", [new CancelMove(cancel.Handoff, Batch.Entries)])
                     : null, cancellationToken);
-                _tools.Follower.Poke(result.Version);
+                _tools.Follower.Offer(result.Map);
                 return new SourceEvent.MapSeen(Batch.View(result.Map), FromTable: true);
 
             case SourceCommand.Unseal:

@@ -32,7 +32,7 @@ internal sealed partial class BackupKeeper(
             var missing = Missing(current);
             return missing.Count == 0 ? null : new MapCommit("backup", $"{shard.Self} names its backups", missing);
         }, cancellationToken);
-        if (result.IsCommitted) follower.Poke(result.Version);
+        follower.Offer(result.Map);
     }
 
     private List<MapOperation> Missing(RoutingMap map)

@@ -72,7 +72,7 @@ internal sealed partial class TenureKeeper(
                 return entries.Length == 0 ? null : new MapCommit("regrant", $"an append to Event Hub partition {partition} failed", [new ReGrant(entries, shard.Self)]);
             }, cancellationToken);
             lock (_gate) _due.Remove(partition);
-            if (result.IsCommitted) follower.Poke(result.Version);
+            follower.Offer(result.Map);
         }
     }
 
