@@ -3,7 +3,7 @@ using Confluent.Kafka;
 
 namespace ShardCloud.Replication;
 
-/// <summary>Makes Kafka clients for the log: one producer a member, one consumer a partition.</summary>
+/// <summary>Makes Kafka clients for the log: a few producers a member, one consumer a partition.</summary>
 /// <remarks>Event Hubs shows extra delay to a consumer of several partitions while some are idle, so each partition has its own connection.</remarks>
 internal sealed class KafkaClients(ReplicationOptions options)
 {

@@ -10,6 +10,13 @@ namespace ShardCloud.Replication;
 /// <summary>Replication of one member: its replicas, what it owns and serves from, its snapshots and the control channel. Thread-safe.</summary>
 public sealed class ReplicationService : IAsyncDisposable
 {
+    /// <summary>Connections that append.</summary>
+    /// <remarks>
+    /// An idempotent producer has five requests under way on its connection, and each carries records of one partition: a handoff that touches more
+    /// partitions would wait for several round trips, one after the other. Four carry one request of each of 16 partitions at once.
+    /// </remarks>
+    private const int ProducersMax = 4;
+
     private static readonly TimeSpan SnapshotCheck = TimeSpan.FromSeconds(1);
 
     private readonly ReplicationOptions _options;
@@ -18,13 +25,13 @@ public sealed class ReplicationService : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly KafkaClients _clients;
-    private readonly IProducer<Null, byte[]> _producer;
+    private readonly IProducer<Null, byte[]>[] _producers; // An Event Hub partition's records all go through the same one.
     private readonly ConcurrentDictionary<int, PartitionLog> _logs = new();
     private readonly SemaphoreSlim[] _making;
     private readonly CancellationTokenSource _stopping = new();
     private Task _snapshotLoop = Task.CompletedTask;
 
-    /// <summary>Makes the member's one producer and its control channel; reads nothing yet.</summary>
+    /// <summary>Makes the member's producers and its control channel; reads nothing yet.</summary>
     /// <param name="options">Settings.</param>
     /// <param name="self">This incarnation.</param>
     /// <param name="leaseValid">Whether the lease is valid now; cheap, any thread.</param>
@@ -38,8 +45,8 @@ public sealed class ReplicationService : IAsyncDisposable
         _snapshots = snapshots is null ? null : new SnapshotStore(snapshots, options.Application, options.LogIdentity);
         _making = [.. Enumerable.Range(0, options.PartitionCount).Select(_ => new SemaphoreSlim(1))];
         _clients = new KafkaClients(options);
-        _producer = _clients.Producer(logger.ClientError);
-        Control = new ControlChannel(options, _clients, _producer, logger);
+        _producers = [.. Enumerable.Range(0, Math.Min(ProducersMax, options.PartitionCount)).Select(_ => _clients.Producer(logger.ClientError))];
+        Control = new ControlChannel(options, _clients, _producers[0], logger);
     }
 
     /// <summary>This incarnation.</summary>
@@ -88,7 +95,7 @@ public sealed class ReplicationService : IAsyncDisposable
             if (!_logs.TryGetValue(partition, out log!))
             {
                 var replica = await LoadAsync(partition, directStream, cancellation).ConfigureAwait(false);
-                log = new PartitionLog(replica, Self, _leaseValid, _options, _clients, _producer, OnEnded, OnFault, _logger) { SnapshotAt = _time.GetTimestamp() };
+                log = new PartitionLog(replica, Self, _leaseValid, _options, _clients, _producers[partition % _producers.Length], OnEnded, OnFault, _logger) { SnapshotAt = _time.GetTimestamp() };
                 _logs[partition] = log;
             }
         }
@@ -237,7 +244,7 @@ public sealed class ReplicationService : IAsyncDisposable
         await Task.WhenAll(_logs.Values.Select(l => l.DisposeAsync().AsTask())).ConfigureAwait(false);
         _logs.Clear();
         await Control.DisposeAsync().ConfigureAwait(false);
-        _producer.Dispose();
+        foreach (var producer in _producers) producer.Dispose();
         _stopping.Dispose();
     }
 
