@@ -58,7 +58,7 @@ public class DeltaBenchmarks
     [Benchmark]
     public Delta Decode() => DocumentCodec.DecodeDelta(_encoded);
 
-    /// <summary>Reader: the delta joined into the document.</summary>
+    /// <summary>Reader: the delta joined into the document, as a new document.</summary>
     [Benchmark]
     public Document Join() => Document.Join(_document, _delta);
 }

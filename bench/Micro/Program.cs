@@ -15,6 +15,12 @@ if (args is ["memory"])
     return;
 }
 
+if (args is ["documents"])
+{
+    DocumentMemory.Print();
+    return;
+}
+
 // In this process: a map of a million endpoints is built once a class, and no second build of the solution is needed.
 var job = Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(10);
 var config = ManualConfig.CreateEmpty()

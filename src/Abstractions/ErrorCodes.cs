@@ -29,6 +29,7 @@ public static class ErrorCodes
     public const string ReadOnlyRequest = "SC3005";
     public const string NoEndpoint = "SC3006";
     public const string CommitRefused = "SC3007";
+    public const string OutOfBounds = "SC3008";
     public const string CorruptDelta = "SC3010";
 
     public const string NotOwner = "SC4001";

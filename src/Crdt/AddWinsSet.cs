@@ -1,26 +1,28 @@
 namespace ShardCloud.Crdt;
 
 /// <summary>A set in which an add wins over a concurrent remove: a remove takes only the adds it has seen.</summary>
-/// <remarks>No tombstones: a removed add is a dot that the document's context holds and the set does not (arXiv:1210.3368).</remarks>
-public sealed class AddWinsSet : CrdtValue
+/// <remarks>
+/// No tombstones: a removed add is a dot that the document's context holds and the set does not.
+/// Source: ORSWOT, Bieniusa et al., arXiv:1210.3368; delta form, Almeida et al., arXiv:1603.01529; Riak's <c>riak_dt_orswot</c>.
+/// </remarks>
+public readonly struct AddWinsSet
 {
-    internal static readonly AddWinsSet Empty = new(SortedTable<Element, Nothing>.Empty);
+    private readonly TableValue<Element, Nothing>? _value;
 
-    internal AddWinsSet(SortedTable<Element, Nothing> entries) => Entries = entries;
-
-    /// <inheritdoc/>
-    public override FieldKind Kind => FieldKind.Set;
+    internal AddWinsSet(CrdtValue? value) => _value = value as TableValue<Element, Nothing>;
 
     /// <summary>The elements, ascending, each once.</summary>
     public IEnumerable<Value> Items
     {
         get
         {
+            if (_value is null) yield break;
             Value? previous = null;
-            foreach (var (key, _) in Entries)
+            for (var at = default(Table<Element, Nothing>.Cursor); _value.Entries.IsAt(at); at = _value.Entries.Next(at))
             {
-                if (previous != key.Item) yield return key.Item;
-                previous = key.Item;
+                var item = _value.Entries[at].Key.Item;
+                if (previous != item) yield return item;
+                previous = item;
             }
         }
     }
@@ -28,59 +30,46 @@ public sealed class AddWinsSet : CrdtValue
     /// <summary>How many elements. Cost: O(n).</summary>
     public int Count => Items.Count();
 
-    internal SortedTable<Element, Nothing> Entries { get; }
-
-    internal override int Weight => Wire.SizeOf((ulong)Entries.Count) + Entries.Weight;
-
     /// <summary>True when the element is in the set. Cost: O(log n).</summary>
     public bool Contains(Value item)
     {
-        var entry = Entries.From(Element.StartOf(item));
-        return entry.MoveNext() && entry.Current.Key.Item == item;
+        if (_value is null) return false;
+        _value.Entries.Find(new Element(item, default), out var at);
+        return _value.Entries.IsAt(at) && _value.Entries[at].Key.Item == item;
     }
+}
 
-    /// <summary>Live dots of one element.</summary>
-    internal IEnumerable<Dot> DotsOf(Value item)
+/// <summary>An <see cref="AddWinsSet"/> inside a transaction.</summary>
+public readonly struct SetHandle
+{
+    private readonly DocumentTransaction _transaction;
+    private readonly FieldKey[] _path;
+
+    internal SetHandle(DocumentTransaction transaction, FieldKey[] path) => (_transaction, _path) = (transaction, path);
+
+    /// <summary>The elements, ascending, own changes included. Finish reading before the next change.</summary>
+    public IEnumerable<Value> Items => Current.Items;
+
+    /// <summary>How many elements. Cost: O(n).</summary>
+    public int Count => Current.Count;
+
+    private AddWinsSet Current => new(_transaction.Find(_path));
+
+    /// <summary>True when the element is in the set, own changes included.</summary>
+    public bool Contains(Value item) => Current.Contains(item);
+
+    /// <summary>Adds. An element that is there already is added anew: it then survives a concurrent removal.</summary>
+    /// <exception cref="ArgumentException">The element is <c>default</c>.</exception>
+    public void Add(Value item)
     {
-        for (var entry = Entries.From(Element.StartOf(item)); entry.MoveNext() && entry.Current.Key.Item == item;)
-            yield return entry.Current.Key.Dot;
+        if (item.IsNone) throw new ArgumentException("A set holds values.", nameof(item));
+        _transaction.Write<Element, Nothing>(_path, new Element(item, default), default);
     }
 
-    internal override CrdtValue? Join(CrdtValue right, JoinPass pass) => OrNull(DottedTables.Join(Entries, ((AddWinsSet)right).Entries, pass));
+    /// <summary>Removes the adds seen so far.</summary>
+    /// <returns>False when the element was not there.</returns>
+    public bool Remove(Value item) => _transaction.Remove<Element, Nothing>(_path, new Element(item, default));
 
-    internal override CrdtValue? Where(IDotFilter filter) => OrNull(DottedTables.Where(Entries, filter));
-
-    internal override void CollectDots(List<Dot> dots)
-    {
-        foreach (var (key, _) in Entries) dots.Add(key.Dot);
-    }
-
-    internal override bool SameAs(CrdtValue other) => other is AddWinsSet set && Tables.Same(Entries, set.Entries, static (_, _) => true);
-
-    private AddWinsSet? OrNull(SortedTable<Element, Nothing> entries) => entries.Count == 0 ? null : entries == Entries ? this : new(entries);
-
-    internal readonly record struct Element(Value Item, Dot Dot) : IDottedKey<Element>
-    {
-        public int Weight => Item.Weight + Wire.SizeOf(Dot);
-
-        public Element ElementStart => StartOf(Item);
-
-        public static Element StartOf(Value item) => new(item, default);
-
-        public bool SameElement(Element other) => Item == other.Item;
-
-        public int CompareTo(Element other)
-        {
-            var byItem = Item.CompareTo(other.Item);
-            return byItem != 0 ? byItem : Dot.CompareTo(other.Dot);
-        }
-    }
-
-    /// <summary>Payload of a set's dot: none.</summary>
-    internal readonly record struct Nothing : IPayload<Nothing>
-    {
-        public int Weight => 0;
-
-        public static Nothing Merge(Nothing left, Nothing right) => left;
-    }
+    /// <summary>Removes every element seen so far.</summary>
+    public void Clear() => _transaction.Clear(_path);
 }

@@ -53,21 +53,35 @@ public static class DocumentCodec
     /// <exception cref="CorruptDeltaException">SC3010: the bytes are not a document this build reads.</exception>
     public static Document DecodeDocument(ReadOnlySpan<byte> bytes)
     {
-        var reader = new StateReader(bytes);
-        if (reader.Header()) throw reader.Corrupt("a delta stands where a document is expected");
-        reader.Context();
-        return reader.Content();
+        var reader = new StateReader(bytes, stackalloc Dot[32]);
+        try
+        {
+            if (reader.Header()) throw reader.Corrupt("a delta stands where a document is expected");
+            reader.Context();
+            return reader.Content();
+        }
+        finally
+        {
+            reader.Dispose();
+        }
     }
 
     /// <summary>Reads a delta; the bytes must end with it.</summary>
     /// <exception cref="CorruptDeltaException">SC3010: the bytes are not a delta this build reads.</exception>
     public static Delta DecodeDelta(ReadOnlySpan<byte> bytes)
     {
-        var reader = new StateReader(bytes);
-        if (!reader.Header()) throw reader.Corrupt("a document stands where a delta is expected");
-        reader.Context();
-        var (epoch, first, last) = reader.Issued();
-        return Delta.Of(reader.Content(), epoch, first, last);
+        var reader = new StateReader(bytes, stackalloc Dot[32]);
+        try
+        {
+            if (!reader.Header()) throw reader.Corrupt("a document stands where a delta is expected");
+            reader.Context();
+            var (epoch, first, last) = reader.Issued();
+            return Delta.Of(reader.Content(), epoch, first, last);
+        }
+        finally
+        {
+            reader.Dispose();
+        }
     }
 
     /// <summary>As <see cref="DecodeDocument"/>, with false instead of the exception.</summary>

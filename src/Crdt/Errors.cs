@@ -23,5 +23,18 @@ internal static class Errors
         $"The state document would take {size} bytes encoded; {Limits.DocumentBytesMax} are allowed. Nothing was changed.",
         "Remove what is no longer needed, or spread the state over more endpoints.");
 
-    private static string Name(FieldKind kind) => Enum.IsDefined(kind) ? kind.ToString().ToLowerInvariant() : $"type {(byte)kind} of a newer version";
+    public static ShardCloudException OutOfBounds(string name, long value, long amount, long floor, long ceiling) => new(ErrorCodes.OutOfBounds,
+        $"Counter '{name}' is at {value}; a change by {amount} would leave its bounds {floor} to {ceiling}. Nothing was changed.",
+        "Change by less, or ask with TryAdd and answer that nothing is left.");
+
+    private static string Name(FieldKind kind) => kind switch
+    {
+        FieldKind.GrowCounter => "grow-only counter",
+        FieldKind.BoundedCounter => "bounded counter",
+        FieldKind.RemoveWinsSet => "remove-wins set",
+        FieldKind.MultiValueRegister => "multi-value register",
+        FieldKind.DisableWinsFlag => "disable-wins flag",
+        FieldKind.ExpiringMap => "expiring map",
+        _ => Enum.IsDefined(kind) ? kind.ToString().ToLowerInvariant() : $"type {(byte)kind} of a newer version",
+    };
 }

@@ -1,49 +1,45 @@
 namespace ShardCloud.Crdt;
 
-/// <summary>A register: the write with the highest dot wins. No clocks.</summary>
+/// <summary>A register inside a transaction: the write with the highest dot wins. No clocks.</summary>
 /// <remarks>
 /// A write removes the dots it has seen. Concurrent writes stay side by side and only reading picks the highest: were the lower one thrown away
 /// at the join, a later clear of the higher one would leave replicas that met the writes in another order with different values.
+/// Source: MV-register of Almeida et al., arXiv:1603.01529, read as last writer by dot order (epoch, then sequence).
 /// </remarks>
-public sealed class LwwRegister : CrdtValue
+public readonly struct RegisterHandle
 {
-    private readonly Dotted<RegisterEntry>[] _entries;
+    private readonly DocumentTransaction _transaction;
+    private readonly FieldKey[] _path;
 
-    internal LwwRegister(Dotted<RegisterEntry>[] entries) => (_entries, Weight) = (entries, DotStore.Weigh(entries));
+    internal RegisterHandle(DocumentTransaction transaction, FieldKey[] path) => (_transaction, _path) = (transaction, path);
 
-    /// <inheritdoc/>
-    public override FieldKind Kind => FieldKind.Register;
+    /// <summary>The value, own changes included; <see cref="ValueKind.None"/> when there is none.</summary>
+    public Value Value => Registers.Winner(_transaction.Find(_path));
 
-    /// <summary>The winner's value.</summary>
-    public Value Value => _entries[^1].Payload.Value;
+    /// <summary>Writes. Wins over every write seen so far.</summary>
+    /// <exception cref="ArgumentException">The value is <c>default</c>; use <see cref="Clear"/>.</exception>
+    public void Set(Value value) => Registers.Write(_transaction, _path, value);
 
-    /// <summary>The winner's stamp.</summary>
-    public Dot Stamp => _entries[^1].Dot;
+    /// <summary>Takes the value away.</summary>
+    public void Clear() => _transaction.Clear(_path);
+}
 
-    /// <summary>Every value written concurrently, the winner last. More than one only after a split.</summary>
-    public IEnumerable<Value> Concurrent => _entries.Select(entry => entry.Payload.Value);
+/// <summary>What both kinds of registers share: they differ only in how they are read.</summary>
+internal static class Registers
+{
+    public static Value Winner(CrdtValue? value) => value is DotValue<Held> { Entries: [.., var last] } ? last.Payload.Value : default;
 
-    internal ReadOnlySpan<Dotted<RegisterEntry>> Entries => _entries;
-
-    internal override int Weight { get; }
-
-    internal override CrdtValue? Join(CrdtValue right, JoinPass pass) => OrNull(DotStore.Join(_entries, ((LwwRegister)right)._entries, pass));
-
-    internal override CrdtValue? Where(IDotFilter filter) => OrNull(DotStore.Where(_entries, filter));
-
-    internal override void CollectDots(List<Dot> dots)
+    public static IReadOnlyList<Value> All(CrdtValue? value)
     {
-        foreach (var entry in _entries) dots.Add(entry.Dot);
+        if (value is not DotValue<Held> held) return [];
+        var values = new Value[held.Entries.Length];
+        for (var i = 0; i < values.Length; i++) values[i] = held.Entries[i].Payload.Value;
+        return values;
     }
 
-    internal override bool SameAs(CrdtValue other) => other is LwwRegister register && _entries.AsSpan().SequenceEqual(register._entries);
-
-    private LwwRegister? OrNull(Dotted<RegisterEntry>[] entries) => entries.Length == 0 ? null : entries == _entries ? this : new(entries);
-
-    internal readonly record struct RegisterEntry(Value Value) : IPayload<RegisterEntry>
+    public static void Write(DocumentTransaction transaction, FieldKey[] path, Value value)
     {
-        public int Weight => Value.Weight;
-
-        public static RegisterEntry Merge(RegisterEntry left, RegisterEntry right) => new(Value.Max(left.Value, right.Value));
+        if (value.IsNone) throw new ArgumentException("A register holds a value; use Clear to take it away.", nameof(value));
+        transaction.Write(path, new Held(value));
     }
 }

@@ -14,6 +14,22 @@ public sealed record RequestRecord(string Id, ushort Status, string ContentType,
 
     static RequestRecord IPayload<RequestRecord>.Merge(RequestRecord left, RequestRecord right) => left.CompareTo(right) >= 0 ? left : right;
 
+    static RequestRecord IPayload<RequestRecord>.Read(ref StateReader reader)
+    {
+        var status = reader.VarInt();
+        if (status > ushort.MaxValue) throw reader.Corrupt($"status {status}");
+        return new(reader.LastName, (ushort)status, reader.Text(Limits.NameBytesMax, 0), reader.Bytes().ToArray(), reader.Fixed(), Wire.UnZigZag(reader.VarInt()));
+    }
+
+    void IPayload<RequestRecord>.Write(in StateWriter writer)
+    {
+        writer.VarInt(Status);
+        writer.Text(ContentType);
+        writer.Bytes(Body.Span);
+        writer.Fixed(Fingerprint);
+        writer.VarInt(Wire.ZigZag(AnsweredAtUnixMs));
+    }
+
     /// <summary>A total order over all fields; it has no meaning besides being the same everywhere.</summary>
     public int CompareTo(RequestRecord? other)
     {
@@ -36,13 +52,21 @@ internal readonly record struct RequestKey(string Id, Dot Dot) : IDottedKey<Requ
 {
     public int Weight => Wire.SizeOfText(Id) + Wire.SizeOf(Dot);
 
-    public RequestKey ElementStart => new(Id, default);
+    public RequestKey WithDot(Dot dot) => new(Id, dot);
 
-    public bool SameElement(RequestKey other) => Id == other.Id;
+    public bool SameElement(in RequestKey other) => Id == other.Id;
 
     public int CompareTo(RequestKey other)
     {
         var byId = string.CompareOrdinal(Id, other.Id);
         return byId != 0 ? byId : Dot.CompareTo(other.Dot);
+    }
+
+    public static RequestKey Read(ref StateReader reader) => new(reader.Name(), reader.OneDot());
+
+    public void Write(in StateWriter writer)
+    {
+        writer.Text(Id);
+        writer.Dot(Dot);
     }
 }

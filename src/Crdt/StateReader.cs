@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Text;
-using Totals = ShardCloud.Crdt.PnCounter.Totals;
 
 namespace ShardCloud.Crdt;
 
@@ -12,18 +11,29 @@ namespace ShardCloud.Crdt;
 internal ref struct StateReader
 {
     private readonly ReadOnlySpan<byte> _bytes;
-    private readonly List<Dot> _dots = [];
-    private CausalContext _context;
-    private Epoch[] _epochs = [];
+    private DotList _dots;
+    private Epoch[]? _epochs; // Null while the context has at most one epoch.
+    private int _epochCount;
     private int _at;
 
-    public StateReader(ReadOnlySpan<byte> bytes)
+    /// <param name="bytes">The input.</param>
+    /// <param name="dots">Room for the first dots; more are rented. <see cref="Dispose"/> gives them back.</param>
+    public StateReader(ReadOnlySpan<byte> bytes, Span<Dot> dots)
     {
         _bytes = bytes;
+        _dots = new DotList(dots);
         if (bytes.Length > Limits.EncodedBytesMax) throw Corrupt($"{bytes.Length} bytes are more than the {Limits.EncodedBytesMax} allowed");
     }
 
+    /// <summary>The context of what is read.</summary>
+    public CausalContext Whole { get; private set; }
+
+    /// <summary>The name read last: a record repeats the id that its key carries.</summary>
+    public string LastName { get; private set; } = "";
+
     private readonly int Left => _bytes.Length - _at;
+
+    public void Dispose() => _dots.Dispose();
 
     public readonly CorruptDeltaException Corrupt(string reason) => new(reason, _at);
 
@@ -37,11 +47,13 @@ internal ref struct StateReader
 
     public void Context()
     {
-        _context = OneContext();
-        var epochs = new List<Epoch>();
-        foreach (var range in _context.Ranges)
-            if (epochs.Count == 0 || epochs[^1] != range.Epoch) epochs.Add(range.Epoch);
-        _epochs = epochs.ToArray();
+        Whole = OneContext();
+        _epochCount = Whole.EpochCount;
+        if (_epochCount < 2) return;
+        _epochs = new Epoch[_epochCount];
+        var count = 0;
+        foreach (var range in Whole.Ranges)
+            if (count == 0 || _epochs[count - 1] != range.Epoch) _epochs[count++] = range.Epoch;
     }
 
     /// <summary>The dots a delta issues: the highest ones of an epoch in its context.</summary>
@@ -49,127 +61,51 @@ internal ref struct StateReader
     {
         var count = VarInt();
         if (count == 0) return (Epoch.None, 1, 0);
-        var epoch = OneEpoch();
-        var last = _context.HighestOf(epoch);
+        var index = VarInt();
+        if (index >= (ulong)_epochCount) throw Corrupt($"epoch {index} of {_epochCount}");
+        var epoch = EpochAt((int)index);
+        var last = Whole.HighestOf(epoch);
         if (count > (ulong)last) throw Corrupt($"{count} dots issued, {last} possible");
         var first = last - (long)count + 1;
-        foreach (var range in _context.Ranges)
+        foreach (var range in Whole.Ranges)
             if (range.Epoch == epoch && range.Last == last && range.First <= first) return (epoch, first, last);
         throw Corrupt("the issued dots have a gap");
     }
 
     public Document Content()
     {
-        var fields = new OrMap(Fields(depth: 1));
-        var count = Count(entryBytesMin: 16);
-        var requests = new List<KeyValuePair<RequestKey, RequestRecord>>(count);
-        for (var i = 0; i < count; i++)
-        {
-            var key = new RequestKey(Text(Limits.NameBytesMax, 1), OneDot());
-            if (i > 0 && requests[^1].Key.CompareTo(key) >= 0) throw Corrupt("request records are not ascending");
-            var status = VarInt();
-            if (status > ushort.MaxValue) throw Corrupt($"status {status}");
-            requests.Add(new(key, new RequestRecord(key.Id, (ushort)status, Text(Limits.NameBytesMax, 0), Bytes().ToArray(), Fixed(), Wire.UnZigZag(VarInt()))));
-        }
+        var root = Map(depth: 1);
+        var requests = TableValue<RequestKey, RequestRecord>.Read(default, ref this, entryBytesMin: 16);
         if (Left != 0) throw Corrupt($"{Left} bytes follow the end");
 
-        _dots.Sort();
+        _dots.Span.Sort();
         for (var i = 1; i < _dots.Count; i++)
-            if (_dots[i] == _dots[i - 1]) throw Corrupt($"dot {_dots[i]} stands in two places");
-        return new Document(_context, fields, SortedTable<RequestKey, RequestRecord>.FromSorted(requests));
+            if (_dots.Span[i] == _dots.Span[i - 1]) throw Corrupt($"dot {_dots.Span[i]} stands in two places");
+        return new Document(Whole, root, requests);
     }
 
-    private SortedTable<FieldKey, CrdtValue> Fields(int depth)
+    /// <summary>A map inside a map; never empty.</summary>
+    public MapValue Fields(int depth)
     {
-        var count = Count(entryBytesMin: 4);
-        var entries = new List<KeyValuePair<FieldKey, CrdtValue>>(Math.Min(count, 1024));
-        for (var i = 0; i < count; i++)
-        {
-            var name = Text(Limits.NameBytesMax, 1);
-            var kind = Byte();
-            var value = Body(kind, depth);
-            var key = new FieldKey(name, value.Kind);
-            if (i > 0 && entries[^1].Key.CompareTo(key) >= 0) throw Corrupt("fields are not ascending");
-            entries.Add(new(key, value));
-        }
-        return SortedTable<FieldKey, CrdtValue>.FromSorted(entries);
+        if (depth > Limits.MapDepthMax) throw Corrupt("maps nest too deep");
+        var map = Map(depth);
+        return map.IsBlank ? throw Corrupt("an empty map") : map;
     }
 
-    private CrdtValue Body(byte kind, int depth)
+    public CausalContext OneContext()
     {
-        switch (kind)
-        {
-            case (byte)FieldKind.Counter: return new PnCounter(Counter());
-            case (byte)FieldKind.Register: return new LwwRegister(Register());
-            case (byte)FieldKind.Set: return new AddWinsSet(Set());
-            case (byte)FieldKind.Map:
-                if (depth == Limits.MapDepthMax) throw Corrupt("maps nest too deep");
-                var entries = Fields(depth + 1);
-                return entries.Count > 0 ? new OrMap(entries) : throw Corrupt("an empty map");
-            case StateWriter.FragmentsKind: return Fragments();
-            case >= StateWriter.FirstPrefixedKind: return new OpaqueField((FieldKind)kind, [new(_context, Bytes().ToArray())]);
-            default: throw Corrupt($"field type {kind}");
-        }
-    }
+        var head = VarInt();
+        var closed = (head & 1) == 0 ? Epoch.None : new Epoch(NotNegative());
+        if ((head & 1) != 0 && closed == Epoch.None) throw Corrupt("a base of nothing");
+        if (head >> 1 > (ulong)(Left / 4)) throw Corrupt($"{head >> 1} entries do not fit in {Left} bytes");
 
-    private Dotted<Totals>[] Counter()
-    {
-        var entries = new Dotted<Totals>[NotEmpty(Count(entryBytesMin: 4))];
-        for (var i = 0; i < entries.Length; i++)
-        {
-            entries[i] = new(OneDot(), new Totals(NotNegative(), NotNegative()));
-            if (i > 0 && entries[i - 1].Dot.CompareTo(entries[i].Dot) >= 0) throw Corrupt("dots are not ascending");
-        }
-        return entries;
-    }
-
-    private Dotted<LwwRegister.RegisterEntry>[] Register()
-    {
-        var entries = new Dotted<LwwRegister.RegisterEntry>[NotEmpty(Count(entryBytesMin: 4))];
-        for (var i = 0; i < entries.Length; i++)
-        {
-            entries[i] = new(OneDot(), new(OneValue()));
-            if (i > 0 && entries[i - 1].Dot.CompareTo(entries[i].Dot) >= 0) throw Corrupt("dots are not ascending");
-        }
-        return entries;
-    }
-
-    private SortedTable<AddWinsSet.Element, AddWinsSet.Nothing> Set()
-    {
-        var count = NotEmpty(Count(entryBytesMin: 4));
-        var entries = new List<KeyValuePair<AddWinsSet.Element, AddWinsSet.Nothing>>(count);
-        for (var i = 0; i < count; i++)
-        {
-            var element = new AddWinsSet.Element(OneValue(), OneDot());
-            if (i > 0 && entries[^1].Key.CompareTo(element) >= 0) throw Corrupt("elements are not ascending");
-            entries.Add(new(element, default));
-        }
-        return SortedTable<AddWinsSet.Element, AddWinsSet.Nothing>.FromSorted(entries);
-    }
-
-    private OpaqueField Fragments()
-    {
-        var kind = Byte();
-        if (kind < StateWriter.FirstPrefixedKind) throw Corrupt($"fragments of the known type {kind}");
-        var fragments = new OpaqueField.Fragment[NotEmpty(Count(entryBytesMin: 2))];
-        for (var i = 0; i < fragments.Length; i++)
-        {
-            fragments[i] = new(OneContext(), Bytes().ToArray());
-            if (i > 0 && fragments[i - 1].CompareTo(fragments[i]) >= 0) throw Corrupt("fragments are not ascending");
-        }
-        if (fragments is [var only] && only.Context == _context) throw Corrupt("a single fragment in the long form");
-        return new OpaqueField((FieldKind)kind, fragments);
-    }
-
-    private CausalContext OneContext()
-    {
-        var ranges = new List<DotRange>();
-        var epochs = Count(entryBytesMin: 4);
-        var epoch = 0L;
+        var (epochs, epoch) = ((int)(head >> 1), closed.Value);
+        if (epochs == 0) return CausalContext.Empty.Fold(closed);
+        List<DotRange>? many = null;
         for (var e = 0; e < epochs; e++)
         {
             var step = VarInt();
-            if ((step == 0 && e > 0) || step > (ulong)(long.MaxValue - epoch)) throw Corrupt("epochs are not ascending");
+            if ((step == 0 && (e > 0 || closed != Epoch.None)) || step > (ulong)(long.MaxValue - epoch)) throw Corrupt("epochs are not ascending");
             epoch += (long)step;
             var count = NotEmpty(Count(entryBytesMin: 2));
             var last = 0L;
@@ -180,15 +116,16 @@ internal ref struct StateReader
                 if (gap >= Dot.SequenceMax || (gap == 0 && r > 0)) throw Corrupt("ranges touch");
                 var length = VarInt();
                 if (length >= Dot.SequenceMax || last + (long)gap + (long)length >= Dot.SequenceMax) throw Corrupt("a sequence is too high");
-                var first = last + (long)gap + 1;
-                last = first + (long)length;
-                ranges.Add(new DotRange(new Epoch(epoch), first, last));
+                var range = new DotRange(new Epoch(epoch), last + (long)gap + 1, last + (long)gap + 1 + (long)length);
+                if (epochs == 1 && count == 1) return CausalContext.Of(range).Fold(closed);
+                (many ??= []).Add(range);
+                last = range.Last;
             }
         }
-        return CausalContext.FromSorted(ranges);
+        return CausalContext.FromSorted(many!, closed);
     }
 
-    private Value OneValue()
+    public Value OneValue()
     {
         var kind = Byte();
         switch ((ValueKind)kind)
@@ -199,34 +136,28 @@ internal ref struct StateReader
                 var bits = (long)Fixed();
                 var number = Value.Of(BitConverter.Int64BitsToDouble(bits));
                 return BitConverter.DoubleToInt64Bits(number.AsDouble()) == bits ? number : throw Corrupt("a NaN in another spelling");
-            case ValueKind.Bool:
-                var truth = Byte();
-                return truth <= 1 ? Value.Of(truth == 1) : throw Corrupt($"truth value {truth}");
+            case ValueKind.Bool: return Value.Of(Bool());
             case ValueKind.Bytes: return Value.Of(Bytes());
             default: throw Corrupt($"value type {kind}");
         }
     }
 
-    private Epoch OneEpoch()
-    {
-        var index = VarInt();
-        return index < (ulong)_epochs.Length ? _epochs[index] : throw Corrupt($"epoch {index} of {_epochs.Length}");
-    }
-
-    private Dot OneDot()
+    public Dot OneDot()
     {
         var epoch = OneEpoch();
         var sequence = VarInt();
         if (sequence is 0 or > (ulong)Dot.SequenceMax) throw Corrupt($"sequence {sequence}");
         var dot = new Dot(epoch, (long)sequence);
-        if (!_context.Contains(dot)) throw Corrupt($"dot {dot} is live but not in the context");
+        if (!Whole.Contains(dot)) throw Corrupt($"dot {dot} is live but not in the context");
         _dots.Add(dot);
         return dot;
     }
 
-    private byte Byte() => _at < _bytes.Length ? _bytes[_at++] : throw Corrupt("it ends too early");
+    public byte Byte() => _at < _bytes.Length ? _bytes[_at++] : throw Corrupt("it ends too early");
 
-    private ulong VarInt()
+    public bool Bool() => Byte() is var truth && truth <= 1 ? truth == 1 : throw Corrupt($"truth value {truth}");
+
+    public ulong VarInt()
     {
         ulong value = 0;
         for (var shift = 0; ; shift += 7)
@@ -239,9 +170,9 @@ internal ref struct StateReader
         }
     }
 
-    private long NotNegative() => VarInt() is var value && value <= long.MaxValue ? (long)value : throw Corrupt("a total over 63 bits");
+    public long NotNegative() => VarInt() is var value && value <= long.MaxValue ? (long)value : throw Corrupt("a number over 63 bits");
 
-    private ulong Fixed()
+    public ulong Fixed()
     {
         if (Left < 8) throw Corrupt("it ends too early");
         var value = BinaryPrimitives.ReadUInt64LittleEndian(_bytes[_at..]);
@@ -249,15 +180,16 @@ internal ref struct StateReader
         return value;
     }
 
-    private int Count(int entryBytesMin)
+    /// <summary>A count of entries that fit in what is left.</summary>
+    public int Count(int entryBytesMin)
     {
         var count = VarInt();
         return count <= (ulong)(Left / entryBytesMin) ? (int)count : throw Corrupt($"{count} entries do not fit in {Left} bytes");
     }
 
-    private readonly int NotEmpty(int count) => count > 0 ? count : throw Corrupt("an empty value");
+    public readonly int NotEmpty(int count) => count > 0 ? count : throw Corrupt("an empty value");
 
-    private ReadOnlySpan<byte> Bytes()
+    public ReadOnlySpan<byte> Bytes()
     {
         var length = VarInt();
         if (length > (ulong)Left) throw Corrupt($"{length} bytes do not fit in {Left}");
@@ -266,17 +198,47 @@ internal ref struct StateReader
         return bytes;
     }
 
-    private string Text(int bytesMax, int bytesMin)
+    /// <summary>A name of a field or request.</summary>
+    public string Name() => LastName = Text(Limits.NameBytesMax, 1);
+
+    public string Text(int bytesMax, int bytesMin, bool isPooled = false)
     {
         var bytes = Bytes();
         if (bytes.Length > bytesMax || bytes.Length < bytesMin) throw Corrupt($"a name of {bytes.Length} bytes");
         try
         {
-            return Value.Utf8.GetString(bytes);
+            return isPooled ? NamePool.Get(bytes) : Value.Utf8.GetString(bytes);
         }
         catch (DecoderFallbackException)
         {
             throw Corrupt("text that is not UTF-8");
         }
+    }
+
+    private MapValue Map(int depth)
+    {
+        var count = Count(entryBytesMin: 4);
+        if (count == 0) return MapValue.Empty;
+        var entries = new Entry<FieldKey, CrdtValue>[count];
+        for (var i = 0; i < entries.Length; i++)
+        {
+            var name = Text(Limits.NameBytesMax, 1, isPooled: true);
+            var value = Kinds.Read(Byte(), ref this, depth);
+            if (value.IsBlank) throw Corrupt("an empty value");
+            entries[i] = new(new FieldKey(name, value.Kind), value);
+            if (i > 0 && entries[i - 1].Key.CompareTo(entries[i].Key) >= 0) throw Corrupt("fields are not ascending");
+        }
+        return new MapValue { Entries = Table<FieldKey, CrdtValue>.FromSorted(entries, entries.Length) };
+    }
+
+    private readonly Epoch EpochAt(int index) => _epochs is null ? Whole.Ranges[0].Epoch : _epochs[index];
+
+    private Epoch OneEpoch()
+    {
+        var index = VarInt();
+        if (index < (ulong)_epochCount) return EpochAt((int)index);
+        if (index > (ulong)_epochCount || Whole.Base == Epoch.None) throw Corrupt($"epoch {index} of {_epochCount}");
+        var below = VarInt();
+        return below < (ulong)Whole.Base.Value ? new Epoch(Whole.Base.Value - (long)below) : throw Corrupt($"an epoch {below} below {Whole.Base.Value}");
     }
 }

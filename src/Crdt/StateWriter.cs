@@ -6,11 +6,8 @@ namespace ShardCloud.Crdt;
 /// <summary>Writes the format of docs/protocol/state-codec.md.</summary>
 internal readonly struct StateWriter(IBufferWriter<byte> output, CausalContext context)
 {
-    /// <summary>Kinds below are read by every build of this major version; from here on they carry their length.</summary>
-    public const byte FirstPrefixedKind = 32;
-
-    /// <summary>Marks a field of unknown type that was joined here: fragments instead of one body.</summary>
-    public const byte FragmentsKind = 31;
+    /// <summary>The context of what is written: dots name their epoch by its place in it.</summary>
+    public CausalContext Whole => context;
 
     public void Byte(int value)
     {
@@ -44,9 +41,11 @@ internal readonly struct StateWriter(IBufferWriter<byte> output, CausalContext c
 
     public void Context(CausalContext written)
     {
-        VarInt((ulong)written.EpochCount);
+        var isFolded = written.Base != Epoch.None;
+        VarInt(((ulong)written.EpochCount << 1) | (isFolded ? 1UL : 0));
+        if (isFolded) VarInt((ulong)written.Base.Value);
         var ranges = written.Ranges;
-        var previousEpoch = 0L;
+        var previousEpoch = written.Base.Value;
         for (var i = 0; i < ranges.Length;)
         {
             var epoch = ranges[i].Epoch;
@@ -66,91 +65,11 @@ internal readonly struct StateWriter(IBufferWriter<byte> output, CausalContext c
 
     public void Content(Document document)
     {
-        Map(document.Fields);
-        VarInt((ulong)document.RequestCount);
-        foreach (var (key, record) in document.RequestTable)
-        {
-            Text(key.Id);
-            Dot(key.Dot);
-            VarInt(record.Status);
-            Text(record.ContentType);
-            Bytes(record.Body.Span);
-            Fixed(record.Fingerprint);
-            VarInt(Wire.ZigZag(record.AnsweredAtUnixMs));
-        }
+        document.Root.Write(this);
+        document.RequestTable.Write(this);
     }
 
-    private void Map(OrMap map)
-    {
-        VarInt((ulong)map.Count);
-        foreach (var (key, value) in map.Entries)
-        {
-            Text(key.Name);
-            if (value is OpaqueField opaque)
-            {
-                Opaque(opaque);
-                continue;
-            }
-            Byte((byte)key.Kind);
-            Body(value);
-        }
-    }
-
-    private void Body(CrdtValue value)
-    {
-        switch (value)
-        {
-            case PnCounter counter:
-                VarInt((ulong)counter.Entries.Length);
-                foreach (var (dot, totals) in counter.Entries)
-                {
-                    Dot(dot);
-                    VarInt((ulong)totals.Increments);
-                    VarInt((ulong)totals.Decrements);
-                }
-                break;
-            case LwwRegister register:
-                VarInt((ulong)register.Entries.Length);
-                foreach (var (dot, entry) in register.Entries)
-                {
-                    Dot(dot);
-                    OneValue(entry.Value);
-                }
-                break;
-            case AddWinsSet set:
-                VarInt((ulong)set.Entries.Count);
-                foreach (var (element, _) in set.Entries)
-                {
-                    OneValue(element.Item);
-                    Dot(element.Dot);
-                }
-                break;
-            case OrMap map:
-                Map(map);
-                break;
-        }
-    }
-
-    private void Opaque(OpaqueField field)
-    {
-        // Unjoined: exactly as it came. Joined: every fragment with the context it came with.
-        if (field.Fragments is [var only] && only.Context == context)
-        {
-            Byte((byte)field.Kind);
-            Bytes(only.Bytes);
-            return;
-        }
-        Byte(FragmentsKind);
-        Byte((byte)field.Kind);
-        VarInt((ulong)field.Fragments.Length);
-        foreach (var fragment in field.Fragments)
-        {
-            Context(fragment.Context);
-            Bytes(fragment.Bytes);
-        }
-    }
-
-    private void OneValue(Value value)
+    public void OneValue(Value value)
     {
         Byte((byte)value.Kind);
         switch (value.Kind)
@@ -163,13 +82,22 @@ internal readonly struct StateWriter(IBufferWriter<byte> output, CausalContext c
         }
     }
 
-    private void Dot(Dot dot)
+    public void Dot(Dot dot)
     {
-        VarInt((ulong)context.EpochIndex(dot.Epoch));
+        if (context.IsFolded(dot.Epoch))
+        {
+            // Its epoch is no longer listed: one past the last place, then how far below the base.
+            VarInt((ulong)context.EpochCount);
+            VarInt((ulong)(context.Base.Value - dot.Epoch.Value));
+        }
+        else
+        {
+            VarInt((ulong)context.EpochIndex(dot.Epoch));
+        }
         VarInt((ulong)dot.Sequence);
     }
 
-    private void Fixed(ulong value)
+    public void Fixed(ulong value)
     {
         BinaryPrimitives.WriteUInt64LittleEndian(output.GetSpan(8), value);
         output.Advance(8);

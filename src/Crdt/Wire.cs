@@ -21,9 +21,9 @@ internal static class Wire
 
     public static int SizeOf(CausalContext context)
     {
-        var size = SizeOf((ulong)context.EpochCount);
+        var size = SizeOf((ulong)context.EpochCount << 1) + (context.Base == Epoch.None ? 0 : SizeOf((ulong)context.Base.Value));
         var ranges = context.Ranges;
-        var (i, previousEpoch) = (0, 0L);
+        var (i, previousEpoch) = (0, context.Base.Value);
         while (i < ranges.Length)
         {
             var epoch = ranges[i].Epoch.Value;

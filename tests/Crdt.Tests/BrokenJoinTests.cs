@@ -9,14 +9,12 @@ public sealed class BrokenJoinTests(ITestOutputHelper output)
     [MemberData(nameof(Names))]
     public void Laws_BrokenJoin_ReportAViolation(string name)
     {
-        var (join, expected) = Broken.Joins[name];
-        var caught = Enumerable.Range(0, 60).SelectMany(seed => Laws.BrokenBy(join, Histories.Random(seed))).ToHashSet();
-
-        output.WriteLine($"{name}: {string.Join(", ", caught.Order(StringComparer.Ordinal))}");
-        Assert.Contains(expected, caught);
+        var (join, expected, kind) = Broken.Joins[name];
+        var seed = Enumerable.Range(0, 1_000).First(seed => Laws.IsBroken(expected, join, Histories.Random(seed, kind)));
+        output.WriteLine($"{name}: {expected} reports it in history {seed}");
     }
 
     [Fact]
     public void Laws_TheProductsJoin_ReportNothing() =>
-        Assert.Empty(Enumerable.Range(0, 60).SelectMany(seed => Laws.BrokenBy(Document.Join, Histories.Random(seed))));
+        Assert.Empty(Enumerable.Range(0, 25).SelectMany(seed => Laws.BrokenBy(Document.Join, Histories.Random(seed))));
 }

@@ -17,11 +17,13 @@ public static class Histories
 
     public static readonly Gen<Step[]> Any = Step.Array[1, 60];
 
-    public static Step[] Random(int seed)
+    /// <summary>A history from a seed; with a type given, one that changes mostly fields of that type.</summary>
+    public static Step[] Random(int seed, FieldKind? mostly = null)
     {
         var random = new Random(seed);
-        return Enumerable.Range(0, random.Next(1, 60))
-            .Select(_ => new Step(random.Next(3), random.Next(World.Actions), random.Next(3), random.Next(12))).ToArray();
+        var changes = mostly is null ? [.. Enumerable.Range(0, 30)] : World.ChangesOf(mostly.Value);
+        return Enumerable.Range(0, random.Next(1, 60)).Select(_ => new Step(random.Next(3),
+            random.Next(5) < 2 ? random.Next(10) : 10 + changes[random.Next(changes.Length)], random.Next(3), random.Next(12))).ToArray();
     }
 }
 
@@ -31,16 +33,25 @@ public static class Histories
 /// </summary>
 public sealed class World
 {
-    public const int Actions = 20;
+    public const int Actions = 40;
 
     private readonly Join _join;
     private readonly long[] _next = [1, 1, 1];
-    private long _epochs = Histories.Replicas;
+    private long _epochs;
     private long _ids;
 
     public World(Join join, IEnumerable<Step> steps, Action<World, int>? afterEach = null)
+        : this(join, steps, Document.Empty, 0, afterEach)
+    {
+    }
+
+    /// <summary>Replicas that start from a document, under epochs above a closed one. The models know only what happens from here on.</summary>
+    public World(Join join, IEnumerable<Step> steps, Document start, long closed, Action<World, int>? afterEach = null)
     {
         _join = join;
+        _epochs = closed + Histories.Replicas;
+        Epochs = [new(closed + 1), new(closed + 2), new(closed + 3)];
+        States = [start, start, start];
         foreach (var step in steps)
         {
             Run(step);
@@ -48,11 +59,11 @@ public sealed class World
         }
     }
 
-    public Document[] States { get; } = [Document.Empty, Document.Empty, Document.Empty];
+    public Document[] States { get; }
 
     public Model[] Models { get; } = [new(), new(), new()];
 
-    public Epoch[] Epochs { get; } = [new(1), new(2), new(3)];
+    public Epoch[] Epochs { get; }
 
     public List<(Document Before, Delta Delta, Document After, Model Model)> Commits { get; } = [];
 
@@ -67,18 +78,18 @@ public sealed class World
         var r = step.Replica % Histories.Replicas;
         switch (step.Action)
         {
-            case 0 or 1 or 2 or 3 when Commits.Count > 0:
+            case < 8 when Commits.Count > 0:
                 // Any delta at any time: late, early, again. What is never picked is lost.
                 var commit = Commits[step.Argument * 7919 % Commits.Count];
                 Deliver(r, commit.Delta, commit.Model);
                 return;
-            case 4:
+            case 8:
                 var from = step.Key % Histories.Replicas;
                 States[r] = _join(States[r], States[from]);
                 Models[r].Join(Models[from]);
                 Reached.Add(States[r]);
                 return;
-            case 5:
+            case 9:
                 // The replica comes back under a new grant.
                 Epochs[r] = new Epoch(++_epochs);
                 _next[r] = 1;
@@ -103,7 +114,7 @@ public sealed class World
         var transaction = new DocumentTransaction(before, Epochs[r], _next[r]);
         var writer = new ModelWriter(Models[r], Epochs[r].Value, () => ++_ids);
         var changes = 1 + (step.Argument % 3);
-        for (var i = 0; i < changes; i++) Change(transaction, writer, step.Action + (i * 5), (step.Key + i) % 3, step.Argument + i);
+        for (var i = 0; i < changes; i++) Change(transaction, writer, step.Action - 10 + (i * 7), (step.Key + i) % 3, step.Argument + i);
         var delta = transaction.Commit(out var after, out var next);
         if (delta.IsEmpty) return;
 
@@ -114,10 +125,28 @@ public sealed class World
         Reached.Add(delta.Changes);
     }
 
+    /// <summary>The cases of <see cref="Change"/> that concern a type.</summary>
+    public static int[] ChangesOf(FieldKind kind) => kind switch
+    {
+        FieldKind.Counter => [0],
+        FieldKind.Set => [1, 2, 3, 4],
+        FieldKind.Register => [5, 6, 7],
+        FieldKind.Map => [8, 9, 10, 11, 29],
+        FieldKind.GrowCounter => [14],
+        FieldKind.BoundedCounter => [15, 16],
+        FieldKind.RemoveWinsSet => [17, 18],
+        FieldKind.MultiValueRegister => [19, 20, 21],
+        FieldKind.Flag or FieldKind.DisableWinsFlag => [22, 23],
+        FieldKind.List => [24, 25, 26],
+        FieldKind.ExpiringMap => [27, 28],
+        _ => throw new ArgumentOutOfRangeException(nameof(kind)),
+    };
+
     private void Change(DocumentTransaction transaction, ModelWriter model, int action, int key, int argument)
     {
         var element = Value.Of(argument % 4);
-        switch (action % 14)
+        var few = key % 2; // The rarer types in fewer places, so that replicas meet there.
+        switch ((action + 30) % 30)
         {
             case 0:
                 var amount = argument - 5;
@@ -159,7 +188,7 @@ public sealed class World
                 model.Write($"m:Map/w{key}:Register", argument);
                 break;
             case 11:
-                var removed = argument % 3 == 0 ? "inner" : argument % 3 == 1 ? $"k{key}" : $"w{key}";
+                var removed = (argument % 4) switch { 0 => "inner", 1 => $"k{key}", 2 => $"w{key}", _ => $"n{few}" };
                 transaction.Map("m").Remove(removed);
                 model.RemoveAll($"m:Map/{removed}:");
                 break;
@@ -170,6 +199,66 @@ public sealed class World
             case 13:
                 transaction.DropRequestRecord($"q{key}");
                 model.RemoveAll($"request q{key}");
+                break;
+            case 14:
+                if (argument == 0) return;
+                transaction.GrowCounter($"g{few}").Add(argument);
+                model.Count($"g{few}:GrowCounter", argument);
+                break;
+            case 15 or 16:
+                // Each replica keeps to the bounds by what it sees; what a merge gives is what the model gives.
+                if (argument != 6 && transaction.BoundedCounter($"b{few}", 0, 20).TryAdd(argument - 6)) model.Count($"b{few}:BoundedCounter", argument - 6);
+                break;
+            case 17:
+                transaction.RemoveWinsSet($"v{few}").Add(element);
+                model.Vote($"v{few}:RemoveWinsSet", element, true);
+                break;
+            case 18:
+                transaction.RemoveWinsSet($"v{few}").Forbid(element);
+                model.Vote($"v{few}:RemoveWinsSet", element, false);
+                break;
+            case 19 or 20:
+                transaction.MultiValueRegister($"mv{few}").Set(argument);
+                model.Write($"mv{few}:MultiValueRegister", argument, Model.Way.All);
+                break;
+            case 21:
+                transaction.MultiValueRegister($"mv{few}").Clear();
+                model.RemoveAll($"mv{few}:MultiValueRegister");
+                break;
+            case 22 or 23:
+                var (flag, other) = (transaction.Flag("ew"), transaction.DisableWinsFlag("dw"));
+                if (argument % 2 == 0)
+                {
+                    flag.Enable();
+                    other.Enable();
+                    model.Write("ew:Flag", default, Model.Way.Present);
+                    model.Write("dw:DisableWinsFlag", default, Model.Way.NoneAgainst, 1);
+                    break;
+                }
+                if (other.IsEnabled) model.Write("dw:DisableWinsFlag", default, Model.Way.NoneAgainst, 0);
+                flag.Disable();
+                other.Disable();
+                model.RemoveAll("ew:Flag");
+                break;
+            case 24 or 25:
+                transaction.List($"l{few}").Append(argument);
+                model.Append($"l{few}:List", argument);
+                break;
+            case 26:
+                transaction.List($"l{few}").TrimTo(argument % 4);
+                model.TrimTo($"l{few}:List", argument % 4);
+                break;
+            case 27:
+                transaction.ExpiringMap($"x{few}").Set(element, argument, DateTimeOffset.FromUnixTimeMilliseconds(argument));
+                model.Put($"x{few}:ExpiringMap", element, argument, argument);
+                break;
+            case 28:
+                transaction.ExpiringMap($"x{few}").RemoveExpired(DateTimeOffset.FromUnixTimeMilliseconds(argument / 2));
+                model.Expire($"x{few}:ExpiringMap", argument / 2);
+                break;
+            case 29:
+                transaction.Map("m").List($"n{few}").Append(argument);
+                model.Append($"m:Map/n{few}:List", argument);
                 break;
         }
     }

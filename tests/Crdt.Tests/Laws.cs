@@ -17,10 +17,13 @@ public static class Laws
         [nameof(MaximaAreContiguous)] = MaximaAreContiguous,
         [nameof(CounterIsSum)] = CounterIsSum,
         [nameof(CoalescedIsBoth)] = CoalescedIsBoth,
+        [nameof(InPlaceIsCopied)] = InPlaceIsCopied,
     };
 
     /// <summary>Names of the properties that the join breaks in this history.</summary>
     public static IEnumerable<string> BrokenBy(Join join, Step[] steps) => All.Where(law => Violates(law.Value, join, steps)).Select(law => law.Key);
+
+    public static bool IsBroken(string law, Join join, Step[] steps) => Violates(All[law], join, steps);
 
     public static string? Commutative(Join join, Step[] steps)
     {
@@ -104,7 +107,7 @@ public static class Laws
     public static string? LiveDotsAreSeen(Join join, Step[] steps)
     {
         foreach (var state in new World(join, steps).Reached)
-            if (!state.LiveDots().All(state.Context.Contains)) return $"{state}";
+            if (!state.LiveDots().All(dot => state.Context.Contains(dot))) return $"{state}";
         return null;
     }
 
@@ -147,6 +150,23 @@ public static class Laws
                 if (!join(state, one.Changes).SameAs(deltas.Aggregate(state, (joined, delta) => join(joined, delta.Changes)))) return $"{one} on {state}";
         }
         return null;
+    }
+
+    /// <summary>Joining in place gives what joining copies gives, and what was handed out on the way, or taken in, never changes.</summary>
+    public static string? InPlaceIsCopied(Join join, Step[] steps)
+    {
+        var world = new World(join, steps);
+        var random = new Random(steps.Length);
+        var (live, copied) = (new LiveDocument(), Document.Empty);
+        var given = world.Reached.Select(document => (Document: document, Bytes: DocumentCodec.ToBytes(document))).ToList();
+        foreach (var document in world.Commits.Concat(world.Commits).Select(commit => commit.Delta.Changes).Concat(Sample(world.Reached, 5)).OrderBy(_ => random.Next()).ToList())
+        {
+            live.Join(document);
+            copied = join(copied, document);
+            if (random.Next(3) == 0) given.Add((live.Snapshot(), DocumentCodec.ToBytes(live.Snapshot())));
+        }
+        if (!live.Snapshot().SameAs(copied)) return $"{live.Snapshot()}, not {copied}";
+        return given.All(then => DocumentCodec.ToBytes(then.Document).AsSpan().SequenceEqual(then.Bytes)) ? null : "a document changed after it was handed out";
     }
 
     private static bool Violates(Func<Join, Step[], string?> law, Join join, Step[] steps)

@@ -18,21 +18,35 @@ public sealed class Model
     /// <summary>What a reader sees, by place.</summary>
     public SortedDictionary<string, string> View() => new(Live.GroupBy(addition => addition.Place).ToDictionary(
         place => place.Key,
-        place => place.First() switch
-        {
-            { Way: Way.Count } => place.Sum(addition => addition.Total).ToString(),
-            { Way: Way.Write } => place.MaxBy(addition => (addition.Epoch, addition.Id))!.Value.ToString(),
-            _ => string.Join(',', place.Select(addition => addition.Value).Distinct().Order()),
-        }), StringComparer.Ordinal);
+        place => Read(place.First().Way, place.OrderBy(addition => (addition.Epoch, addition.Id)).ToList())), StringComparer.Ordinal);
 
+    private static string Read(Way way, List<Addition> inOrder) => way switch
+    {
+        Way.Count => inOrder.Sum(addition => addition.Total).ToString(),
+        Way.Write => inOrder[^1].Value.ToString(),
+        Way.All => string.Join(',', inOrder.Select(addition => addition.Value)),
+        Way.Present => "True",
+        Way.NoneAgainst => inOrder.All(addition => addition.Total > 0).ToString(),
+        Way.ElementsNoneAgainst => string.Join(',', inOrder.GroupBy(addition => addition.Value)
+            .Where(votes => votes.All(vote => vote.Total > 0)).Select(votes => votes.Key).Order()),
+        Way.LastOfKey => string.Join(',', inOrder.GroupBy(addition => addition.Key).OrderBy(key => key.Key).Select(key => $"{key.Key}={key.Last().Value}@{key.Last().Total}")),
+        _ => string.Join(',', inOrder.Select(addition => addition.Value).Distinct().Order()),
+    };
+
+    /// <summary>How live additions of one place read together.</summary>
     public enum Way
     {
         Add,
         Write,
         Count,
+        All,
+        Present,
+        NoneAgainst,
+        ElementsNoneAgainst,
+        LastOfKey,
     }
 
-    public sealed record Addition(long Id, long Epoch, Way Way, string Place, Value Value, long Total);
+    public sealed record Addition(long Id, long Epoch, Way Way, string Place, Value Value, long Total, Value Key = default);
 }
 
 /// <summary>Changes a model and notes what it changed, as a transaction does.</summary>
@@ -51,10 +65,38 @@ public sealed class ModelWriter(Model model, long epoch, Func<long> nextId)
     /// <summary>A place, or everything below it.</summary>
     public void RemoveAll(string place) => Bury(addition => addition.Place.StartsWith(place, StringComparison.Ordinal));
 
-    public void Write(string place, Value value)
+    public void Write(string place, Value value, Model.Way way = Model.Way.Write, long total = 0)
     {
         RemoveAll(place);
-        Put(new(nextId(), epoch, Model.Way.Write, place, value, 0));
+        Put(new(nextId(), epoch, way, place, value, total));
+    }
+
+    public void Vote(string place, Value element, bool isFor)
+    {
+        Remove(place, element);
+        Put(new(nextId(), epoch, Model.Way.ElementsNoneAgainst, place, element, isFor ? 1 : 0));
+    }
+
+    public void Append(string place, Value value) => Put(new(nextId(), epoch, Model.Way.All, place, value, 0));
+
+    public void TrimTo(string place, int count)
+    {
+        var live = model.Live.Where(addition => addition.Place == place).OrderBy(addition => (addition.Epoch, addition.Id)).ToList();
+        var old = live.Take(Math.Max(0, live.Count - count)).Select(addition => addition.Id).ToHashSet();
+        Bury(addition => old.Contains(addition.Id));
+    }
+
+    public void Put(string place, Value key, Value value, long deadline)
+    {
+        Bury(addition => addition.Place == place && addition.Key == key);
+        Put(new(nextId(), epoch, Model.Way.LastOfKey, place, value, deadline, key));
+    }
+
+    public void Expire(string place, long now)
+    {
+        var past = model.Live.Where(addition => addition.Place == place).GroupBy(addition => addition.Key)
+            .Where(key => key.MaxBy(addition => (addition.Epoch, addition.Id))!.Total <= now).Select(key => key.Key).ToHashSet();
+        Bury(addition => addition.Place == place && past.Contains(addition.Key));
     }
 
     public void Count(string place, long amount)
@@ -91,17 +133,34 @@ public static class DocumentView
         return view;
     }
 
+    public static HashSet<Dot> LiveDots(this Document document)
+    {
+        var dots = new DotList(default);
+        document.CollectDots(ref dots);
+        var live = dots.Span.ToArray().ToHashSet();
+        dots.Dispose();
+        return live;
+    }
+
     private static void Fields(OrMap map, string prefix, SortedDictionary<string, string> view)
     {
-        foreach (var (name, value) in map.Values)
+        foreach (var ((name, kind), _) in map.Values)
         {
-            var place = $"{prefix}{name}:{value.Kind}";
-            if (value is OrMap inner) Fields(inner, place + "/", view);
-            else view[place] = value switch
+            var place = $"{prefix}{name}:{kind}";
+            if (kind == FieldKind.Map) Fields(map.Map(name), place + "/", view);
+            else view[place] = kind switch
             {
-                PnCounter counter => counter.Value.ToString(),
-                LwwRegister register => register.Value.ToString(),
-                AddWinsSet set => string.Join(',', set.Items),
+                FieldKind.Counter => map.Counter(name).ToString(),
+                FieldKind.GrowCounter => map.GrowCounter(name).ToString(),
+                FieldKind.BoundedCounter => map.BoundedCounter(name).ToString(),
+                FieldKind.Register => map.Register(name).ToString(),
+                FieldKind.MultiValueRegister => string.Join(',', map.MultiValueRegister(name)),
+                FieldKind.Set => string.Join(',', map.Set(name).Items),
+                FieldKind.RemoveWinsSet => string.Join(',', map.RemoveWinsSet(name).Items),
+                FieldKind.Flag => map.Flag(name).ToString(),
+                FieldKind.DisableWinsFlag => map.DisableWinsFlag(name).ToString(),
+                FieldKind.List => string.Join(',', map.List(name).Items),
+                FieldKind.ExpiringMap => string.Join(',', map.ExpiringMap(name).Entries.Select(entry => $"{entry.Key}={entry.Value}@{entry.Deadline.ToUnixTimeMilliseconds()}")),
                 _ => "?",
             };
         }

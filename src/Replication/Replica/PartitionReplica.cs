@@ -50,7 +50,7 @@ public sealed class PartitionReplica
             parts.Add(part);
         }
         _endpoints.EnsureCapacity(snapshot.Endpoints.Count);
-        foreach (var e in snapshot.Endpoints) _endpoints[e.Endpoint] = new EndpointState { Document = e.Document, Epoch = e.Epoch, Last = e.Last, ChangedAt = e.ChangedAt };
+        foreach (var e in snapshot.Endpoints) _endpoints[e.Endpoint] = new EndpointState(e.Document) { Epoch = e.Epoch, Last = e.Last, ChangedAt = e.ChangedAt };
     }
 
     /// <summary>Event Hub partition.</summary>
@@ -84,7 +84,7 @@ public sealed class PartitionReplica
     public bool IsCompleteFor(Slot slot) => Slots.Contains(slot) && !_incomplete[slot.Value - Slots.First];
 
     /// <summary>Accepted state of an endpoint; <see cref="Document.Empty"/> when it has none.</summary>
-    public Document Accepted(EndpointId endpoint) => _endpoints.TryGetValue(endpoint, out var state) ? state.Document : Document.Empty;
+    public Document Accepted(EndpointId endpoint) => _endpoints.TryGetValue(endpoint, out var state) ? state.Live.Snapshot() : Document.Empty;
 
     /// <summary>The epoch of the highest Grant read so far that covers the endpoint.</summary>
     public Epoch EpochOf(EndpointId endpoint) => new(_coverage.EpochOf(endpoint.KeyHash));
@@ -100,7 +100,7 @@ public sealed class PartitionReplica
 
     /// <summary>Endpoints whose accepted state changed after an offset, with that state.</summary>
     public IEnumerable<(EndpointId Endpoint, Document Document)> ChangedAfter(long offset) =>
-        _endpoints.Where(e => e.Value.ChangedAt > offset).Select(e => (e.Key, e.Value.Document));
+        _endpoints.Where(e => e.Value.ChangedAt > offset).Select(e => (e.Key, e.Value.Live.Snapshot()));
 
     /// <summary>True when the Grant was read and all records it announced have followed.</summary>
     public bool IsSettled(Epoch epoch, IncarnationId owner) => _grants.TryGetValue((epoch.Value, owner), out var grant) && grant.CarriedSeen >= grant.CarriedRecords;
@@ -144,7 +144,7 @@ public sealed class PartitionReplica
             EpochsApart = [.. _coverage.Apart],
             Grants = [.. _grants.Select(g => new SnapshotGrant(g.Key.Epoch, g.Key.Owner, g.Value.Offset, g.Value.CarriedRecords, g.Value.CarriedSeen))],
             PendingParts = [.. _parts.SelectMany(p => p.Value.Select(part => (p.Key.Owner, part)))],
-            Endpoints = [.. _endpoints.Select(e => new SnapshotEndpoint(e.Key, e.Value.Epoch, e.Value.Last, e.Value.ChangedAt, e.Value.Document))],
+            Endpoints = [.. _endpoints.Select(e => new SnapshotEndpoint(e.Key, e.Value.Epoch, e.Value.Last, e.Value.ChangedAt, e.Value.Live.Snapshot()))],
         };
     }
 
@@ -152,7 +152,7 @@ public sealed class PartitionReplica
     public static PartitionReplica From(PartitionSnapshot snapshot, Guards guards = Guards.All) => new(snapshot, guards);
 
     /// <summary>Only with guard G8 switched off, by tests: the owner's unacknowledged state stands in the layer that snapshots and streams show.</summary>
-    internal void WriteThrough(EndpointId endpoint, Document document) => StateOf(endpoint).Document = document;
+    internal void WriteThrough(EndpointId endpoint, Document document) => StateOf(endpoint).Live = new LiveDocument(document);
 
     private void ApplyDeltas(long offset, IncarnationId writer, IReadOnlyList<DeltaItem> items, IReplicaSink sink)
     {
@@ -211,7 +211,7 @@ public sealed class PartitionReplica
             return;
         }
 
-        state.Document = Document.Join(state.Document, delta);
+        state.Live.Join(delta);
         state.ChangedAt = offset;
         if (!item.Carried) (state.Epoch, state.Last) = (current, item.Last);
         sink.Accepted(logged);
@@ -272,13 +272,13 @@ public sealed class PartitionReplica
 
     private EndpointState StateOf(EndpointId endpoint)
     {
-        if (!_endpoints.TryGetValue(endpoint, out var state)) _endpoints[endpoint] = state = new EndpointState();
+        if (!_endpoints.TryGetValue(endpoint, out var state)) _endpoints[endpoint] = state = new EndpointState(Document.Empty);
         return state;
     }
 
-    private sealed class EndpointState
+    private sealed class EndpointState(Document start)
     {
-        public Document Document = Document.Empty;
+        public LiveDocument Live = new(start);
         public long Epoch;
         public long Last;
         public long ChangedAt = -1;

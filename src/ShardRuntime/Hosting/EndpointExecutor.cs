@@ -35,9 +35,7 @@ public sealed class EndpointExecutor(
 
     private async Task<RunOutcome> ReadAsync(HttpContext context, EndpointRequest request, IOwnedState owned, RequestDelegate application)
     {
-        var document = owned.Current;
-        var transaction = new DocumentTransaction(document, owned.Epoch, document.NextSequence(owned.Epoch));
-        context.Features.Set(new EndpointState(request.Endpoint, transaction, context.Request.Method));
+        context.Features.Set(EndpointState.ReadOnly(request.Endpoint, owned.Current, context.Request.Method));
         context.Request.Body = request.Body.Open();
 
         async ValueTask<bool> ReleaseAsync() => await owned.Seen()(context.RequestAborted) && lease.IsValid;
@@ -130,7 +128,7 @@ public sealed class EndpointExecutor(
 
     private async Task<AnswerBuffer> RunHandlerAsync(HttpContext context, EndpointRequest request, DocumentTransaction transaction, RequestDelegate application)
     {
-        context.Features.Set(new EndpointState(request.Endpoint, transaction, readOnlyMethod: ""));
+        context.Features.Set(new EndpointState(request.Endpoint, transaction));
         context.Request.Body = request.Body.Open();
         var answer = new AnswerBuffer(context, settings.AnswerBytesMax, release: null);
         try

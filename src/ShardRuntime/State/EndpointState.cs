@@ -4,175 +4,78 @@ namespace ShardCloud.ShardRuntime.State;
 
 /// <summary>The state of the endpoint that a request names, as one unit of work: changes and the recorded answer become durable together when the handler ends.</summary>
 /// <remarks>
-/// A handler of GET, HEAD or OPTIONS sees an immutable document beside running writers and may not change it. Other handlers run one at a time
-/// for each endpoint. A handler that throws or answers 5xx changes nothing. Not thread-safe; do not use it after the handler has ended.
+/// Named fields, each of one type; a field comes into being with its first change. All changes of a handler are one delta: every replica sees all
+/// of them or none. A handler of GET, HEAD or OPTIONS sees an immutable document beside running writers and may not change it (SC3005). Other
+/// handlers run one at a time for each endpoint. A handler that throws or answers 5xx changes nothing. Limits: names of 1 to 256 bytes (SC3002), 256 KiB
+/// of changes in a request (SC3003), 512 KiB in all (SC3004), checked before anything counts. Not thread-safe; do not use it after the handler
+/// has ended. The types, with examples: docs/state.md.
 /// </remarks>
 public sealed class EndpointState
 {
-    private readonly DocumentTransaction _transaction;
-    private readonly string _readOnlyMethod;
-
-    internal EndpointState(EndpointId endpoint, DocumentTransaction transaction, string readOnlyMethod) =>
-        (Endpoint, _transaction, _readOnlyMethod) = (endpoint, transaction, readOnlyMethod);
+    internal EndpointState(EndpointId endpoint, DocumentTransaction transaction) => (Endpoint, Transaction) = (endpoint, transaction);
 
     /// <summary>The endpoint.</summary>
     public EndpointId Endpoint { get; }
 
-    /// <summary>The counter of this name; it comes into being with its first change.</summary>
+    /// <summary>Everything there is, own changes included, to read.</summary>
+    public OrMap Fields => Transaction.Fields;
+
+    internal DocumentTransaction Transaction { get; }
+
+    /// <summary>A counter that goes up and down.</summary>
     /// <exception cref="ShardCloudException">SC3001: the name holds another type. SC3002: the name is empty or too long.</exception>
-    public StateCounter Counter(string name) => new(this, _transaction.Counter(name));
+    public CounterHandle Counter(string name) => Transaction.Counter(name);
 
-    /// <summary>The set of this name.</summary>
+    /// <summary>A counter that only grows.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public StateSet Set(string name) => new(this, _transaction.Set(name));
+    public GrowCounterHandle GrowCounter(string name) => Transaction.GrowCounter(name);
 
-    /// <summary>The register of this name.</summary>
+    /// <summary>A counter that stays between a floor and a ceiling, both included.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public StateRegister Register(string name) => new(this, _transaction.Register(name));
+    public BoundedCounterHandle BoundedCounter(string name, long floor = 0, long ceiling = long.MaxValue) => Transaction.BoundedCounter(name, floor, ceiling);
 
-    /// <summary>The map of this name.</summary>
+    /// <summary>A set; an add wins over a concurrent remove.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public StateMap Map(string name) => new(this, _transaction.Map(name));
+    public SetHandle Set(string name) => Transaction.Set(name);
 
-    internal DocumentTransaction Transaction => _transaction;
+    /// <summary>A set; a remove wins over a concurrent add.</summary>
+    /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
+    public RemoveWinsSetHandle RemoveWinsSet(string name) => Transaction.RemoveWinsSet(name);
 
-    internal void CheckWritable()
-    {
-        if (_readOnlyMethod.Length > 0)
-            throw new ShardCloudException(ErrorCodes.ReadOnlyRequest, $"A {_readOnlyMethod} request tried to change endpoint '{Endpoint}'.",
-                "Change state in handlers of POST, PUT, PATCH or DELETE: those run once, reads may run any number of times.");
-    }
-}
+    /// <summary>A register; the last write wins, in the order the owners made them, never by clock.</summary>
+    /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
+    public RegisterHandle Register(string name) => Transaction.Register(name);
 
-/// <summary>A counter of the endpoint.</summary>
-public readonly struct StateCounter
-{
-    private readonly EndpointState _state;
-    private readonly CounterHandle _handle;
+    /// <summary>A register of one .NET type: text, a number, a truth value, bytes, a point in time, a Guid or an enum.</summary>
+    /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
+    /// <exception cref="NotSupportedException">A register cannot hold the type; use text or bytes and a serializer.</exception>
+    public RegisterHandle<T> Register<T>(string name) => new(Transaction.Register(name));
 
-    internal StateCounter(EndpointState state, CounterHandle handle) => (_state, _handle) = (state, handle);
+    /// <summary>A register that keeps every concurrent write.</summary>
+    /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
+    public MultiValueRegisterHandle MultiValueRegister(string name) => Transaction.MultiValueRegister(name);
 
-    /// <summary>The count, own changes included.</summary>
-    public long Value => _handle.Value;
+    /// <summary>A flag; enabling wins over concurrent disabling.</summary>
+    /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
+    public FlagHandle Flag(string name) => Transaction.Flag(name);
 
-    /// <summary>Adds one.</summary>
-    /// <exception cref="ShardCloudException">SC3005: the request only reads.</exception>
-    public void Increment() => Add(1);
+    /// <summary>A flag; disabling wins over concurrent enabling.</summary>
+    /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
+    public FlagHandle DisableWinsFlag(string name) => Transaction.DisableWinsFlag(name);
 
-    /// <summary>Takes one away.</summary>
-    /// <exception cref="ShardCloudException">SC3005: the request only reads.</exception>
-    public void Decrement() => Add(-1);
+    /// <summary>A map from text to values of any of these types, maps included.</summary>
+    /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
+    public MapHandle Map(string name) => Transaction.Map(name);
 
-    /// <summary>Adds; a negative amount takes away.</summary>
-    /// <exception cref="ShardCloudException">SC3005: the request only reads.</exception>
-    public void Add(long amount)
-    {
-        _state.CheckWritable();
-        _handle.Add(amount);
-    }
-}
+    /// <summary>A list that grows at its end.</summary>
+    /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
+    public ListHandle List(string name) => Transaction.List(name);
 
-/// <summary>A set of the endpoint.</summary>
-public readonly struct StateSet
-{
-    private readonly EndpointState _state;
-    private readonly SetHandle _handle;
+    /// <summary>A map whose entries have deadlines, removed by the owner.</summary>
+    /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
+    public ExpiringMapHandle ExpiringMap(string name) => Transaction.ExpiringMap(name);
 
-    internal StateSet(EndpointState state, SetHandle handle) => (_state, _handle) = (state, handle);
-
-    /// <summary>The elements, ascending, own changes included.</summary>
-    public IEnumerable<Value> Items => _handle.Items;
-
-    /// <summary>How many elements.</summary>
-    public int Count => _handle.Count;
-
-    /// <summary>True when the element is in the set.</summary>
-    public bool Contains(Value item) => _handle.Contains(item);
-
-    /// <summary>Adds.</summary>
-    /// <exception cref="ShardCloudException">SC3005: the request only reads.</exception>
-    public void Add(Value item)
-    {
-        _state.CheckWritable();
-        _handle.Add(item);
-    }
-
-    /// <summary>Removes; false when it was not there.</summary>
-    /// <exception cref="ShardCloudException">SC3005: the request only reads.</exception>
-    public bool Remove(Value item)
-    {
-        _state.CheckWritable();
-        return _handle.Remove(item);
-    }
-
-    /// <summary>Removes everything.</summary>
-    /// <exception cref="ShardCloudException">SC3005: the request only reads.</exception>
-    public void Clear()
-    {
-        _state.CheckWritable();
-        _handle.Clear();
-    }
-}
-
-/// <summary>A register of the endpoint: the last write wins, in the order the owners made them, never by clock.</summary>
-public readonly struct StateRegister
-{
-    private readonly EndpointState _state;
-    private readonly RegisterHandle _handle;
-
-    internal StateRegister(EndpointState state, RegisterHandle handle) => (_state, _handle) = (state, handle);
-
-    /// <summary>The value; <see cref="Value.IsNone"/> when there is none.</summary>
-    public Value Value => _handle.Value;
-
-    /// <summary>Writes.</summary>
-    /// <exception cref="ShardCloudException">SC3005: the request only reads.</exception>
-    public void Set(Value value)
-    {
-        _state.CheckWritable();
-        _handle.Set(value);
-    }
-
-    /// <summary>Takes the value away.</summary>
-    /// <exception cref="ShardCloudException">SC3005: the request only reads.</exception>
-    public void Clear()
-    {
-        _state.CheckWritable();
-        _handle.Clear();
-    }
-}
-
-/// <summary>A map of the endpoint: names to counters, sets, registers and maps.</summary>
-public readonly struct StateMap
-{
-    private readonly EndpointState _state;
-    private readonly MapHandle _handle;
-
-    internal StateMap(EndpointState state, MapHandle handle) => (_state, _handle) = (state, handle);
-
-    /// <summary>The keys, ascending.</summary>
-    public IEnumerable<string> Keys => _handle.Keys;
-
-    /// <summary>True when the key holds something.</summary>
-    public bool ContainsKey(string key) => _handle.ContainsKey(key);
-
-    /// <summary>The counter under the key.</summary>
-    public StateCounter Counter(string key) => new(_state, _handle.Counter(key));
-
-    /// <summary>The set under the key.</summary>
-    public StateSet Set(string key) => new(_state, _handle.Set(key));
-
-    /// <summary>The register under the key.</summary>
-    public StateRegister Register(string key) => new(_state, _handle.Register(key));
-
-    /// <summary>The map under the key.</summary>
-    public StateMap Map(string key) => new(_state, _handle.Map(key));
-
-    /// <summary>Removes a key with all that is under it; false when it was not there.</summary>
-    /// <exception cref="ShardCloudException">SC3005: the request only reads.</exception>
-    public bool Remove(string key)
-    {
-        _state.CheckWritable();
-        return _handle.Remove(key);
-    }
+    internal static EndpointState ReadOnly(EndpointId endpoint, Document document, string method) => new(endpoint, DocumentTransaction.ReadOnly(document,
+        () => new ShardCloudException(ErrorCodes.ReadOnlyRequest, $"A {method} request tried to change endpoint '{endpoint}'.",
+            "Change state in handlers of POST, PUT, PATCH or DELETE: those run once, reads may run any number of times.")));
 }
