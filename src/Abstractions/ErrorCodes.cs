@@ -92,5 +92,8 @@ public static class ErrorCodes
     public const string ShardDidNotStart = "SC7011";
     public const string DemoFailed = "SC7012";
     public const string BadProfile = "SC7013";
+    public const string PartGivenUp = "SC7014";
+    public const string UnknownTarget = "SC7015";
+    public const string FaultNotPossible = "SC7016";
 #pragma warning restore CS1591
 }

@@ -1,3 +1,4 @@
 using ShardCloud.Cli;
+using ShardCloud.Cli.Stack;
 
-return await CommandLine.RunAsync(args);
+return await (StandIns.TryRun(args) ?? CommandLine.RunAsync(args));

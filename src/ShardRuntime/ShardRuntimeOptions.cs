@@ -95,6 +95,9 @@ public sealed class ListenerSettings
     /// <summary>Address to bind; port 0 takes a free one, which the member row then reports.</summary>
     public Uri Url { get; set; } = new("http://127.0.0.1:0");
 
+    /// <summary>Address others call it by, where something stands in between (address translation, a relay); null (default): the bound one.</summary>
+    public Uri? AdvertisedUrl { get; set; }
+
     /// <summary>Connections at the same time, over both listeners together; past it the newest are closed. Default 10,000.</summary>
     [Range(16, 1_000_000)]
     public int ConnectionsMax { get; set; } = 10_000;

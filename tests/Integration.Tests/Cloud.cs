@@ -26,6 +26,8 @@ internal sealed class Cloud : IAsyncDisposable
         (Api, Router) = (ManagementClient.Of(stack.Run), NewClient(stack));
     }
 
+    public LocalStack Stack => _stack;
+
     public ManagementClient Api { get; private set; }
 
     /// <summary>Client of the application, through the router.</summary>

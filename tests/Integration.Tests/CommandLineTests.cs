@@ -13,6 +13,8 @@ public sealed class CommandLineTests
     [InlineData("migration list")]
     [InlineData("shard add")]
     [InlineData("down")]
+    [InlineData("logs")]
+    [InlineData("chaos kill shard-1")]
     public async Task Verb_WithoutACloud_SaysSoInOneLine(string verb)
     {
         using var folder = new TemporaryFolder();
@@ -94,6 +96,9 @@ public sealed class CommandLineTests
     [InlineData("migrate")]
     [InlineData("migration show")]
     [InlineData("shard remove")]
+    [InlineData("chaos partition")]
+    [InlineData("logs")]
+    [InlineData("doctor")]
     [InlineData("down")]
     public async Task Help_HasAnExample(string verb)
     {
@@ -126,6 +131,79 @@ public sealed class CommandLineTests
             foreach (var log in Directory.GetFiles(Path.Combine(folder.Path, "logs")))
                 Assert.DoesNotContain("Unhandled exception", await File.ReadAllTextAsync(log, TestContext.Current.CancellationToken), StringComparison.Ordinal);
         }
+    }
+
+    /// <summary>Real processes: what a second terminal can do to a running cloud, and that nothing outlives the command's kill -9.</summary>
+    [Fact]
+    public async Task Up_FaultsFromAnotherTerminal_ThenKilled_LeavesNothingRunning()
+    {
+        using var folder = new TemporaryFolder();
+        string[] data = ["--data", folder.Path];
+        using var up = Start(["up", "--gates", "--shards", "1", "--router-port", "0", "--orchestrator-port", "0", .. data]);
+        var said = up.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var router = await RouterOfAsync(up);
+
+        Assert.Equal((0, ""), await ChaosAsync("pause shard-1"));
+        Assert.Equal((3, "SC7016"), await ChaosAsync("pause shard-1"));
+        Assert.Equal((0, ""), await ChaosAsync("resume shard-1"));
+        Assert.Equal((0, ""), await ChaosAsync("partition shard-1 --seconds 1 --from storage"));
+        Assert.Equal((3, "SC7016"), await ChaosAsync("partition azurite --seconds 1"));
+        Assert.Equal((3, "SC7015"), await ChaosAsync("kill nobody"));
+        Assert.Equal((0, ""), await ChaosAsync("kill event-hubs"));
+        await Cloud.UntilAsync(async () => (await RunAsync(["chaos", "list", "--json", .. data])).Output.Contains("\"state\":\"running\",\"restarts\":1", StringComparison.Ordinal), "Event Hubs are started again");
+        using var http = new HttpClient { BaseAddress = new Uri(router) };
+        Assert.True((await http.PostAsync("rooms/7/increment", null, TestContext.Current.CancellationToken)).IsSuccessStatusCode);
+        var logs = await RunAsync(["logs", "shard-1", "-n", "1", .. data]);
+        Assert.StartsWith("shard-1 | ", logs.Output, StringComparison.Ordinal);
+        Assert.Equal((3, "SC7015"), Ends(await RunAsync(["logs", "nobody", .. data])));
+
+        var processes = LocalCloud.Stack.ProcessFile.Read(folder.Path);
+        Assert.Equal(["azurite", "event-hubs", "functions-host", "orchestrator", "router-1", "shard-1"], processes.Select(process => process.Name).Order());
+        up.Kill();
+        await Cloud.UntilAsync(() => Task.FromResult(!processes.Any(process => process.IsRunning)), "every process ends with the command");
+        Assert.Contains("event-hubs is ready again", await said, StringComparison.Ordinal);
+
+        async Task<(int, string)> ChaosAsync(string verb) => Ends(await RunAsync(["chaos", .. verb.Split(' '), .. data]));
+
+        static (int, string) Ends((int Exit, string Output, string Errors) run) => (run.Exit, run.Errors.Split(':')[0]);
+    }
+
+    [Fact]
+    public async Task Up_ThatFails_LeavesNothingRunning()
+    {
+        using var folder = new TemporaryFolder();
+        Directory.CreateDirectory(Path.Combine(folder.Path, "eventhubs", "hubs", "deltas"));
+        await File.WriteAllTextAsync(Path.Combine(folder.Path, "eventhubs", "hubs", "deltas", "hub.json"), "not json", TestContext.Current.CancellationToken);
+
+        var (exit, _, errors) = await RunAsync(["up", "--router-port", "0", "--orchestrator-port", "0", .. (string[])["--data", folder.Path]]);
+
+        Assert.NotEqual(0, exit);
+        Assert.Matches("SC[67]", errors);
+        Assert.Empty(LocalCloud.Stack.ProcessFile.Read(folder.Path));
+    }
+
+    [Fact]
+    public async Task Doctor_OnANewFolder_FindsNothingThatFails()
+    {
+        using var folder = new TemporaryFolder();
+
+        var (exit, output, _) = await RunAsync(["doctor", "--json", "--data", folder.Path]);
+
+        var findings = System.Text.Json.JsonDocument.Parse(output).RootElement.GetProperty("findings").EnumerateArray().ToDictionary(finding => finding.GetProperty("about").GetString()!, finding => finding.GetProperty("verdict").GetString());
+        Assert.Equal(0, exit);
+        Assert.Equal("Ok", findings["Node"]);
+        Assert.Contains("processes", findings.Keys);
+    }
+
+    [Fact]
+    public async Task Doctor_WithoutNode_FailsAndSaysWhatToInstall()
+    {
+        using var folder = new TemporaryFolder();
+
+        var (exit, output, _) = await RunAsync(["doctor", "--data", folder.Path], path: folder.Path);
+
+        Assert.Equal(1, exit);
+        Assert.Contains("SC7001", output, StringComparison.Ordinal);
     }
 
     private static async Task<string> RouterOfAsync(Process up)

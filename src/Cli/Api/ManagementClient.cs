@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
@@ -13,6 +14,8 @@ internal sealed class ManagementClient : IDisposable
 {
     private static readonly TimeSpan PollEvery = TimeSpan.FromMilliseconds(100);
 
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
     private readonly HttpClient _http;
     private readonly ITokenSource _tokens;
 
@@ -24,11 +27,12 @@ internal sealed class ManagementClient : IDisposable
 
     /// <summary>Client of the local cloud on a data folder; the local key in it signs the operator's token.</summary>
     /// <exception cref="ShardCloudException">SC7008: none runs there.</exception>
-    public static ManagementClient Of(string dataDirectory)
-    {
-        if (!DataDirectory.IsLocked(dataDirectory) || DataDirectory.TryReadRun(dataDirectory) is not { } run) throw Commands.DownCommand.NotRunning(dataDirectory);
-        return Of(run);
-    }
+    public static ManagementClient Of(string dataDirectory) => Of(RunOf(dataDirectory));
+
+    /// <summary>Where the local cloud on a data folder can be reached.</summary>
+    /// <exception cref="ShardCloudException">SC7008: none runs there.</exception>
+    public static RunInfo RunOf(string dataDirectory) =>
+        DataDirectory.IsLocked(dataDirectory) && DataDirectory.TryReadRun(dataDirectory) is { } run ? run : throw Commands.DownCommand.NotRunning(dataDirectory);
 
     public static ManagementClient Of(RunInfo run) => new(new Uri(run.Orchestrator),
         new LocalTokenSource(new TokenIssuer(LocalKey.Load(run.KeyFile)), Environment.UserName is { Length: > 0 } user ? user : "operator", Roles.Operator));
@@ -65,7 +69,7 @@ internal sealed class ManagementClient : IDisposable
         using var timer = new PeriodicTimer(PollEvery);
         while (true)
         {
-            var migration = await MigrationAsync(id, cancellationToken);
+            var migration = await PatientlyAsync(() => MigrationAsync(id, cancellationToken), cancellationToken);
             progress?.Invoke(migration);
             if (migration.State == MigrationState.Finished) return migration;
             await timer.WaitForNextTickAsync(cancellationToken);
@@ -79,12 +83,30 @@ internal sealed class ManagementClient : IDisposable
         using var timer = new PeriodicTimer(PollEvery);
         while (true)
         {
-            var operation = await GetAsync($"operations/{Uri.EscapeDataString(id)}", ManagementJson.Default.Operation, cancellationToken);
+            var operation = await PatientlyAsync(() => GetAsync($"operations/{Uri.EscapeDataString(id)}", ManagementJson.Default.Operation, cancellationToken), cancellationToken);
             progress?.Invoke(operation);
             if (operation.State == OperationState.Succeeded) return operation;
             if (operation.State == OperationState.Failed)
                 throw new ShardCloudException(operation.Error?.Code ?? ErrorCodes.StoreUnavailable, operation.Error?.Message ?? $"Operation '{id}' failed.", operation.Error?.Remedy ?? "See the Orchestrator's log.");
             await timer.WaitForNextTickAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>A question that may be repeated: the Orchestrator is on no request's path and may be away for a moment, its work goes on afterwards.</summary>
+    public static async Task<T> PatientlyAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
+    {
+        var since = Stopwatch.GetTimestamp();
+        using var timer = new PeriodicTimer(PollEvery);
+        while (true)
+        {
+            try
+            {
+                return await ask();
+            }
+            catch (ShardCloudException error) when (error.Code == ErrorCodes.StoreUnavailable && Stopwatch.GetElapsedTime(since) < Patience)
+            {
+                await timer.WaitForNextTickAsync(cancellationToken);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using ShardCloud.LocalCloud.Processes;
 using ShardCloud.LocalCloud.Stack;
 
 namespace ShardCloud.Cli.Commands;
@@ -49,12 +50,3 @@ internal static class DownCommand
     }
 }
 
-internal static partial class Signals
-{
-    private const int SigTerm = 15;
-
-    public static void Terminate(int pid) => _ = Kill(pid, SigTerm);
-
-    [System.Runtime.InteropServices.LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
-    private static partial int Kill(int pid, int signal);
-}

@@ -22,8 +22,7 @@ internal static class StatusCommand
     private static void Show(IAnsiConsole console, CloudStatus status)
     {
         console.MarkupLineInterpolated($"Application [bold]{status.Application}[/]: map version {status.MapVersion}, {status.ShardsReady} shards, {status.Routers} routers, {status.PlacedEndpoints} placed endpoints");
-        var table = new Table().Border(TableBorder.Simple).AddColumns("member", "state", "version", "listens at", "pid", "lease", "slots", "placed", "lag");
-        foreach (var column in table.Columns) column.NoWrap().PadRight(1).PadLeft(0);
+        var table = Tables.Plain("member", "state", "version", "listens at", "pid", "lease", "slots", "placed", "lag");
         foreach (var member in status.Members)
         {
             var own = member.Status;

@@ -12,13 +12,14 @@ internal static class UpCommand
         var routerPort = new Option<int>("--router-port") { Description = "Port of the router, where clients go; 0 takes a free one.", DefaultValueFactory = _ => 8080 };
         var orchestratorPort = new Option<int>("--orchestrator-port") { Description = "Port of the Orchestrator's HTTP API; 0 takes a free one.", DefaultValueFactory = _ => 7071 };
         var ack = Shared.NewAck();
+        var gates = new Option<bool>("--gates") { Description = "Put gates between each member and the rest, for 'chaos partition'; costs a hop on every call to Storage, log and members." };
         var (profile, profileFile) = (Shared.NewProfile(), Shared.NewProfileFile());
         shards.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 1 or > 32) result.AddError("--shards takes 1 to 32."); });
         foreach (var port in (Option<int>[])[routerPort, orchestratorPort])
             port.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 0 or > 65_535) result.AddError($"{port.Name} takes a port, 0 to 65535."); });
 
         var command = new Command("up", "Run a local cloud on loopback until Ctrl-C: router, shards of the Rooms sample, Orchestrator, Storage, Event Hubs.\n\nExample: shardcloud up --shards 3 --router-port 8080")
-            { shards, routerPort, orchestratorPort, ack, profile, profileFile, Shared.Data, Shared.Json };
+            { shards, routerPort, orchestratorPort, ack, gates, profile, profileFile, Shared.Data, Shared.Json };
         return command.Does(async (parsed, terminal, cancellationToken) =>
         {
             var options = new LocalStackOptions
@@ -28,6 +29,7 @@ internal static class UpCommand
                 RouterPort = parsed.GetValue(routerPort),
                 OrchestratorPort = parsed.GetValue(orchestratorPort),
                 Ack = parsed.GetRequiredValue(ack),
+                Gates = parsed.GetValue(gates),
                 Profile = Shared.ProfileOf(parsed.GetRequiredValue(profile), parsed.GetValue(profileFile)),
                 Progress = terminal.Say,
             };

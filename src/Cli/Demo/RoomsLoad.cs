@@ -19,6 +19,7 @@ internal sealed class RoomsLoad : IDisposable
     private readonly RoomLedger[] _rooms;
     private readonly int _requestsPerSecond;
     private readonly LatencyHistogram _latency = new();
+    private LatencyHistogram _window = new();
     private readonly List<string> _failures = [];
     private long _sent, _succeeded, _failed, _inFlight;
 
@@ -40,6 +41,9 @@ internal sealed class RoomsLoad : IDisposable
     public long Failed => Interlocked.Read(ref _failed);
 
     public LatencyHistogram Latency => _latency;
+
+    /// <summary>Latencies since the last call, of answers that came in meanwhile.</summary>
+    public LatencyHistogram NextWindow() => Interlocked.Exchange(ref _window, new LatencyHistogram());
 
     /// <summary>The first few failures, for the report.</summary>
     public IReadOnlyList<string> Failures
@@ -103,7 +107,9 @@ internal sealed class RoomsLoad : IDisposable
             };
             if (failure is null) Interlocked.Increment(ref _succeeded);
             else Fail(failure);
-            _latency.Record(Stopwatch.GetElapsedTime(dueAt));
+            var took = Stopwatch.GetElapsedTime(dueAt);
+            _latency.Record(took);
+            Volatile.Read(ref _window).Record(took);
         }
         Interlocked.Decrement(ref _inFlight);
     }

@@ -17,8 +17,7 @@ internal static class MigrationView
         if (migration.ConflictWith is { } other) console.MarkupLineInterpolated($"in the way: {other}");
         if (migration.Error is { } error) console.MarkupLineInterpolated($"{error.Code}: {error.Message} {error.Remedy}");
 
-        var table = new Table().Border(TableBorder.Simple).AddColumns("from", "to", "entries", "outcome", "pause p99", "longest wait", "parked", "forwarded");
-        foreach (var column in table.Columns) column.NoWrap().PadRight(1).PadLeft(0);
+        var table = Tables.Plain("from", "to", "entries", "outcome", "pause p99", "longest wait", "parked", "forwarded");
         foreach (var batch in migration.Batches)
         {
             table.AddRow(

@@ -1,6 +1,6 @@
-using System.Net;
-using System.Net.Sockets;
+using System.Text.Json;
 using ShardCloud.Cli.Api;
+using ShardCloud.Cli.Stack.Faults;
 using ShardCloud.Contracts;
 using ShardCloud.Identity;
 using ShardCloud.LocalCloud.Azurite;
@@ -24,12 +24,16 @@ internal sealed class LocalStack : IAsyncDisposable
 
     private readonly LocalStackOptions _options;
     private readonly DataDirectory _data;
+    private readonly StackProcesses _processes;
     private readonly Stack<IAsyncDisposable> _parts = new(); // Stopped in reverse: what was started last needs the others.
     private readonly TaskCompletionSource<ShardCloudException> _broken = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private LocalStack(LocalStackOptions options, DataDirectory data) => (_options, _data) = (options, data);
+    private LocalStack(LocalStackOptions options, DataDirectory data) => (_options, _data, _processes) = (options, data, new StackProcesses(data.Path));
 
     public RunInfo Run { get; private set; } = null!;
+
+    /// <summary>Faults on demand.</summary>
+    public FaultPlane Faults { get; private set; } = null!;
 
     /// <summary>Starts everything and waits until the first request would be served.</summary>
     public static async Task<LocalStack> StartAsync(LocalStackOptions options, CancellationToken cancellationToken)
@@ -47,7 +51,7 @@ internal sealed class LocalStack : IAsyncDisposable
         }
     }
 
-    /// <summary>Runs until cancelled (null), or until a part that everything needs has died (why).</summary>
+    /// <summary>Runs until cancelled (null), or until a part that everything needs was given up (why).</summary>
     public async Task<ShardCloudException?> WaitAsync(CancellationToken cancellationToken)
     {
         try
@@ -63,6 +67,7 @@ internal sealed class LocalStack : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         while (_parts.TryPop(out var part)) await part.DisposeAsync();
+        _processes.Close();
         _data.Dispose();
     }
 
@@ -70,57 +75,57 @@ internal sealed class LocalStack : IAsyncDisposable
     {
         RequireFreePort(_options.RouterPort, "--router-port");
         RequireFreePort(_options.OrchestratorPort, "--orchestrator-port");
+        foreach (var left in ProcessFile.EndLeftOvers(_data.Path)) Say($"{left.Name} (process {left.Pid}) was left frozen by an earlier run; it is ended.");
         var key = LocalKey.LoadOrCreate(_data.KeyFile);
 
-        Say("Storage (Azurite)");
-        var azurite = Keep(await AzuriteProcess.StartAsync(
-            new AzuriteOptions { DataFolder = _data.Azurite, LogFile = LogOf("azurite") }, new Progress(Say), cancellationToken));
-        _ = WatchAsync("Azurite", azurite.Exited);
+        Say("Storage (Azurite) and Event Hubs");
+        var logGate = _options.Profile is { } busy ? Keep(new LogGate(busy)) : null;
+        var hubsReady = Supervise<ReadyProcess>(StackProcesses.EventHubs, HubsStart(logGate?.Port));
+        var azurite = await Supervise<AzuriteProcess>(StackProcesses.Azurite, AzuriteStart()).WaitAsync(cancellationToken);
         var storage = azurite.ConnectionString;
         if (_options.Profile is { } slow) storage = Keep(await StorageGates.StartAsync(azurite, slow, cancellationToken)).ConnectionString;
+        var hubs = (await hubsReady.WaitAsync(cancellationToken)).Line;
+        logGate?.Open(hubs.GetProperty("port").GetInt32());
 
-        Say("Event Hubs");
-        var gate = _options.Profile is { } busy ? Keep(new LogGate(busy)) : null;
-        var hubs = Keep(await LocalEventHubs.StartAsync(new LocalEventHubsOptions
-        {
-            DataFolder = _data.EventHubs,
-            AdvertisedPort = gate?.Port,
-            Hubs = new Dictionary<string, int> { [DeltaHub] = HubPartitions, ["control"] = 1 },
-        }, cancellationToken: cancellationToken));
-        gate?.Open(hubs.Port);
-
-        var environment = MemberEnvironment(storage, hubs.BootstrapServers);
+        var gates = _options.Gates ? Keep(new MemberGates(storage, hubs.GetProperty("address").GetString()!)) : null;
+        var environment = MemberEnvironment(storage, hubs.GetProperty("address").GetString()!);
         var host = Keep(await LocalShardHostServer.StartAsync(new LocalShardHostOptions
         {
             LogFolder = _data.Logs,
             Environment = environment,
             Versions = new Dictionary<string, ApplicationVersion> { [_options.Version] = new() { FileName = "dotnet", Arguments = [App("rooms", "Rooms.dll")] } },
+            EnvironmentOf = gates is null ? null : shard => gates.Open(shard.Value),
+            Changed = _processes.Record,
         }, key, cancellationToken));
+        _processes.Add(host.Processes);
 
         Say("Orchestrator (Functions host)");
-        var functions = Keep(await FunctionsHost.StartAsync(new FunctionsHostOptions
+        var functionsReady = Supervise<ReadyProcess>(StackProcesses.FunctionsHost, FunctionsStart(new FunctionsHostOptions
         {
             AppDirectory = Path.Combine(_options.AppsDirectory, "orchestrator"),
             HandlerExecutable = "dotnet",
             HandlerArguments = [App("orchestrator", "ShardCloud.Orchestrator.dll")],
-            HandlerLogFile = LogOf("orchestrator"),
+            HandlerLogFile = LogOf(StackProcesses.Orchestrator),
             AppSettings = new Dictionary<string, string?>(environment)
             {
                 ["ShardCloud__ShardHost__Url"] = host.Address.ToString(),
                 ["ShardCloud__Log__Partitions"] = $"{HubPartitions}",
-                ["ShardCloud__Log__Identity"] = hubs.LogIdentities[DeltaHub].ToString(),
+                ["ShardCloud__Log__Identity"] = hubs.GetProperty("logs").GetProperty(DeltaHub).GetString(),
                 ["TASKHUB_NAME"] = "ShardCloud",
             },
             StorageConnectionString = storage,
-            HttpPort = _options.OrchestratorPort,
-        }, cancellationToken));
+            HttpPort = _options.OrchestratorPort == 0 ? Ports.Free() : _options.OrchestratorPort,
+        }));
 
         Say("Router");
-        var routerPort = _options.RouterPort == 0 ? FreePort() : _options.RouterPort;
-        var router = Keep(StartRouter(environment, routerPort));
-        _ = WatchAsync("The router", router.Exited);
+        var routerPort = _options.RouterPort == 0 ? Ports.Free() : _options.RouterPort;
+        var routerReady = Supervise<ReadyProcess>(StackProcesses.Router, RouterStart(environment, gates, routerPort));
+        var functions = (await functionsReady.WaitAsync(cancellationToken)).Line;
+        await routerReady.WaitAsync(cancellationToken);
 
-        Run = new RunInfo(Environment.ProcessId, $"http://127.0.0.1:{routerPort}", functions.HttpAddress.ToString().TrimEnd('/'), _data.KeyFile, _data.Path, DateTimeOffset.UtcNow);
+        Faults = Keep(new FaultPlane(_processes, gates, Say));
+        var faults = Keep(await FaultServer.StartAsync(Faults, key, cancellationToken));
+        Run = new RunInfo(Environment.ProcessId, $"http://127.0.0.1:{routerPort}", functions.GetProperty("http").GetString()!.TrimEnd('/'), _data.KeyFile, _data.Path, DateTimeOffset.UtcNow, faults.Address);
 
         Say("Shards");
         using var api = ManagementClient.Of(Run);
@@ -132,6 +137,52 @@ internal sealed class LocalStack : IAsyncDisposable
         }, cancellationToken);
         await RouterReadyAsync(cancellationToken);
         _data.WriteRun(Run);
+    }
+
+    /// <summary>Keeps a part running from here on; its first life once it is ready.</summary>
+    private async Task<T> Supervise<T>(string name, Func<CancellationToken, Task<ILife>> start)
+        where T : ILife
+    {
+        var supervisor = Keep(new Supervisor(name, start, Say, _processes.Record));
+        _processes.Add(supervisor);
+        _ = supervisor.GivenUp.ContinueWith(why => _broken.TrySetResult(why.Result), TaskScheduler.Default);
+        return (T)await supervisor.FirstReady;
+    }
+
+    private Func<CancellationToken, Task<ILife>> AzuriteStart()
+    {
+        var options = new AzuriteOptions { DataFolder = _data.Azurite, LogFile = LogOf(StackProcesses.Azurite), BlobPort = Ports.Free(), QueuePort = Ports.Free(), TablePort = Ports.Free() };
+        return async token => await AzuriteProcess.StartAsync(options, new Progress(Say), token);
+    }
+
+    private Func<CancellationToken, Task<ILife>> HubsStart(int? advertisedPort)
+    {
+        var process = StandIns.EventHubsProcess(Program, LogOf(StackProcesses.EventHubs), new LocalEventHubsOptions
+        {
+            DataFolder = _data.EventHubs,
+            Port = Ports.Free(),
+            AdvertisedPort = advertisedPort,
+            Hubs = new Dictionary<string, int> { [DeltaHub] = HubPartitions, ["control"] = 1 },
+        });
+        return async token => await ReadyProcess.StartAsync(StackProcesses.EventHubs, process, ReadyTimeout, token);
+    }
+
+    private Func<CancellationToken, Task<ILife>> FunctionsStart(FunctionsHostOptions options)
+    {
+        var process = StandIns.FunctionsHostProcess(Program, LogOf(StackProcesses.FunctionsHost), Path.Combine(_data.Path, "functions-host.json"), options) with { OnLine = SeeHandler };
+        return async token => await ReadyProcess.StartAsync(StackProcesses.FunctionsHost, process, ReadyTimeout, token);
+    }
+
+    private Func<CancellationToken, Task<ILife>> RouterStart(Dictionary<string, string?> environment, MemberGates? gates, int port)
+    {
+        var process = RouterProcess(environment, gates?.Open(StackProcesses.Router), port);
+        return async token => await ReadyProcess.StartAsync(StackProcesses.Router, process, port, ReadyTimeout, token);
+    }
+
+    /// <summary>The Functions host tells which process is the Orchestrator's: <c>{"handler":4242}</c>.</summary>
+    private void SeeHandler(string line)
+    {
+        if (line.StartsWith("{\"handler\"", StringComparison.Ordinal)) _processes.HandlerAnswers(JsonDocument.Parse(line).RootElement.GetProperty("handler").GetInt32());
     }
 
     private Dictionary<string, string?> MemberEnvironment(string storage, string bootstrapServers) => new()
@@ -152,20 +203,20 @@ internal sealed class LocalStack : IAsyncDisposable
         ["DOTNET_TC_CallCountThreshold"] = "200", // Hexadecimal: 512 calls, where the default is 30.
     };
 
-    private ChildProcess StartRouter(Dictionary<string, string?> environment, int port) => ChildProcess.Start(new ChildProcessOptions
+    private ChildProcessOptions RouterProcess(Dictionary<string, string?> environment, IReadOnlyDictionary<string, string?>? throughGates, int port) => new()
     {
         FileName = "dotnet",
         Arguments = [App("router", "ShardCloud.ShardRuntime.dll"), "--role", "router"],
-        Environment = new Dictionary<string, string?>(environment)
+        Environment = new Dictionary<string, string?>(environment.Concat(throughGates ?? new Dictionary<string, string?>()).GroupBy(pair => pair.Key).Select(pairs => pairs.Last()))
         {
-            ["ShardCloud__Shard"] = "router-1",
+            ["ShardCloud__Shard"] = StackProcesses.Router,
             ["ShardCloud__Role"] = "router",
-            ["ShardCloud__FaultDomain"] = "router-1",
+            ["ShardCloud__FaultDomain"] = StackProcesses.Router,
             ["ShardCloud__Public__Url"] = $"http://127.0.0.1:{port}",
         },
         ParentWatch = ParentWatch.DotNet,
-        LogFile = LogOf("router-1"),
-    });
+        LogFile = LogOf(StackProcesses.Router),
+    };
 
     private async Task RouterReadyAsync(CancellationToken cancellationToken)
     {
@@ -191,16 +242,12 @@ internal sealed class LocalStack : IAsyncDisposable
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new ShardCloudException(ErrorCodes.ShardDidNotStart, $"The router was not ready within {ReadyTimeout.TotalSeconds:0} s.", $"Its log is '{LogOf("router-1")}'.");
+            throw new ShardCloudException(ErrorCodes.ShardDidNotStart, $"The router was not ready within {ReadyTimeout.TotalSeconds:0} s.", $"Its log is '{LogOf(StackProcesses.Router)}'.");
         }
     }
 
-    private async Task WatchAsync(string part, Task<ChildExit> exited)
-    {
-        var exit = await exited;
-        if (!exit.WasAsked)
-            _broken.TrySetResult(new ShardCloudException(ErrorCodes.ShardDidNotStart, $"{part} ended by itself (exit code {exit.ExitCode}).", $"Its log is in '{_data.Logs}'. Start again with 'shardcloud up': the data are kept."));
-    }
+    /// <summary>This very program, which the stand-ins are run from too.</summary>
+    private string Program => Path.Combine(_options.AppsDirectory, "..", "shardcloud.dll");
 
     private string App(string folder, string file)
     {
@@ -221,23 +268,8 @@ internal sealed class LocalStack : IAsyncDisposable
 
     private static void RequireFreePort(int port, string option)
     {
-        if (port == 0) return;
-        try
-        {
-            using var probe = new TcpListener(IPAddress.Loopback, port);
-            probe.Start();
-        }
-        catch (SocketException error)
-        {
+        if (port != 0 && Ports.WhyNotFree(port) is { } error)
             throw new ShardCloudException(ErrorCodes.PortInUse, $"Port {port} on 127.0.0.1 cannot be used: {error.Message}.", $"Choose another with {option}, or 0 for a free one.", error);
-        }
-    }
-
-    private static int FreePort()
-    {
-        using var probe = new TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port;
     }
 
     private sealed class Progress(Action<string> say) : IProgress<string>

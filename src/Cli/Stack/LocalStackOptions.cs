@@ -26,6 +26,9 @@ internal sealed record LocalStackOptions
     /// <summary>How slow and busy the stand-ins are; null: as fast as they can.</summary>
     public CloudProfile? Profile { get; init; }
 
+    /// <summary>Each member gets gates of its own in front of Storage, log and itself, so that it can be cut off. Every byte then takes one more hop.</summary>
+    public bool Gates { get; init; }
+
     /// <summary>When answers leave: log, lease or memory.</summary>
     public string Ack { get; init; } = "log";
 

@@ -17,6 +17,8 @@ public static class AzuriteInstaller
     /// <summary>Oldest major version of Node that Azurite was seen to run on. It asks for 22 and runs on 20.</summary>
     public const int NodeMajorMin = 20;
 
+    private const string Name = $"azurite-{Version}";
+    private static readonly string Entry = Path.Combine("node_modules", "azurite", "dist", "src", "azurite.js");
     private static readonly TimeSpan InstallTimeout = TimeSpan.FromMinutes(10);
     private static readonly (string Name, byte[] Content)[] Packages = [("package.json", Resource("package.json")), ("package-lock.json", Resource("package-lock.json"))];
 
@@ -38,17 +40,21 @@ public static class AzuriteInstaller
         await CheckNodeAsync(cancellationToken);
         return await NpmFolder.EnsureAsync(
             cacheFolder ?? DefaultCacheFolder,
-            $"azurite-{Version}",
+            Name,
             Packages,
-            Path.Combine("node_modules", "azurite", "dist", "src", "azurite.js"),
+            Entry,
             InstallTimeout,
             progress,
             cancellationToken);
     }
 
+    /// <summary>True when this user has got it already.</summary>
+    public static bool IsInstalled(string? cacheFolder = null) => NpmFolder.IsThere(cacheFolder ?? DefaultCacheFolder, Name, Packages, Entry);
+
     /// <summary>Checks that Node is on PATH and recent enough.</summary>
+    /// <returns>Its version as it says it, e.g. <c>v20.20.2</c>.</returns>
     /// <exception cref="ShardCloudException">Node is missing (SC7001) or too old (SC7002).</exception>
-    public static async Task CheckNodeAsync(CancellationToken cancellationToken = default)
+    public static async Task<string> CheckNodeAsync(CancellationToken cancellationToken = default)
     {
         string answer;
         try
@@ -64,6 +70,7 @@ public static class AzuriteInstaller
         }
 
         CheckNodeVersion(answer);
+        return answer;
     }
 
     /// <summary>Judges what <c>node --version</c> printed, e.g. <c>v20.20.2</c>.</summary>

@@ -7,7 +7,7 @@ namespace ShardCloud.LocalCloud.Azurite;
 
 /// <summary>Azure Storage on a laptop: one Azurite process with tables, blobs and queues under the well-known development account.</summary>
 /// <remarks>Listens on 127.0.0.1 only. Ends with this process, however this process ends.</remarks>
-public sealed partial class AzuriteProcess : IAsyncDisposable
+public sealed partial class AzuriteProcess : ILife
 {
     /// <summary>Account of the emulator.</summary>
     public const string AccountName = "devstoreaccount1";
@@ -15,12 +15,11 @@ public sealed partial class AzuriteProcess : IAsyncDisposable
     /// <summary>Key of that account: public, the same on every machine (learn.microsoft.com/azure/storage/common/storage-connect-azurite).</summary>
     public const string AccountKey = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-    private readonly ChildProcess _child;
     private readonly FileStream? _dataLock;
 
     private AzuriteProcess(ChildProcess child, FileStream? dataLock, Ports ports)
     {
-        (_child, _dataLock) = (child, dataLock);
+        (Child, _dataLock) = (child, dataLock);
         BlobEndpoint = Endpoint(ports.Blob);
         QueueEndpoint = Endpoint(ports.Queue);
         TableEndpoint = Endpoint(ports.Table);
@@ -39,8 +38,8 @@ public sealed partial class AzuriteProcess : IAsyncDisposable
     public string ConnectionString =>
         $"DefaultEndpointsProtocol=http;AccountName={AccountName};AccountKey={AccountKey};BlobEndpoint={BlobEndpoint};QueueEndpoint={QueueEndpoint};TableEndpoint={TableEndpoint};";
 
-    /// <summary>Completes when the process has ended, asked or not.</summary>
-    public Task<ChildExit> Exited => _child.Exited;
+    /// <inheritdoc/>
+    public ChildProcess Child { get; }
 
     /// <summary>Installs Azurite if needed, starts it and waits until tables, blobs and queues answer.</summary>
     /// <exception cref="ShardCloudException">SC7001 to SC7003 (see <see cref="AzuriteInstaller"/>); SC7004 it did not start; SC7005 a port is taken;
@@ -85,7 +84,7 @@ public sealed partial class AzuriteProcess : IAsyncDisposable
     /// <summary>Stops it gracefully, so that tables reach the disk.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _child.DisposeAsync();
+        await Child.DisposeAsync();
         _dataLock?.Dispose();
     }
 

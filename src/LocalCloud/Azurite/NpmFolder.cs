@@ -20,9 +20,7 @@ internal static class NpmFolder
         IProgress<string>? progress,
         CancellationToken cancellationToken)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (var (_, content) in packages) hash.AppendData(content);
-        var folder = Path.Combine(cacheFolder, $"{name}-{Convert.ToHexStringLower(hash.GetHashAndReset().AsSpan(0, 6))}");
+        var folder = FolderOf(cacheFolder, name, packages);
         var script = Path.Combine(folder, entry);
         if (File.Exists(script)) return script;
 
@@ -41,6 +39,17 @@ internal static class NpmFolder
         await InstallAsync(making, name, timeout, progress, cancellationToken);
         Directory.Move(making, folder);
         return File.Exists(script) ? script : throw Failed(name, $"the packages hold no {entry}", null);
+    }
+
+    /// <summary>True when the packages are installed.</summary>
+    public static bool IsThere(string cacheFolder, string name, IReadOnlyList<(string Name, byte[] Content)> packages, string entry) =>
+        File.Exists(Path.Combine(FolderOf(cacheFolder, name, packages), entry));
+
+    private static string FolderOf(string cacheFolder, string name, IReadOnlyList<(string Name, byte[] Content)> packages)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var (_, content) in packages) hash.AppendData(content);
+        return Path.Combine(cacheFolder, $"{name}-{Convert.ToHexStringLower(hash.GetHashAndReset().AsSpan(0, 6))}");
     }
 
     private static async Task InstallAsync(string folder, string name, TimeSpan timeout, IProgress<string>? progress, CancellationToken cancellationToken)

@@ -9,7 +9,7 @@ public static class LocalEventHubsProgram
 {
     /// <summary>Runs the broker until SIGTERM, SIGINT, or the end of standard input.</summary>
     /// <remarks>
-    /// Standard output gets one line of JSON: <c>{"ready":true,"address":"127.0.0.1:9092","port":9092,"clusterId":"...","processId":1}</c>, or
+    /// Standard output gets one line of JSON: <c>{"ready":true,"address":"127.0.0.1:9092","port":9092,"clusterId":"...","logs":{"deltas":"..."},"processId":1}</c>, or
     /// <c>{"ready":false,"code":"SC7005","message":"...","remedy":"..."}</c>; the code is null for an argument that is wrong. Logs go to standard error.
     /// </remarks>
     /// <param name="args"><c>--data FOLDER [--hub NAME=PARTITIONS]... [--port PORT]</c> and more: see <see cref="LocalEventHubsArguments"/>.</param>
@@ -39,7 +39,7 @@ public static class LocalEventHubsProgram
         try
         {
             await using var hubs = await LocalEventHubs.StartAsync(LocalEventHubsArguments.Parse(args), logger: logger);
-            Print(new { ready = true, address = hubs.BootstrapServers, port = hubs.Port, clusterId = hubs.ClusterId, processId = Environment.ProcessId });
+            Print(new { ready = true, address = hubs.BootstrapServers, port = hubs.Port, clusterId = hubs.ClusterId, logs = hubs.LogIdentities, processId = Environment.ProcessId });
             await ended.Task;
             return 0;
         }

@@ -287,7 +287,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
                 await store().ConfigureAwait(false);
                 return;
             }
-            catch (Exception e) when (e is Azure.RequestFailedException or HubConflictException or IOException)
+            catch (Exception e) when (AzureHubTables.IsAway(e) || e is HubConflictException or IOException)
             {
                 WorkFailed(log, e);
                 await Task.Delay(SweepPause, time, _stop.Token).ConfigureAwait(false);

@@ -126,7 +126,7 @@ public sealed partial class FunctionsHost : IAsyncDisposable
                 ["FUNCTIONS_WORKER_RUNTIME"] = "custom",
                 ["AzureWebJobsStorage"] = options.StorageConnectionString,
             },
-            options.HandlerStartTimeout, options.HandlerParentWatch, options.HandlerLogFile);
+            options.HandlerStartTimeout, options.HandlerParentWatch, options.HandlerLogFile, options.HandlerAnswers);
     }
 
     private static WebApplication Web(FunctionsHostOptions options, int port, HttpProtocols protocols, Action<IServiceCollection> configure)

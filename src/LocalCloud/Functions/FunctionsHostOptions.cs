@@ -49,6 +49,10 @@ public sealed record FunctionsHostOptions
     /// <summary>Seed by which external events that wait for one turn are put out of order; null (default): they stay in order.</summary>
     public int? ReorderEventsSeed { get; init; }
 
+    /// <summary>Called with the id of each handler process once it answers; must not throw.</summary>
+    [JsonIgnore]
+    public Action<int>? HandlerAnswers { get; init; }
+
     /// <summary>Clock of timers and history. Default: the system's.</summary>
     [JsonIgnore]
     public TimeProvider Time { get; init; } = TimeProvider.System;

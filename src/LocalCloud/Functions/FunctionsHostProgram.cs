@@ -10,7 +10,7 @@ public static class FunctionsHostProgram
     /// <summary>Runs the host until SIGTERM, SIGINT, the end of standard input, or the token.</summary>
     /// <remarks>
     /// Standard output gets one line of JSON: <c>{"ready":true,"http":"...","rpc":"...","taskHub":"...","processId":1}</c>, or
-    /// <c>{"ready":false,"code":"SC7010","message":"...","remedy":"..."}</c>. Logs go to standard error.
+    /// <c>{"ready":false,"code":"SC7010","message":"...","remedy":"..."}</c>. Each handler process that answers gets a line, <c>{"handler":2}</c>. Logs go to standard error.
     /// However this process ends, its handler sees its own standard input end and stops too.
     /// </remarks>
     /// <param name="args">See <see cref="FunctionsHostArguments"/>.</param>
@@ -28,7 +28,7 @@ public static class FunctionsHostProgram
         new Thread(() => EndWithInput(input, stop)) { IsBackground = true, Name = "standard input" }.Start();
         try
         {
-            var options = FunctionsHostArguments.Parse(args) with { Loggers = loggers };
+            var options = FunctionsHostArguments.Parse(args) with { Loggers = loggers, HandlerAnswers = id => Print(new { handler = id }) };
             await using var host = await FunctionsHost.StartAsync(options, stop.Token).ConfigureAwait(false);
             Print(new { ready = true, http = host.HttpAddress, rpc = host.RpcAddress, taskHub = host.TaskHubName, processId = Environment.ProcessId });
             await Task.Delay(Timeout.InfiniteTimeSpan, stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

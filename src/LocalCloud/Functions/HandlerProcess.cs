@@ -8,7 +8,7 @@ namespace ShardCloud.LocalCloud.Functions;
 /// <summary>What to start as the handler.</summary>
 internal sealed record HandlerCommand(
     string Executable, IReadOnlyList<string> Arguments, string WorkingDirectory, IReadOnlyDictionary<string, string?> Environment,
-    TimeSpan StartTimeout, ParentWatch ParentWatch, string? LogFile);
+    TimeSpan StartTimeout, ParentWatch ParentWatch, string? LogFile, Action<int>? Answers);
 
 /// <summary>Keeps the handler running: starts it on a free port, waits for its first answer, starts it again when it exits, and gives up
 /// after <see cref="QuickExitsMax"/> lives in a row in which it never answered.</summary>
@@ -129,6 +129,7 @@ internal sealed partial class HandlerProcess : IAsyncDisposable
             if (await AnswersAsync(child, address).ConfigureAwait(false))
             {
                 HandlerAnswers(_log, child.Id, address);
+                _command.Answers?.Invoke(child.Id);
                 answers();
                 lock (_gate) _address.TrySetResult(address);
                 await child.Exited.WaitAsync(_stop.Token).ConfigureAwait(false);

@@ -38,7 +38,7 @@ internal sealed partial class TimerTriggers(FunctionCaller caller, HubTables tab
         {
             return await TimerStatus.ReadAsync(tables, function.Name, stop).ConfigureAwait(false);
         }
-        catch (Azure.RequestFailedException e)
+        catch (Exception e) when (AzureHubTables.IsAway(e))
         {
             TimerFailed(log, function.Name, e.Message);
             return null;
@@ -52,7 +52,7 @@ internal sealed partial class TimerTriggers(FunctionCaller caller, HubTables tab
         {
             await new TimerStatus(last ?? default, next).WriteAsync(tables, function.Name, stop).ConfigureAwait(false);
         }
-        catch (Azure.RequestFailedException e)
+        catch (Exception e) when (AzureHubTables.IsAway(e))
         {
             TimerFailed(log, function.Name, e.Message); // the timer itself goes on
         }

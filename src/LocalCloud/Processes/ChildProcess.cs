@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 
 [assembly: InternalsVisibleTo("ShardCloud.LocalCloud.Tests")]
 [assembly: InternalsVisibleTo("ShardCloud.Bench.Soak")]
@@ -11,9 +10,6 @@ namespace ShardCloud.LocalCloud.Processes;
 /// <remarks>Thread-safe. Disposing stops it as <see cref="StopAsync"/> does.</remarks>
 public sealed class ChildProcess : IAsyncDisposable
 {
-    private const int SigKill = 9, SigTerm = 15;
-    private static readonly (int Stop, int Continue) PauseSignals = OperatingSystem.IsMacOS() ? (17, 19) : (19, 18);
-
     private readonly Process _process;
     private readonly ChildProcessOptions _options;
     private readonly ChildLog _log;
@@ -75,7 +71,7 @@ public sealed class ChildProcess : IAsyncDisposable
         Ask(() =>
         {
             if (OperatingSystem.IsWindows()) _process.StandardInput.Close();
-            else _ = SendSignal(Id, SigTerm);
+            else _ = Signals.Terminate(Id);
         });
         try
         {
@@ -95,14 +91,23 @@ public sealed class ChildProcess : IAsyncDisposable
     public void Crash()
     {
         lock (_gate)
-            if (!_ended) Signal(SigKill);
+            if (!_ended) _ = Signals.Kill(Id);
     }
 
     /// <summary>Freezes the child (SIGSTOP) until <see cref="Resume"/>. For fault tests; not on Windows.</summary>
-    public void Pause() => Signal(PauseSignals.Stop);
+    public void Pause()
+    {
+        if (!Signals.CanPause) throw new PlatformNotSupportedException("Processes cannot be frozen on Windows.");
+        lock (_gate)
+            if (!_ended) _ = Signals.Pause(Id);
+    }
 
     /// <summary>Lets a frozen child run on (SIGCONT).</summary>
-    public void Resume() => Signal(PauseSignals.Continue);
+    public void Resume()
+    {
+        lock (_gate)
+            if (!_ended) _ = Signals.Resume(Id);
+    }
 
     /// <summary>Shows the child what it would see if this process died.</summary>
     internal void LoseParent() => _process.StandardInput.Close();
@@ -132,19 +137,6 @@ public sealed class ChildProcess : IAsyncDisposable
         }
     }
 
-    private void Signal(int signal)
-    {
-        if (OperatingSystem.IsWindows())
-        {
-            if (signal != SigKill) throw new PlatformNotSupportedException("Processes cannot be frozen on Windows.");
-            _process.Kill();
-            return;
-        }
-
-        lock (_gate)
-            if (!_ended) _ = SendSignal(Id, signal);
-    }
-
     private async Task<ChildExit> WatchAsync()
     {
         await Task.Yield();
@@ -169,7 +161,4 @@ public sealed class ChildProcess : IAsyncDisposable
         _options.OnExit?.Invoke(exit);
         return exit;
     }
-
-    [DllImport("libc", EntryPoint = "kill", SetLastError = true)]
-    private static extern int SendSignal(int processId, int signal);
 }

@@ -28,6 +28,12 @@ public sealed record LocalShardHostOptions
     /// <summary>Environment of every shard: where storage, log and key are (<c>ShardCloud__...</c>). The host adds shard, role, version and fault domain.</summary>
     public IReadOnlyDictionary<string, string?> Environment { get; init; } = new Dictionary<string, string?>();
 
+    /// <summary>Variables of one shard's processes, over all others: the gates that stand between it and the rest. Null: none.</summary>
+    public Func<ShardId, IReadOnlyDictionary<string, string?>>? EnvironmentOf { get; init; }
+
+    /// <summary>Called when an instance was started or has ended; must not throw.</summary>
+    public Action? Changed { get; init; }
+
     /// <summary>Folder of the shards' output, one file each; null keeps only the last lines in memory.</summary>
     public string? LogFolder { get; init; }
 

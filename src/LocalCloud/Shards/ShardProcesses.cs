@@ -16,6 +16,7 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
     /// <exception cref="ShardCloudException">SC5020: an unknown version. SC5008: too many run. SC7011: the program cannot be started.</exception>
     public ShardInstance Create(CreateInstanceRequest request)
     {
+        Entry created;
         lock (_gate) // Held while the process starts: two equal requests at once must give one process.
         {
             if (_byHandle.Values.FirstOrDefault(known => known.Operation == request.Operation) is { } before) return before.Describe();
@@ -29,8 +30,10 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
             var entry = new Entry(handle, request, time.GetUtcNow(), Start(handle, shard, request.Version, version));
             _byHandle[handle] = entry;
             ForgetOldest();
-            return entry.Describe();
+            created = entry;
         }
+        options.Changed?.Invoke();
+        return created.Describe();
     }
 
     /// <summary>Every instance, oldest first.</summary>
@@ -38,6 +41,9 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
     {
         lock (_gate) return [.. _byHandle.Values.OrderBy(entry => entry.StartedAt).Select(entry => entry.Describe())];
     }
+
+    /// <summary>The instances that run now.</summary>
+    public IReadOnlyList<ShardInstance> Running() => [.. List().Where(instance => instance.State == InstanceState.Running)];
 
     /// <summary>One instance; null when it is not known (any more).</summary>
     public ShardInstance? Find(string handle)
@@ -89,6 +95,7 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
         environment["ShardCloud__ApplicationVersion"] = versionName;
         environment["ShardCloud__HostHandle"] = handle;
         environment.TryAdd("ShardCloud__FaultDomain", handle); // On one machine a process is what fails.
+        foreach (var (name, value) in options.EnvironmentOf?.Invoke(shard) ?? new Dictionary<string, string?>()) environment[name] = value;
         try
         {
             return ChildProcess.Start(new ChildProcessOptions
@@ -100,6 +107,7 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
                 ParentWatch = ParentWatch.DotNet,
                 LogFile = options.LogFolder is null ? null : Path.Combine(options.LogFolder, $"{handle}.log"),
                 StopGrace = options.StopGrace,
+                OnExit = _ => options.Changed?.Invoke(),
             });
         }
         catch (Exception error) when (error is System.ComponentModel.Win32Exception or IOException or UnauthorizedAccessException)

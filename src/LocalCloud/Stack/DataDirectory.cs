@@ -3,8 +3,8 @@ using System.Text.Json.Serialization;
 
 namespace ShardCloud.LocalCloud.Stack;
 
-/// <summary>Where a running local cloud can be reached; written as <c>run.json</c> once it is ready.</summary>
-public sealed record RunInfo(int Pid, string Router, string Orchestrator, string KeyFile, string DataDirectory, DateTimeOffset StartedAt);
+/// <summary>Where a running local cloud can be reached; written as <c>run.json</c> once it is ready. Its processes: <see cref="ProcessFile"/>.</summary>
+public sealed record RunInfo(int Pid, string Router, string Orchestrator, string KeyFile, string DataDirectory, DateTimeOffset StartedAt, string Faults);
 
 /// <summary>The folder of one local cloud: stores, log, key, child logs. One running cloud a folder, held by an exclusive lock that ends with its process.</summary>
 public sealed class DataDirectory : IDisposable
@@ -18,7 +18,7 @@ public sealed class DataDirectory : IDisposable
 
     public string Path { get; }
 
-    public string KeyFile => System.IO.Path.Combine(Path, "keys", "local.key");
+    public string KeyFile => KeyFileOf(Path);
 
     public string Logs => System.IO.Path.Combine(Path, "logs");
 
@@ -108,6 +108,13 @@ public sealed class DataDirectory : IDisposable
         File.Delete(RunFile);
         _lock.Dispose();
     }
+
+    /// <summary>Where the key of a data folder lies.</summary>
+    public static string KeyFileOf(string path) => System.IO.Path.Combine(path, "keys", "local.key");
+
+    /// <summary>Layout of a data folder; null when it has none yet.</summary>
+    public static int? LayoutOf(string path) =>
+        System.IO.Path.Combine(path, "layout") is var file && File.Exists(file) && int.TryParse(File.ReadAllText(file), out var layout) ? layout : null;
 
     private static string RunFileOf(string path) => System.IO.Path.Combine(path, "run.json");
 

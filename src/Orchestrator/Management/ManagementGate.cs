@@ -54,8 +54,9 @@ public sealed class ManagementGate(RequestDelegate next, TokenValidator tokens, 
         {
             known = error is BadHttpRequestException { StatusCode: 413 }
                 ? new ShardCloudException(ErrorCodes.BodyTooLarge, $"The body is larger than {ManagementLimits.BodyBytesMax} bytes.", "Split it over several calls.")
-                : error is Azure.RequestFailedException store
-                    ? new ShardCloudException(ErrorCodes.StoreUnavailable, $"Azure Storage answered {store.Status} {store.ErrorCode}.", "Try again; look at the storage account if it goes on.")
+                : StoreFailureOf(error) is { } store
+                    ? new ShardCloudException(ErrorCodes.StoreUnavailable, store.Status == 0 ? $"Azure Storage does not answer: {store.Message}" : $"Azure Storage answered {store.Status} {store.ErrorCode}.",
+                        "Try again; look at the storage account if it goes on.")
                     : new ShardCloudException(ErrorCodes.Unexpected, "The call failed by a mistake of ours.", "Look for this time and path in the Orchestrator's log and report it.");
         }
         var problem = Problems.Of(known);
@@ -64,6 +65,10 @@ public sealed class ManagementGate(RequestDelegate next, TokenValidator tokens, 
         await Problems.WriteAsync(context, problem);
         return problem.Code;
     }
+
+    /// <summary>A client that repeats gathers the failures of its tries when none of them got an answer.</summary>
+    private static Azure.RequestFailedException? StoreFailureOf(Exception error) =>
+        error as Azure.RequestFailedException ?? (error as AggregateException)?.InnerException as Azure.RequestFailedException;
 
     private static void Authorise(Caller caller, bool isRead)
     {

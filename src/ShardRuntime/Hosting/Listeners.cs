@@ -42,12 +42,13 @@ internal sealed class Listeners
         });
     }
 
-    public string MemberAddress(ShardRuntimeOptions options) => AddressOf(options.Member.Url, _member);
+    public string MemberAddress(ShardRuntimeOptions options) => AddressOf(options.Member, _member);
 
-    public string PublicAddress(ShardRuntimeOptions options) => AddressOf(options.Public.Url, _public);
+    public string PublicAddress(ShardRuntimeOptions options) => AddressOf(options.Public, _public);
 
-    private static string AddressOf(Uri asked, ListenOptions? bound) =>
-        $"http://{(asked.HostNameType is UriHostNameType.IPv6 ? $"[{asked.DnsSafeHost}]" : asked.DnsSafeHost)}:{bound!.IPEndPoint!.Port}";
+    private static string AddressOf(ListenerSettings listener, ListenOptions? bound) => listener.AdvertisedUrl is { } advertised
+        ? advertised.GetLeftPart(UriPartial.Authority)
+        : $"http://{(listener.Url.HostNameType is UriHostNameType.IPv6 ? $"[{listener.Url.DnsSafeHost}]" : listener.Url.DnsSafeHost)}:{bound!.IPEndPoint!.Port}";
 
     private static IPEndPoint EndPointOf(Uri url)
     {

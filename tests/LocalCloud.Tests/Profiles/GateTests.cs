@@ -63,4 +63,28 @@ public sealed class GateTests
         Assert.Equal(Enumerable.Range(0, 2_000), HubFixture.Take(consumer, 2_000).Select(message => BitConverter.ToInt32(message.Message.Value)));
         Assert.Equal($"127.0.0.1:{gate.Port}", hubs.Broker.BootstrapServers);
     }
+
+    /// <summary>Method: what goes through the cut gate is compared with what goes past it, so no time has to pass to know that it is held.</summary>
+    [Fact]
+    public async Task Log_ThroughACutGate_NothingPassesUntilItIsMended()
+    {
+        await using var hubs = await HubFixture.StartAsync(options => options);
+        await using var gate = new CutGate(hubs.Broker.Port, namesAddress: true);
+        using var past = hubs.Producer();
+        using var through = new ProducerBuilder<byte[]?, byte[]>(new ProducerConfig { BootstrapServers = $"127.0.0.1:{gate.Port}", LingerMs = 0 }).Build();
+        await SendAsync(through, 1);
+
+        gate.Cut();
+        var held = SendAsync(through, 3);
+        await SendAsync(past, 2);
+        Assert.False(held.IsCompleted); // The client would get past the gate if the broker's own address had reached it.
+        gate.Mend();
+        await held;
+
+        using var consumer = hubs.Consumer(offset: 0);
+        Assert.Equal([1, 2, 3], HubFixture.Take(consumer, 3).Select(message => BitConverter.ToInt32(message.Message.Value)));
+    }
+
+    private static Task SendAsync(IProducer<byte[]?, byte[]> producer, int number) =>
+        producer.ProduceAsync(new TopicPartition(HubFixture.Hub, 0), new Message<byte[]?, byte[]> { Value = BitConverter.GetBytes(number) }).WaitAsync(HubFixture.Deadline);
 }

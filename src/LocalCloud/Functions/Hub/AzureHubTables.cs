@@ -18,6 +18,9 @@ internal sealed class AzureHubTables : HubTables
         _tables = Enum.GetValues<HubTable>().ToDictionary(t => t, t => service.GetTableClient(hub + t));
     }
 
+    /// <summary>Storage refused or did not answer. A client that repeats gathers the failures of its tries when none of them got an answer.</summary>
+    public static bool IsAway(Exception error) => error is RequestFailedException or AggregateException { InnerException: RequestFailedException };
+
     public override Task CreateAsync(CancellationToken cancellationToken) =>
         Task.WhenAll(_tables.Values.Select(t => t.CreateIfNotExistsAsync(cancellationToken)));
 

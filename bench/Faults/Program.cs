@@ -1,0 +1,38 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using ShardCloud.Bench.Faults;
+using ShardCloud.Cli.Stack;
+
+// The stand-ins of a local cloud, killed under load: bench/README.md. Arguments: [--faults N] [--rps N] [--rooms N] [--seed N] [--report FILE]
+var given = args.Chunk(2).ToDictionary(pair => pair[0], pair => pair.Length == 2 ? pair[1] : throw new ArgumentException($"'{pair[0]}' has no value."), StringComparer.Ordinal);
+var options = new FaultRunOptions(Number("--faults", 20), Number("--rps", 200), Number("--rooms", 32), Number("--seed", 1));
+
+var data = Directory.CreateTempSubdirectory("shardcloud-faults-").FullName;
+Console.Error.WriteLine($"Data and logs: {data}");
+var own = new DirectoryInfo(AppContext.BaseDirectory); // bench/Faults/bin/CONFIGURATION/FRAMEWORK; the command's programs lie in its own output of the same kind.
+var apps = Path.GetFullPath(Path.Combine(own.FullName, "../../../../../src/Cli/bin", own.Parent!.Name, own.Name, "apps"));
+FaultReport report;
+await using (var stack = await LocalStack.StartAsync(new LocalStackOptions { DataDirectory = data, AppsDirectory = apps, Progress = Say }, CancellationToken.None))
+    report = await new FaultRun(stack, options, Say).RunAsync(CancellationToken.None);
+
+if (given.TryGetValue("--report", out var file)) await File.WriteAllTextAsync(file, JsonSerializer.Serialize(report, ReportJson.Default.FaultReport));
+Console.WriteLine("| target | how | times | back after ms, median | max | longest request ms, median | max | failed |");
+Console.WriteLine("| --- | --- | --- | --- | --- | --- | --- | --- |");
+foreach (var group in report.Faults.GroupBy(fault => (fault.Target, fault.How)))
+{
+    var (back, longest) = (group.Select(fault => fault.RecoveredAfterMs).Order().ToArray(), group.Select(fault => fault.LongestRequestMs).Order().ToArray());
+    Console.WriteLine($"| {group.Key.Target} | {group.Key.How} | {back.Length} | {back[back.Length / 2]:0} | {back[^1]:0} | {longest[longest.Length / 2]:0} | {longest[^1]:0} | {group.Sum(fault => fault.Failed)} |");
+}
+Console.WriteLine();
+Console.WriteLine($"{report.Sent} requests, {report.Failed} failed, {report.Lost} lost, {report.Duplicated} doubled; p50 {report.P50Ms:0.0} ms, p99 {report.P99Ms:0.0} ms, max {report.MaxMs:0} ms; migrations: {string.Join(", ", report.Migrations.Select(pair => $"{pair.Value} {pair.Key}"))}; {report.Seconds:0} s");
+foreach (var problem in report.Problems) Console.WriteLine(problem);
+if (report.Problems.Count == 0) Directory.Delete(data, recursive: true);
+return report.Problems.Count == 0 ? 0 : 1;
+
+static void Say(string line) => Console.Error.WriteLine($"{DateTime.UtcNow:HH:mm:ss.fff} {line}");
+
+int Number(string name, int otherwise) => given.TryGetValue(name, out var text) ? int.Parse(text, null) : otherwise;
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, WriteIndented = true)]
+[JsonSerializable(typeof(FaultReport))]
+internal sealed partial class ReportJson : JsonSerializerContext;
