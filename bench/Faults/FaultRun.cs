@@ -109,7 +109,7 @@ internal sealed class FaultRun(LocalStack stack, FaultRunOptions options, Action
         var groups = Enumerable.Range(1, Math.Max(1, options.Rooms / 2)).Select(number => $"rooms/{number}").Chunk(EndpointsAMove).ToArray();
         for (var turn = 0; !end.IsCancellationRequested; turn++)
         {
-            var request = new StartMigrationRequest(groups[turn % groups.Length], $"shard-{(turn / groups.Length + turn) % 3 + 1}", "fault bench");
+            var request = new StartMigrationRequest(groups[turn % groups.Length], $"shard-{((turn / groups.Length) + (turn % groups.Length)) % 3 + 1}", "fault bench");
             var key = Guid.NewGuid().ToString("n");
             try
             {

@@ -95,6 +95,7 @@ internal sealed class LocalStack : IAsyncDisposable
             Environment = environment,
             Versions = new Dictionary<string, ApplicationVersion> { [_options.Version] = new() { FileName = "dotnet", Arguments = [App("rooms", "Rooms.dll")] } },
             EnvironmentOf = gates is null ? null : shard => gates.Open(shard.Value),
+            CreationTime = TimeSpan.FromMilliseconds(_options.Profile?.ShardCreationMs ?? 0),
             Changed = _processes.Record,
         }, key, cancellationToken));
         _processes.Add(host.Processes);
@@ -114,6 +115,7 @@ internal sealed class LocalStack : IAsyncDisposable
                 ["TASKHUB_NAME"] = "ShardCloud",
             },
             StorageConnectionString = storage,
+            OrchestrationStartDelay = TimeSpan.FromMilliseconds(_options.Profile?.OrchestrationStartMs ?? 0),
             HttpPort = _options.OrchestratorPort == 0 ? Ports.Free() : _options.OrchestratorPort,
         }));
 
@@ -162,6 +164,7 @@ internal sealed class LocalStack : IAsyncDisposable
             DataFolder = _data.EventHubs,
             Port = Ports.Free(),
             AdvertisedPort = advertisedPort,
+            ThroughputUnits = _options.Profile is { ThroughputUnits: > 0 and var units } ? units : null,
             Hubs = new Dictionary<string, int> { [DeltaHub] = HubPartitions, ["control"] = 1 },
         });
         return async token => await ReadyProcess.StartAsync(StackProcesses.EventHubs, process, ReadyTimeout, token);

@@ -22,6 +22,7 @@ internal static class StandIns
     [
         "--data", options.DataFolder, "--port", $"{options.Port}",
         .. options.AdvertisedPort is { } advertised ? (string[])["--advertised-port", $"{advertised}"] : [],
+        .. options.ThroughputUnits is { } units ? (string[])["--throughput-units", $"{units}"] : [],
         .. options.Hubs.SelectMany(hub => (string[])["--hub", $"{hub.Key}={hub.Value}"]),
     ]);
 
@@ -32,7 +33,7 @@ internal static class StandIns
     public static ChildProcessOptions FunctionsHostProcess(string program, string logFile, string optionsFile, FunctionsHostOptions options)
     {
         File.WriteAllText(optionsFile, JsonSerializer.Serialize(
-            new { options.AppDirectory, options.HandlerExecutable, options.HandlerArguments, options.HandlerLogFile, options.AppSettings, options.StorageConnectionString, options.HttpPort }, JsonSerializerOptions.Web));
+            new { options.AppDirectory, options.HandlerExecutable, options.HandlerArguments, options.HandlerLogFile, options.AppSettings, options.StorageConnectionString, options.HttpPort, options.OrchestrationStartDelay }, JsonSerializerOptions.Web));
         return Process(program, logFile, FunctionsHost, ["--options", optionsFile]);
     }
 

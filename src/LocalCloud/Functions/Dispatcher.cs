@@ -13,7 +13,7 @@ namespace ShardCloud.LocalCloud.Functions;
 /// A handler that dies in the middle of a turn fails that instance, and one that dies in an activity fails the activity: so does the real host.
 /// A host that stops commits neither; both are delivered again.
 /// </remarks>
-internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, FunctionCaller caller, HostJson settings, DeliveryFaults faults, TimeProvider time, ILogger log)
+internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, FunctionCaller caller, HostJson settings, DeliveryFaults faults, TimeSpan startDelay, TimeProvider time, ILogger log)
     : IAsyncDisposable
 {
     private static readonly TimeSpan SweepPause = TimeSpan.FromSeconds(1);
@@ -54,7 +54,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
             },
         });
         var result = await hub.StartAsync(start, cancellationToken).ConfigureAwait(false);
-        if (result == StartResult.Started && hub.Find(instanceId) is { } work) WantTurn(work);
+        if (result == StartResult.Started && hub.Find(instanceId) is { } work) _ = WantFirstTurnAsync(work);
         return result;
     }
 
@@ -85,6 +85,19 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
             work.Turn = TurnState.Queued;
         }
 
+        _turns.Writer.TryWrite(work);
+    }
+
+    /// <summary>Until the delay is over it counts as queued, so that no event and no sweep brings its turn forward.</summary>
+    private async Task WantFirstTurnAsync(InstanceWork work)
+    {
+        lock (work)
+        {
+            if (work.Turn != TurnState.Idle) return;
+            work.Turn = TurnState.Queued;
+        }
+
+        if (startDelay > TimeSpan.Zero) await Task.Delay(startDelay, time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _turns.Writer.TryWrite(work);
     }
 

@@ -74,7 +74,7 @@ public sealed partial class FunctionsHost : IAsyncDisposable
         var tables = new AzureHubTables(options.StorageConnectionString, TaskHubName);
         var hub = new TaskHub(tables, options.Time);
         var faults = new DeliveryFaults(options.RepeatActivityEvery, options.RepeatEventEvery, options.ReorderEventsSeed);
-        var dispatcher = Own(new Dispatcher(hub, functions, caller, json, faults, options.Time, log));
+        var dispatcher = Own(new Dispatcher(hub, functions, caller, json, faults, options.OrchestrationStartDelay, options.Time, log));
 
         var rpc = Web(options, port: 0, HttpProtocols.Http2, services =>
         {

@@ -49,6 +49,9 @@ public sealed record FunctionsHostOptions
     /// <summary>Seed by which external events that wait for one turn are put out of order; null (default): they stay in order.</summary>
     public int? ReorderEventsSeed { get; init; }
 
+    /// <summary>From an orchestration's acknowledged start to its first turn, as a busy task hub's queues make it wait. Default none.</summary>
+    public TimeSpan OrchestrationStartDelay { get; init; }
+
     /// <summary>Called with the id of each handler process once it answers; must not throw.</summary>
     [JsonIgnore]
     public Action<int>? HandlerAnswers { get; init; }

@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace ShardCloud.LocalCloud.Profiles;
 
-/// <summary>How slow and how busy the stand-ins are to be. Applied by gates in front of them, so that no product code knows.</summary>
+/// <summary>How slow and how busy the stand-ins are to be. Applied by gates in front of them and by the stand-ins themselves, so that no product code knows.</summary>
 /// <remarks>Its members can be set, not only initialised: generated JSON code gives an init-only member that a file does not name no default.</remarks>
 public sealed record CloudProfile
 {
@@ -24,6 +24,15 @@ public sealed record CloudProfile
 
     /// <summary>Length of a stall, milliseconds; up to 60,000. Default 2,000.</summary>
     public int StallMs { get; set; } = 2_000;
+
+    /// <summary>Throughput units of the Event Hubs namespace, 1 to 40; 0: no limit. Default 4: Standard tier, 4 MB or 4,000 events a second in.</summary>
+    public int ThroughputUnits { get; set; } = 4;
+
+    /// <summary>App Service: from the request for a shard to the start of its process, milliseconds; up to 300,000. Default 60,000. Several are created at once.</summary>
+    public int ShardCreationMs { get; set; } = 60_000;
+
+    /// <summary>Durable Functions: from the start of an orchestration to its first turn, milliseconds; up to 60,000. Default 1,000.</summary>
+    public int OrchestrationStartMs { get; set; } = 1_000;
 
     /// <summary>Seed of everything random in it; the order of calls still varies from run to run.</summary>
     public int Seed { get; set; } = 1;
@@ -51,7 +60,10 @@ public sealed record CloudProfile
     private string? WhatIsWrong => (Log, Tables, Blobs) is not ({ IsInRange: true }, { IsInRange: true }, { IsInRange: true })
         ? $"latencies are 0 to {Latency.MaxMs} ms, p99Ms not below p50Ms"
         : ThrottledOneIn < 0 || StalledOneIn < 0 ? "throttledOneIn and stalledOneIn are 0 or more"
-        : StallMs is < 0 or > 60_000 ? "stallMs is 0 to 60000" : null;
+        : StallMs is < 0 or > 60_000 ? "stallMs is 0 to 60000"
+        : ThroughputUnits is < 0 or > 40 ? "throughputUnits is 0 to 40"
+        : ShardCreationMs is < 0 or > 300_000 ? "shardCreationMs is 0 to 300000"
+        : OrchestrationStartMs is < 0 or > 60_000 ? "orchestrationStartMs is 0 to 60000" : null;
 
     private static ShardCloudException Bad(string file, string why, Exception? inner) => new(
         ErrorCodes.BadProfile, $"'{file}' is not a profile: {why}.", "See docs/local-cloud/profiles.md for its members.", inner);

@@ -28,6 +28,9 @@ public sealed record LocalShardHostOptions
     /// <summary>Environment of every shard: where storage, log and key are (<c>ShardCloud__...</c>). The host adds shard, role, version and fault domain.</summary>
     public IReadOnlyDictionary<string, string?> Environment { get; init; } = new Dictionary<string, string?>();
 
+    /// <summary>From a request to the start of its process, as App Service takes to create a site; requests wait side by side. Default none.</summary>
+    public TimeSpan CreationTime { get; init; }
+
     /// <summary>Variables of one shard's processes, over all others: the gates that stand between it and the rest. Null: none.</summary>
     public Func<ShardId, IReadOnlyDictionary<string, string?>>? EnvironmentOf { get; init; }
 

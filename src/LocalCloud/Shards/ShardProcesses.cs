@@ -24,10 +24,12 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
             if (!options.Versions.TryGetValue(request.Version, out var version))
                 throw new ShardCloudException(ErrorCodes.BadValue, $"This host knows no application version '{request.Version}'.",
                     $"Versions: {string.Join(", ", options.Versions.Keys.Order(StringComparer.Ordinal))}.");
-            if (_byHandle.Values.Count(known => known.Exit is null) >= options.RunningMax)
+            if (_byHandle.Values.Count(known => !known.IsOver) >= options.RunningMax)
                 throw new ShardCloudException(ErrorCodes.OverLimit, $"{options.RunningMax} shards run on this machine already.", "Remove one first.");
             var handle = string.Create(CultureInfo.InvariantCulture, $"local-{shard}-{++_started}");
-            var entry = new Entry(handle, request, time.GetUtcNow(), Start(handle, shard, request.Version, version));
+            var entry = new Entry(handle, request, time.GetUtcNow());
+            if (options.CreationTime > TimeSpan.Zero) _ = StartLaterAsync(entry, shard, version);
+            else entry.Process = Start(handle, shard, request.Version, version);
             _byHandle[handle] = entry;
             ForgetOldest();
             created = entry;
@@ -54,7 +56,7 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
     /// <summary>The last lines that an instance printed; empty when it is not known.</summary>
     public IReadOnlyList<string> LastLines(string handle)
     {
-        lock (_gate) return _byHandle.GetValueOrDefault(handle)?.Process.LastLines ?? [];
+        lock (_gate) return _byHandle.GetValueOrDefault(handle)?.Process?.LastLines ?? [];
     }
 
     /// <summary>Stops an instance gracefully, then kills it. Returns when its end was seen; null when it is not known.</summary>
@@ -63,7 +65,8 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
         Entry? entry;
         lock (_gate) entry = _byHandle.GetValueOrDefault(handle);
         if (entry is null) return null;
-        await entry.Process.StopAsync(options.StopGrace);
+        lock (_gate) entry.IsGivenUp = entry.Process is null; // It is not started any more.
+        if (entry.Process is { } process) await process.StopAsync(options.StopGrace);
         return entry.Describe();
     }
 
@@ -73,8 +76,8 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
         lock (_gate)
         {
             if (!_byHandle.TryGetValue(handle, out var entry)) return false;
-            entry.Process.Crash();
-            return true;
+            entry.Process?.Crash();
+            return entry.Process is not null;
         }
     }
 
@@ -82,8 +85,31 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
     public async ValueTask DisposeAsync()
     {
         Entry[] entries;
-        lock (_gate) entries = [.. _byHandle.Values];
-        await Task.WhenAll(entries.Select(async entry => await entry.Process.DisposeAsync()));
+        lock (_gate)
+        {
+            entries = [.. _byHandle.Values];
+            foreach (var entry in entries) entry.IsGivenUp = entry.Process is null;
+        }
+        await Task.WhenAll(entries.Select(async entry => await (entry.Process?.DisposeAsync() ?? ValueTask.CompletedTask)));
+    }
+
+    /// <summary>The caller has its answer already: a program that cannot be started looks like one that ended.</summary>
+    private async Task StartLaterAsync(Entry entry, ShardId shard, ApplicationVersion version)
+    {
+        await Task.Delay(options.CreationTime, time);
+        lock (_gate)
+        {
+            if (entry.IsGivenUp) return;
+            try
+            {
+                entry.Process = Start(entry.Handle, shard, entry.Version, version);
+            }
+            catch (ShardCloudException)
+            {
+                entry.IsGivenUp = true;
+            }
+        }
+        options.Changed?.Invoke();
     }
 
     private ChildProcess Start(string handle, ShardId shard, string versionName, ApplicationVersion version)
@@ -119,27 +145,31 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
 
     private void ForgetOldest()
     {
-        var ended = _byHandle.Values.Where(entry => entry.Exit is not null).OrderBy(entry => entry.StartedAt).ToList();
+        var ended = _byHandle.Values.Where(entry => entry.IsOver).OrderBy(entry => entry.StartedAt).ToList();
         foreach (var entry in ended.Take(Math.Max(0, ended.Count - options.EndedMax))) _byHandle.Remove(entry.Handle);
     }
 
-    private sealed class Entry(string handle, CreateInstanceRequest request, DateTimeOffset startedAt, ChildProcess process)
+    private sealed class Entry(string handle, CreateInstanceRequest request, DateTimeOffset startedAt)
     {
         public string Handle => handle;
 
         public string Operation => request.Operation;
 
+        public string Version => request.Version;
+
         public DateTimeOffset StartedAt => startedAt;
 
-        public ChildProcess Process => process;
+        /// <summary>Null while it is being created.</summary>
+        public ChildProcess? Process { get; set; }
 
-        public ChildExit? Exit => process.Exited.IsCompletedSuccessfully ? process.Exited.Result : null;
+        /// <summary>It was ended before it had a process, or its program could not be started.</summary>
+        public bool IsGivenUp { get; set; }
 
-        public ShardInstance Describe()
-        {
-            var exit = Exit;
-            return new ShardInstance(handle, request.Operation, request.Shard, request.Version, exit is null ? InstanceState.Running : InstanceState.Exited,
-                process.Id, exit?.ExitCode, exit is not null, startedAt);
-        }
+        public bool IsOver => IsGivenUp || Exit is not null;
+
+        private ChildExit? Exit => Process is { Exited: { IsCompletedSuccessfully: true } exited } ? exited.Result : null;
+
+        public ShardInstance Describe() => new(handle, request.Operation, request.Shard, request.Version, IsOver ? InstanceState.Exited : InstanceState.Running,
+            Process?.Id, Exit?.ExitCode, IsOver, startedAt);
     }
 }
