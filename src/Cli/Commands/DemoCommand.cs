@@ -35,7 +35,7 @@ internal static class DemoCommand
     private static void Show(IAnsiConsole console, DemoReport report)
     {
         var pauses = report.Migrations.Select(migration => migration.PauseP99Ms).Order().ToArray();
-        var table = new Table().Border(TableBorder.Rounded).AddColumns("", "");
+        var table = new Table().Border(TableBorder.Rounded).HideHeaders().AddColumns("", "");
         table.AddRow("requests", $"{report.Requests.Sent:n0} sent, {report.Requests.Succeeded:n0} answered, {report.Requests.Failed:n0} failed");
         table.AddRow("latency", $"p50 {report.Requests.P50Ms:0.0} ms, p99 {report.Requests.P99Ms:0.0} ms, p99.9 {report.Requests.P999Ms:0.0} ms, max {report.Requests.MaxMs:0} ms");
         table.AddRow("writes", $"{report.Counters.Lost} lost, {report.Counters.Duplicated} counted twice");
