@@ -6,7 +6,7 @@ namespace ShardCloud.Crdt;
 /// <summary>State document of an endpoint: named fields, completion records, and one causal context for all of them. Immutable, so safe to share.</summary>
 /// <remarks>
 /// Invariant: every live dot is in <see cref="Context"/>. A dot that is in the context and not live was removed; this absence replaces a tombstone.
-/// A document with one counter takes 248 bytes of memory. Who joins many deltas uses <see cref="LiveDocument"/>.
+/// A document with one counter takes 240 bytes of memory (bench/Micro, documents). Who joins many deltas uses <see cref="LiveDocument"/>.
 /// </remarks>
 public sealed class Document
 {
