@@ -34,11 +34,18 @@ internal sealed class Visits(Broker broker, int partitions)
             var found = consumer.OffsetsForTimes([new TopicPartitionTimestamp(Settings.Hub, partition, then)], Patience)[0];
             consumer.Assign(found);
             // A batch that is compressed is found as a whole: its first record may be a little earlier.
-            if (consumer.Consume(Patience) is not { } read || read.Message.Timestamp.UtcDateTime < then.UtcDateTime - BatchSpan) Failed++;
+            if (consumer.Consume(Patience) is not { } read) Fail($"no record from {found} on");
+            else if (read.Message.Timestamp.UtcDateTime < then.UtcDateTime - BatchSpan) Fail($"{found.Offset} is of {read.Message.Timestamp.UtcDateTime:O}, asked for was {then.UtcDateTime:O}");
         }
-        catch (KafkaException)
+        catch (KafkaException error)
+        {
+            Fail(error.Message);
+        }
+
+        void Fail(string why)
         {
             Failed++;
+            Console.WriteLine($"visit {Made}, partition {partition}: {why}");
         }
     }
 }

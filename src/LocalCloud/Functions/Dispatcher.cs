@@ -21,7 +21,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
     private readonly Channel<InstanceWork> _turns = Channel.CreateUnbounded<InstanceWork>();
     private readonly Channel<(InstanceWork Work, PendingActivity Activity)> _activities = Channel.CreateUnbounded<(InstanceWork, PendingActivity)>();
     private readonly DurableTimers _timers = new(time);
-    private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationTokenSource _stop = new(), _abort = new();
     private Task _loops = Task.CompletedTask;
 
     /// <summary>Reads the hub and starts working on it.</summary>
@@ -67,11 +67,19 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
         return true;
     }
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Begins nothing more. Completes, never faults, when what runs has ended and is stored.</summary>
+    public async Task DrainAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         await _loops.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _abort.CancelAsync().ConfigureAwait(false);
+        await DrainAsync().ConfigureAwait(false);
         _stop.Dispose();
+        _abort.Dispose();
     }
 
     // ---- turns
@@ -124,14 +132,14 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
 
     private async Task<bool> RunTurnAsync(InstanceWork work)
     {
-        var inbox = faults.Reorder(await hub.InboxAsync(work, _stop.Token).ConfigureAwait(false));
+        var inbox = faults.Reorder(await hub.InboxAsync(work, _abort.Token).ConfigureAwait(false));
         if (inbox.Count == 0)
         {
-            if (work.Head.IsFinished) await hub.ProjectAsync(work, _stop.Token).ConfigureAwait(false); // the write may have failed the first time
+            if (work.Head.IsFinished) await hub.ProjectAsync(work, _abort.Token).ConfigureAwait(false); // the write may have failed the first time
             return false;
         }
 
-        var history = await hub.HistoryAsync(work, _stop.Token).ConfigureAwait(false);
+        var history = await hub.HistoryAsync(work, _abort.Token).ConfigureAwait(false);
         var started = history.Concat(inbox.Select(m => m.Value)).First(e => e.ExecutionStarted is not null).ExecutionStarted;
 
         List<HistoryEvent> batch = [TurnOutcome.At(hub.Now(), new HistoryEvent { OrchestratorStarted = new() }), .. inbox.Select(m => m.Value)];
@@ -139,9 +147,9 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
         if (response.RequiresHistory) return false; // the sweep brings it back
 
         var outcome = TurnOutcome.Decide(work.Id, work.Head, started, batch, response, hub.Now());
-        await hub.CommitTurnAsync(work, [.. inbox.Select(m => m.Key)], outcome, _stop.Token).ConfigureAwait(false);
+        await hub.CommitTurnAsync(work, [.. inbox.Select(m => m.Key)], outcome, _abort.Token).ConfigureAwait(false);
         if (!work.Head.IsFinished) Schedule(work, outcome.Activities, outcome.Timers);
-        await hub.ProjectAsync(work, _stop.Token).ConfigureAwait(false);
+        await hub.ProjectAsync(work, _abort.Token).ConfigureAwait(false);
         if (work.Inbox.Count > 0) WantTurn(work);
         return true;
     }
@@ -153,7 +161,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
         var request = new OrchestratorRequest { InstanceId = instanceId };
         request.PastEvents.Add(history);
         request.NewEvents.Add(batch);
-        var answer = await caller.CallAsync(function, Envelope.Literal(Convert.ToBase64String(request.ToByteArray())), metadata: null, _stop.Token).ConfigureAwait(false);
+        var answer = await caller.CallAsync(function, Envelope.Literal(Convert.ToBase64String(request.ToByteArray())), metadata: null, _abort.Token).ConfigureAwait(false);
         if (answer.Failure is { } why) return Failed(instanceId, $"Orchestrator function '{function.Name}' failed: {why}");
         try
         {
@@ -186,7 +194,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
         if (!work.Activities.ContainsKey(activity.Key)) return; // its generation ended while it waited
         if (faults.RepeatsActivity()) await CallAsync(work.Id, activity).ConfigureAwait(false);
         var result = TurnOutcome.At(hub.Now(), await CallAsync(work.Id, activity).ConfigureAwait(false));
-        await UntilStoredAsync(() => hub.EndActivityAsync(work, activity, result, _stop.Token)).ConfigureAwait(false);
+        await UntilStoredAsync(() => hub.EndActivityAsync(work, activity, result, _abort.Token)).ConfigureAwait(false);
         WantTurn(work);
     }
 
@@ -194,7 +202,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
     {
         if (functions.Activity(activity.Name) is not { } function) return new() { TaskFailed = new() { TaskScheduledId = activity.Id } }; // without details, as the real host
         var answer = await caller.CallAsync(
-            function, Envelope.Literal(activity.Input), Envelope.ActivityMetadata(instanceId, function.TriggerBinding, activity.Input), _stop.Token).ConfigureAwait(false);
+            function, Envelope.Literal(activity.Input), Envelope.ActivityMetadata(instanceId, function.TriggerBinding, activity.Input), _abort.Token).ConfigureAwait(false);
         if (answer.Failure is not { } why) return new() { TaskCompleted = new() { TaskScheduledId = activity.Id, Result = Text(answer.ReturnValue) } };
 
         ActivityFailed(log, function.Name, instanceId, why);
@@ -213,11 +221,11 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
         };
     }
 
-    private static string? Text(JsonElement value) => value.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null ? null : value.GetRawText();
+    private static string? Text(JsonElement value) => value.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null ? null : RewrittenDates.Of(value);
 
     private async Task FireAsync(InstanceWork work, PendingTimer timer)
     {
-        await UntilStoredAsync(() => hub.FireTimerAsync(work, timer, _stop.Token)).ConfigureAwait(false);
+        await UntilStoredAsync(() => hub.FireTimerAsync(work, timer, _abort.Token)).ConfigureAwait(false);
         WantTurn(work);
     }
 
@@ -230,11 +238,11 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
         {
             var content = HistoryEvent.Parser.ParseFrom(message.Event);
             if (message.Start) await StartChildAsync(work, content).ConfigureAwait(false);
-            else if (!await SendAsync(message.Target, content, _stop.Token).ConfigureAwait(false)) MessageDropped(log, work.Id, message.Target);
-            await hub.DeliveredAsync(work, message, _stop.Token).ConfigureAwait(false);
+            else if (!await SendAsync(message.Target, content, _abort.Token).ConfigureAwait(false)) MessageDropped(log, work.Id, message.Target);
+            await hub.DeliveredAsync(work, message, _abort.Token).ConfigureAwait(false);
         }
 
-        await hub.TidyAsync(work, _stop.Token).ConfigureAwait(false);
+        await hub.TidyAsync(work, _abort.Token).ConfigureAwait(false);
     }
 
     private async Task StartChildAsync(InstanceWork parent, HistoryEvent start)
@@ -242,7 +250,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
         var child = start.ExecutionStarted;
         var childId = child.OrchestrationInstance.InstanceId;
         var known = functions.Orchestrator(child.Name) is not null;
-        var result = known ? await hub.StartAsync(start, _stop.Token).ConfigureAwait(false) : StartResult.Exists;
+        var result = known ? await hub.StartAsync(start, _abort.Token).ConfigureAwait(false) : StartResult.Exists;
         if (result == StartResult.Exists)
         {
             var why = known ? $"An orchestration instance '{childId}' exists and has not finished." : $"The orchestrator function '{child.Name}' does not exist in this app.";
@@ -253,7 +261,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
                     TaskScheduledId = child.ParentInstance.TaskScheduledId,
                     FailureDetails = new() { ErrorType = "System.InvalidOperationException", ErrorMessage = why },
                 },
-            }, _stop.Token).ConfigureAwait(false);
+            }, _abort.Token).ConfigureAwait(false);
         }
         else if (hub.Find(childId) is { } work)
         {
@@ -303,7 +311,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
             catch (Exception e) when (AzureHubTables.IsAway(e) || e is HubConflictException or IOException)
             {
                 WorkFailed(log, e);
-                await Task.Delay(SweepPause, time, _stop.Token).ConfigureAwait(false);
+                await Task.Delay(SweepPause, time, _abort.Token).ConfigureAwait(false);
             }
         }
     }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace ShardCloud.LocalCloud.Functions;
 
@@ -9,6 +10,7 @@ internal enum TriggerKind
     Timer,
     Orchestration,
     Activity,
+    Queue,
 }
 
 /// <summary>One function of the app.</summary>
@@ -23,13 +25,18 @@ internal enum TriggerKind
 /// <param name="Route">HTTP route below the prefix.</param>
 /// <param name="Methods">HTTP methods; empty: all.</param>
 /// <param name="NeedsKey">HTTP: authLevel is not anonymous.</param>
+/// <param name="QueueName">Storage queue.</param>
+/// <param name="QueueConnection">Its storage's connection string; null: the host's.</param>
 internal sealed record FunctionDefinition(
     string Name, TriggerKind Kind, string TriggerBinding, IReadOnlyList<string> DurableClientBindings, string? HttpOutput = null, string? TaskName = null,
-    Ncrontab? Schedule = null, bool RunOnStartup = false, string Route = "", IReadOnlyList<string>? Methods = null, bool NeedsKey = false);
+    Ncrontab? Schedule = null, bool RunOnStartup = false, string Route = "", IReadOnlyList<string>? Methods = null, bool NeedsKey = false,
+    string? QueueName = null, string? QueueConnection = null);
 
 /// <summary>The functions of an app, read from its folders.</summary>
-internal sealed class FunctionIndex
+internal sealed partial class FunctionIndex
 {
+    private const string HostStorage = "AzureWebJobsStorage";
+
     private readonly Dictionary<string, FunctionDefinition> _orchestrators = new(StringComparer.OrdinalIgnoreCase);
     private readonly Dictionary<string, FunctionDefinition> _activities = new(StringComparer.OrdinalIgnoreCase);
 
@@ -75,6 +82,7 @@ internal sealed class FunctionIndex
             {
                 case ("HTTPTRIGGER", false): found = Http(binding, name, bindingName); break;
                 case ("TIMERTRIGGER", false): found = Timer(binding, name, bindingName, path, settings); break;
+                case ("QUEUETRIGGER", false): found = Queue(binding, name, bindingName, path, settings); break;
                 case ("ORCHESTRATIONTRIGGER", false):
                     found = new(name, TriggerKind.Orchestration, bindingName, [], TaskName: Text(binding, "orchestration") ?? name);
                     break;
@@ -84,7 +92,7 @@ internal sealed class FunctionIndex
                 default:
                     throw AppFile.Invalid(
                         path, $"binding '{bindingName}' is of type '{type}' ({(isOutput ? "out" : "in")}), which this host does not have",
-                        "It has httpTrigger, http (out, not $return), timerTrigger, orchestrationTrigger, activityTrigger and durableClient (in).");
+                        "It has httpTrigger, http (out, not $return), timerTrigger, queueTrigger, orchestrationTrigger, activityTrigger and durableClient (in).");
             }
 
             if (found is null) continue;
@@ -111,6 +119,20 @@ internal sealed class FunctionIndex
             name, TriggerKind.Timer, bindingName, [], Schedule: parsed,
             RunOnStartup: binding.TryGetProperty("runOnStartup", out var run) && run.ValueKind == JsonValueKind.True);
     }
+
+    private static FunctionDefinition Queue(JsonElement binding, string name, string bindingName, string path, AppSettings settings)
+    {
+        var queue = settings.Expand(Text(binding, "queueName") ?? throw AppFile.Invalid(path, "the queue trigger has no queueName", "Give it one."), path);
+        if (!QueueNameRule().IsMatch(queue)) throw AppFile.Invalid(path, $"'{queue}' cannot name a queue", "Use 3 to 63 small letters, digits and single hyphens.");
+        var connection = Text(binding, "connection") ?? HostStorage;
+        return new(
+            name, TriggerKind.Queue, bindingName, [], QueueName: queue,
+            QueueConnection: connection == HostStorage ? null : settings.Get(connection)
+                ?? throw AppFile.Invalid(path, $"its connection '{connection}' is not an app setting", $"Set it to a connection string, or leave it out for {HostStorage}."));
+    }
+
+    [GeneratedRegex("^(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*$", RegexOptions.CultureInvariant)]
+    private static partial Regex QueueNameRule();
 
     private static void Add(Dictionary<string, FunctionDefinition> to, FunctionDefinition function)
     {

@@ -8,15 +8,16 @@ using ShardCloud.LocalCloud.Processes;
 
 namespace ShardCloud.LocalCloud.Functions;
 
-/// <summary>Runs a Functions custom-handler app on a laptop: HTTP and timer triggers, orchestrations and activities, with the wire formats
+/// <summary>Runs a Functions custom-handler app on a laptop: HTTP, timer and queue triggers, orchestrations and activities, with the wire formats
 /// and the traps of the real host. What it does not have it refuses at the start.</summary>
 /// <remarks>One host per task hub. Killed at any point, it goes on from its tables at the next start.</remarks>
 public sealed partial class FunctionsHost : IAsyncDisposable
 {
     private readonly List<IAsyncDisposable> _parts = [];
-    private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationTokenSource _stop = new(), _abort = new();
     private HandlerProcess _handler = null!;
-    private Task _timers = Task.CompletedTask;
+    private Func<Task> _drain = () => Task.CompletedTask;
+    private TimeSpan _grace;
 
     private FunctionsHost()
     {
@@ -51,12 +52,14 @@ public sealed partial class FunctionsHost : IAsyncDisposable
         }
     }
 
-    /// <summary>Stops taking requests, then the work, then the handler. Running turns and activities are given up and delivered again at the next start.</summary>
+    /// <summary>Takes nothing more, lets calls under way end for the grace, gives up the rest (delivered again at the next start), then ends the handler.</summary>
     public async ValueTask DisposeAsync()
     {
         if (_stop.IsCancellationRequested) return;
         await _stop.CancelAsync().ConfigureAwait(false);
-        await _timers.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        var draining = _drain();
+        await draining.WaitAsync(_grace).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await _abort.CancelAsync().ConfigureAwait(false);
         for (var i = _parts.Count - 1; i >= 0; i--) await _parts[i].DisposeAsync().ConfigureAwait(false);
     }
 
@@ -87,7 +90,7 @@ public sealed partial class FunctionsHost : IAsyncDisposable
         RpcAddress = AddressOf(rpc);
 
         var http = Web(options, options.HttpPort, HttpProtocols.Http1, _ => { });
-        Own(new WebPart(http));
+        var httpPart = Own(new WebPart(http));
         new HttpTriggers(caller, options.HostKey).Map(http, functions, json.RoutePrefix);
 
         await _handler.StartAsync(cancellationToken).ConfigureAwait(false);
@@ -106,7 +109,9 @@ public sealed partial class FunctionsHost : IAsyncDisposable
             rpcBaseUrl = RpcAddress.GetLeftPart(UriPartial.Authority),
             httpBaseUrl = new Uri(HttpAddress, "runtime/webhooks/durabletask").ToString(),
         }));
-        _timers = new TimerTriggers(caller, tables, options.Time, log).RunAsync(functions.All, _stop.Token);
+        var timers = new TimerTriggers(caller, tables, options.Time, log).RunAsync(functions.All, _stop.Token, _abort.Token);
+        var queues = new QueueTriggers(caller, json.Queues, options.StorageConnectionString, options.QueueLease, options.Time, log).RunAsync(functions.All, _stop.Token, _abort.Token);
+        (_grace, _drain) = (options.ShutdownGrace, () => Task.WhenAll(httpPart.DrainAsync(_abort.Token), dispatcher.DrainAsync(), timers, queues));
     }
 
     private static HandlerCommand Command(FunctionsHostOptions options, HostJson json)
@@ -160,11 +165,14 @@ public sealed partial class FunctionsHost : IAsyncDisposable
 
     private static Uri AddressOf(WebApplication app) => new(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
 
-    /// <summary>Gives requests in flight a moment to end, then cuts them off.</summary>
     private sealed class WebPart(WebApplication app) : IAsyncDisposable
     {
         private static readonly TimeSpan Grace = TimeSpan.FromSeconds(2);
 
+        /// <summary>Takes no more requests and waits for those in flight; the token cuts them off.</summary>
+        public Task DrainAsync(CancellationToken abort) => app.StopAsync(abort);
+
+        /// <summary>Gives requests that are still in flight a moment to end, then cuts them off.</summary>
         public async ValueTask DisposeAsync()
         {
             using var grace = new CancellationTokenSource(Grace);

@@ -40,6 +40,13 @@ public sealed record FunctionsHostOptions
     /// <summary>Longest wait for the handler's first answer. Default 30 s, as the real host.</summary>
     public TimeSpan HandlerStartTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>Time that calls under way get to end when the host stops; what runs longer is given up and delivered again. Default 5 s. Then the handler gets SIGTERM.</summary>
+    public TimeSpan ShutdownGrace { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Time for which a queue message is hidden while its function runs, renewed at half of it: what passes after a kill before it comes again.
+    /// Default 10 minutes, as the real host.</summary>
+    public TimeSpan QueueLease { get; init; } = TimeSpan.FromMinutes(10);
+
     /// <summary>Every n-th activity is called twice and its first result lost, as when a host ends before it has stored it. 0 (default): none.</summary>
     public int RepeatActivityEvery { get; init; }
 

@@ -26,6 +26,8 @@ internal sealed partial record HostJson
 
     public int ActivitiesMax { get; private init; } = 10 * Environment.ProcessorCount;
 
+    public QueueSettings Queues { get; private init; } = new();
+
     /// <summary>Keys that the real host ignores, with their paths.</summary>
     public IReadOnlyList<string> UnknownKeys { get; private init; } = [];
 
@@ -59,6 +61,7 @@ internal sealed partial record HostJson
             HandlerArguments = At(description, "arguments") is { ValueKind: JsonValueKind.Array } list ? [.. list.EnumerateArray().Select(a => a.GetString()!)] : [],
             OrchestratorsMax = Number(path, "maxConcurrentOrchestratorFunctions", At(durable, "maxConcurrentOrchestratorFunctions")) ?? 10 * Environment.ProcessorCount,
             ActivitiesMax = Number(path, "maxConcurrentActivityFunctions", At(durable, "maxConcurrentActivityFunctions")) ?? 10 * Environment.ProcessorCount,
+            Queues = ReadQueues(path, At(root, "extensions", "queues")),
             UnknownKeys = HostJsonKeys.Unknown(root),
         };
     }
@@ -68,6 +71,32 @@ internal sealed partial record HostJson
         ? name
         : throw new ShardCloudException(
             ErrorCodes.FunctionsAppInvalid, $"'{name}' cannot name a task hub.", "Use 3 to 45 letters and digits, a letter first.");
+
+    private static QueueSettings ReadQueues(string path, JsonElement section)
+    {
+        var defaults = new QueueSettings();
+        return new QueueSettings
+        {
+            BatchSize = Number(path, "batchSize", At(section, "batchSize"), max: 32) ?? defaults.BatchSize,
+            NewBatchThreshold = Number(path, "newBatchThreshold", At(section, "newBatchThreshold"), min: 0),
+            MaxDequeueCount = Number(path, "maxDequeueCount", At(section, "maxDequeueCount")) ?? defaults.MaxDequeueCount,
+            MaxPollingInterval = Span("maxPollingInterval", TimeSpan.FromMilliseconds(100), TimeSpan.FromDays(1)) ?? defaults.MaxPollingInterval,
+            VisibilityTimeout = Span("visibilityTimeout", TimeSpan.Zero, TimeSpan.FromDays(7)) ?? defaults.VisibilityTimeout,
+            IsBase64 = Text(path, "messageEncoding", At(section, "messageEncoding")) switch
+            {
+                null => true,
+                var text when text.Equals("base64", StringComparison.OrdinalIgnoreCase) => true,
+                var text when text.Equals("none", StringComparison.OrdinalIgnoreCase) => false,
+                var other => throw AppFile.Invalid(path, $"messageEncoding is '{other}'", "Write none or base64."),
+            },
+        };
+
+        TimeSpan? Span(string name, TimeSpan min, TimeSpan max) => Text(path, name, At(section, name)) is not { } text
+            ? null
+            : TimeSpan.TryParse(text, CultureInfo.InvariantCulture, out var value) && value >= min && value <= max
+                ? value
+                : throw AppFile.Invalid(path, $"{name} is '{text}'", $"Write it as hh:mm:ss, {min:c} to {max:c}.");
+    }
 
     private static TimeSpan ParseTimeout(string path, string text) => text == "-1"
         ? Timeout.InfiniteTimeSpan
@@ -89,12 +118,12 @@ internal sealed partial record HostJson
         _ => throw AppFile.Invalid(path, $"{name} is {element.GetRawText()}, not a text", "Write it in quotes."),
     };
 
-    private static int? Number(string path, string name, JsonElement element)
+    private static int? Number(string path, string name, JsonElement element, int min = 1, int max = ConcurrencyMax)
     {
         if (element.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null) return null;
-        return element.ValueKind == JsonValueKind.Number && element.TryGetInt32(out var n) && n is > 0 and <= ConcurrencyMax
+        return element.ValueKind == JsonValueKind.Number && element.TryGetInt32(out var n) && n >= min && n <= max
             ? n
-            : throw AppFile.Invalid(path, $"{name} is {element.GetRawText()}", $"Write a whole number from 1 to {ConcurrencyMax}.");
+            : throw AppFile.Invalid(path, $"{name} is {element.GetRawText()}", $"Write a whole number from {min} to {max}.");
     }
 
     [GeneratedRegex("^[A-Za-z][A-Za-z0-9]{2,44}$", RegexOptions.CultureInvariant)]

@@ -13,6 +13,7 @@ internal static class HostJsonKeys
         ["customHandler"] = ["description", "enableForwardingHttpRequest", "enableProxyingHttpRequest", "port", "http"],
         ["customHandler.description"] = ["defaultExecutablePath", "defaultWorkerPath", "workingDirectory", "arguments"],
         ["extensionBundle"] = ["id", "version"],
+        ["extensions.queues"] = ["maxPollingInterval", "visibilityTimeout", "batchSize", "maxDequeueCount", "newBatchThreshold", "messageEncoding"],
         ["extensions.durableTask"] = ["hubName", "storageProvider", "tracing", "notifications", "maxConcurrentActivityFunctions", "maxConcurrentOrchestratorFunctions",
             "maxConcurrentEntityFunctions", "extendedSessionsEnabled", "extendedSessionIdleTimeoutInSeconds", "maxEntityOperationBatchSize", "overridableExistingInstanceStates",
             "storeInputsInOrchestrationHistory", "useAppLease", "useGracefulShutdown", "maxOrchestrationActions", "entityMessageReorderWindowInMinutes", "rollbackEntityOperationsOnExceptions",

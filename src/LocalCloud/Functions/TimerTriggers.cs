@@ -10,25 +10,28 @@ internal sealed partial class TimerTriggers(FunctionCaller caller, HubTables tab
     /// <summary>Longest single wait: the clock may be set, and timers of .NET end at 49 days.</summary>
     private static readonly TimeSpan WaitMax = TimeSpan.FromHours(1);
 
-    public Task RunAsync(IEnumerable<FunctionDefinition> functions, CancellationToken stop) =>
-        Task.WhenAll(functions.Where(f => f.Kind == TriggerKind.Timer).Select(f => Task.Run(() => RunAsync(f, stop), stop)));
+    /// <param name="functions">All of the app.</param>
+    /// <param name="stop">No more runs begin.</param>
+    /// <param name="abort">What runs is given up.</param>
+    public Task RunAsync(IEnumerable<FunctionDefinition> functions, CancellationToken stop, CancellationToken abort) =>
+        Task.WhenAll(functions.Where(f => f.Kind == TriggerKind.Timer).Select(f => Task.Run(() => RunAsync(f, stop, abort), stop)));
 
-    private async Task RunAsync(FunctionDefinition function, CancellationToken stop)
+    private async Task RunAsync(FunctionDefinition function, CancellationToken stop, CancellationToken abort)
     {
         var schedule = function.Schedule!;
         var status = await StoredAsync(function, stop).ConfigureAwait(false);
         var last = status?.Last;
         var pastDue = status is not null && status.Next < Now();
-        if (pastDue || function.RunOnStartup) last = await FireAsync(function, last, pastDue, stop).ConfigureAwait(false);
+        if (pastDue || function.RunOnStartup) last = await FireAsync(function, last, pastDue, abort).ConfigureAwait(false);
         var due = schedule.Next(Now());
-        await StoreAsync(function, last, due, stop).ConfigureAwait(false);
+        await StoreAsync(function, last, due, abort).ConfigureAwait(false);
         while (due is { } at)
         {
             while (at - Now() is var wait && wait > TimeSpan.Zero) await Task.Delay(wait < WaitMax ? wait : WaitMax, time, stop).ConfigureAwait(false);
-            last = await FireAsync(function, last, pastDue: false, stop).ConfigureAwait(false);
+            last = await FireAsync(function, last, pastDue: false, abort).ConfigureAwait(false);
             // From the due time, not from now: an early wake-up by a fraction must not fire the same time twice.
             due = schedule.Next(Now() > at ? Now() : at);
-            await StoreAsync(function, last, due, stop).ConfigureAwait(false);
+            await StoreAsync(function, last, due, abort).ConfigureAwait(false);
         }
     }
 
@@ -58,7 +61,7 @@ internal sealed partial class TimerTriggers(FunctionCaller caller, HubTables tab
         }
     }
 
-    private async Task<DateTime> FireAsync(FunctionDefinition function, DateTime? last, bool pastDue, CancellationToken stop)
+    private async Task<DateTime> FireAsync(FunctionDefinition function, DateTime? last, bool pastDue, CancellationToken abort)
     {
         var now = Now();
         var info = new JsonObject
@@ -69,7 +72,7 @@ internal sealed partial class TimerTriggers(FunctionCaller caller, HubTables tab
         };
         try
         {
-            var answer = await caller.CallAsync(function, Envelope.Literal(info.ToJsonString()), metadata: null, stop).ConfigureAwait(false);
+            var answer = await caller.CallAsync(function, Envelope.Literal(info.ToJsonString()), metadata: null, abort).ConfigureAwait(false);
             if (answer.Failure is { } why) TimerFailed(log, function.Name, why);
         }
         catch (ShardCloudException e)

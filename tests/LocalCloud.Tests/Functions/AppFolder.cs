@@ -8,8 +8,8 @@ public sealed class AppFolder : IDisposable
 {
     public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
-    private static readonly string[] Orchestrators = ["Chain", "FanOut", "Large", "Approval", "Sleep", "Count", "Parent", "Throws", "Slow", "Retry", "Empty", "Broken"];
-    private static readonly string[] Activities = ["Add", "Repeat", "Gate", "Flaky"];
+    private static readonly string[] Orchestrators = ["Chain", "FanOut", "Large", "Approval", "Sleep", "Count", "Parent", "Throws", "Slow", "Retry", "Empty", "Broken", "Crowd", "Crowded", "Strange"];
+    private static readonly string[] Activities = ["Add", "Repeat", "Gate", "Flaky", "Busy", "Bare", "Fails"];
 
     private int _hubs;
 
@@ -28,6 +28,7 @@ public sealed class AppFolder : IDisposable
         WriteFunction("Start", Http("start/{name}/{id}", "anonymous", """, "methods": ["post"]"""), Response, """{ "type": "durableClient", "direction": "in", "name": "client" }""");
         WriteFunction("Echo", Http("echo/{word}", "function", ""), Response);
         WriteFunction("Pid", Http("pid", "anonymous", ""), Response);
+        WriteFunction("Most", Http("most/{what}", "anonymous", ""), Response);
     }
 
     private const string Response = """{ "type": "http", "direction": "out", "name": "res" }""";
@@ -45,6 +46,30 @@ public sealed class AppFolder : IDisposable
     }
 
     public void WriteFunction(string name, params string[] bindings) => Write(Path.Combine(name, "function.json"), $$"""{ "bindings": [ {{string.Join(", ", bindings)}} ] }""");
+
+    /// <summary>The lines of a note of the handler, once there are that many.</summary>
+    public async Task<string[]> LinesAsync(string note, int count = 1)
+    {
+        using var watcher = new FileSystemWatcher(Notes, note);
+        using var changed = new SemaphoreSlim(0);
+        watcher.Created += (_, _) => changed.Release();
+        watcher.Changed += (_, _) => changed.Release();
+        watcher.EnableRaisingEvents = true;
+        while (true)
+        {
+            var lines = Read();
+            if (lines.Length >= count) return lines;
+            Assert.True(await changed.WaitAsync(Deadline), $"'{note}' has {lines.Length} lines, {count} are due: {string.Join(" | ", lines)}");
+        }
+
+        string[] Read()
+        {
+            var path = Path.Combine(Notes, note);
+            if (!File.Exists(path)) return [];
+            using var reader = new StreamReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
+            return reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        }
+    }
 
     /// <summary>Options for a host over a hub of its own.</summary>
     internal FunctionsHostOptions Options(AzuriteProcess azurite) => new()

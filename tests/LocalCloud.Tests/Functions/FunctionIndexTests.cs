@@ -13,12 +13,12 @@ public sealed class FunctionIndexTests : IDisposable
     [Fact]
     public void Read_BindingOfUnknownType_IsRefusedByName()
     {
-        _app.WriteFunction("Queue", """{ "type": "queueTrigger", "direction": "in", "name": "message" }""");
+        _app.WriteFunction("Blob", """{ "type": "blobTrigger", "direction": "in", "name": "blob" }""");
 
         var error = Assert.Throws<ShardCloudException>(() => FunctionIndex.Read(_app.Root, _settings));
 
         Assert.Equal(ErrorCodes.FunctionsAppInvalid, error.Code);
-        Assert.Contains("queueTrigger", error.Message, StringComparison.Ordinal);
+        Assert.Contains("of type 'blobTrigger'", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -27,6 +27,9 @@ public sealed class FunctionIndexTests : IDisposable
     [InlineData("""{ "type": "durableClient", "direction": "in", "name": "c" }""")]
     [InlineData("""{ "type": "activityTrigger", "direction": "in", "name": "i", "activity": "add" }""")] // taken, case aside
     [InlineData("""{ "type": "http", "direction": "out", "name": "$return" }""")]
+    [InlineData("""{ "type": "queueTrigger", "direction": "in", "name": "m" }""")]
+    [InlineData("""{ "type": "queueTrigger", "direction": "in", "name": "m", "queueName": "Big" }""")]
+    [InlineData("""{ "type": "queueTrigger", "direction": "in", "name": "m", "queueName": "work", "connection": "NOT_SET" }""")]
     public void Read_UnusableFunction_IsRefused(string binding)
     {
         _app.WriteFunction("Odd", binding);

@@ -140,7 +140,7 @@ public sealed class FunctionsHostTests(AzuriteFixture azurite, ITestOutputHelper
     [Fact]
     public async Task Host_StoppedInTheMiddle_GoesOnFromItsTables()
     {
-        var options = _app.Options(azurite.Azurite);
+        var options = _app.Options(azurite.Azurite) with { ShutdownGrace = TimeSpan.Zero };
         await using (var first = await FunctionsHost.StartAsync(options).WaitAsync(Deadline))
         {
             var before = Client(first);
@@ -148,7 +148,7 @@ public sealed class FunctionsHostTests(AzuriteFixture azurite, ITestOutputHelper
             await before.ScheduleNewOrchestrationInstanceAsync("Approval", null, "open");
             await before.ScheduleNewOrchestrationInstanceAsync("Sleep", 1_000, "sleep");
             await UntilAsync(before, "open", OrchestrationStatus.Running);
-            await FileAppearsAsync("gate-slow.calls");
+            await _app.LinesAsync("gate-slow.calls");
         }
 
         _app.Write("notes/gate-slow.open", "");
@@ -159,6 +159,46 @@ public sealed class FunctionsHostTests(AzuriteFixture azurite, ITestOutputHelper
         Assert.Equal("opened", (await client.WaitForInstanceCompletionAsync("slow", true).WaitAsync(Deadline)).ReadOutputAs<string>());
         Assert.Equal("yes: still here", (await client.WaitForInstanceCompletionAsync("open", true).WaitAsync(Deadline)).ReadOutputAs<string>());
         Assert.Equal("awake", (await client.WaitForInstanceCompletionAsync("sleep", true).WaitAsync(Deadline)).ReadOutputAs<string>());
+    }
+
+    [Fact]
+    public async Task Host_StopsWhileACallRuns_LetsItEndAndKeepsItsResult()
+    {
+        var options = _app.Options(azurite.Azurite);
+        var first = await FunctionsHost.StartAsync(options with { ShutdownGrace = Deadline }).WaitAsync(Deadline);
+        await Client(first).ScheduleNewOrchestrationInstanceAsync("Slow", null, "slow");
+        await _app.LinesAsync("gate-slow.calls");
+        var handler = first.Handler!;
+
+        var stopping = first.DisposeAsync().AsTask();
+        await Assert.ThrowsAnyAsync<HttpRequestException>(async () =>
+        {
+            while (true) await _http.GetStringAsync(new Uri(first.HttpAddress, "api/pid")); // until nothing more is taken
+        });
+        Assert.False(stopping.IsCompleted);
+        _app.Write("notes/gate-slow.open", "");
+        await stopping.WaitAsync(Deadline);
+
+        Assert.Equal(0, (await handler.Exited.WaitAsync(Deadline)).ExitCode); // SIGTERM, not the kill
+        await using var second = await FunctionsHost.StartAsync(options).WaitAsync(Deadline);
+        Assert.Equal("opened", (await Client(second).WaitForInstanceCompletionAsync("slow", true).WaitAsync(Deadline)).ReadOutputAs<string>());
+        Assert.Single(await _app.LinesAsync("gate-slow.calls"));
+    }
+
+    [Fact]
+    public async Task Concurrency_OfTurnsAndActivities_ReachesItsLimitAndNotMore()
+    {
+        _app.Write("host.json", """
+            { "version": "2.0", "customHandler": { "description": { "defaultExecutablePath": "dotnet" } },
+              "extensions": { "durableTask": { "hubName": "%TASKHUB_NAME%", "maxConcurrentOrchestratorFunctions": 2, "maxConcurrentActivityFunctions": 3 } } }
+            """);
+        await using var host = await StartAsync();
+        var client = Client(host);
+
+        Assert.Equal(3, await RunAsync<int>(host, client, "Crowd", "crowd", 12));
+        for (var i = 0; i < 8; i++) await client.ScheduleNewOrchestrationInstanceAsync("Crowded", null, $"crowded{i}");
+        for (var i = 0; i < 8; i++) await client.WaitForInstanceCompletionAsync($"crowded{i}").WaitAsync(Deadline);
+        Assert.Equal("2", await _http.GetStringAsync(new Uri(host.HttpAddress, "api/most/turns")));
     }
 
     [Fact]
@@ -209,7 +249,7 @@ public sealed class FunctionsHostTests(AzuriteFixture azurite, ITestOutputHelper
         _app.WriteFunction("Tick", """{ "type": "timerTrigger", "direction": "in", "name": "timer", "schedule": "* * * * * *" }""");
         await using var host = await StartAsync();
 
-        await FileAppearsAsync("ticks");
+        await _app.LinesAsync("ticks");
     }
 
     [Fact]
@@ -223,7 +263,7 @@ public sealed class FunctionsHostTests(AzuriteFixture azurite, ITestOutputHelper
         await missed.WriteAsync(tables, "Tick", default);
 
         await using var host = await FunctionsHost.StartAsync(options).WaitAsync(Deadline);
-        await FileAppearsAsync("ticks");
+        await _app.LinesAsync("ticks");
 
         var clock = Stopwatch.StartNew();
         while ((await TimerStatus.ReadAsync(tables, "Tick", default))!.Next == missed.Next) Assert.True(clock.Elapsed < Deadline, "the run was not recorded");
@@ -276,14 +316,5 @@ public sealed class FunctionsHostTests(AzuriteFixture azurite, ITestOutputHelper
         var clock = Stopwatch.StartNew();
         while ((await client.GetInstanceAsync(id))?.RuntimeStatus != status)
             Assert.True(clock.Elapsed < Deadline, $"'{id}' did not become {status}");
-    }
-
-    private async Task FileAppearsAsync(string name)
-    {
-        using var watcher = new FileSystemWatcher(_app.Notes, name);
-        var appeared = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        watcher.Created += (_, _) => appeared.TrySetResult();
-        watcher.EnableRaisingEvents = true;
-        if (!File.Exists(Path.Combine(_app.Notes, name))) await appeared.Task.WaitAsync(Deadline);
     }
 }
