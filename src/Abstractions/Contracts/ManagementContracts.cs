@@ -64,7 +64,20 @@ public sealed record MigrationCosts(
     long Bytes, long Parked, long Forwarded, int Retried)
 {
     /// <summary>Nothing measured.</summary>
-    public static readonly MigrationCosts None = new(new Dictionary<string, double>(), null, null, null, 0, 0, 0, 0, 0);
+    public static readonly MigrationCosts None = Of(new Dictionary<string, double>(), [], 0, 0, 0, 0, 0);
+
+    /// <summary>Every pause of a batch, ascending; null for a whole migration, whose batches have them.</summary>
+    public IReadOnlyList<double>? PausesMs { get; init; }
+
+    /// <summary>Costs with these pauses.</summary>
+    public static MigrationCosts Of(IReadOnlyDictionary<string, double> phasesMs, IEnumerable<double> pausesMs, double maxWaitMs, long bytes, long parked, long forwarded, int retried)
+    {
+        double[] pauses = [.. pausesMs.Order()];
+        return new(phasesMs, At(0.5), At(0.99), At(1), maxWaitMs, bytes, parked, forwarded, retried) { PausesMs = pauses };
+
+        // Nearest rank: the smallest pause that at least this share of the endpoints did not exceed.
+        double? At(double share) => pauses.Length == 0 ? null : pauses[Math.Clamp((int)Math.Ceiling(share * pauses.Length) - 1, 0, pauses.Length - 1)];
+    }
 }
 
 /// <summary>One (source, destination) pair of a migration; <c>handoff</c> is its present attempt.</summary>

@@ -33,11 +33,9 @@ public sealed record MapVersionNotice(long Version);
 
 public sealed record WireError(string Code, string Message, string Remedy);
 
-/// <summary>Milliseconds, from the seal request leaving the destination until it may release answers.</summary>
-public sealed record PauseSummary(double P50, double P99, double Max);
-
+/// <summary>Where a handoff stands. <c>pausesMs</c>: one number an entry, from the seal request leaving the destination until it may release the entry's answers.</summary>
 public sealed record HandoffStatus(
-    long Handoff, HandoffPhase Phase, long LagRecords, WireError? Error, PauseSummary? PausesMs, double MaxWaitMs,
+    long Handoff, HandoffPhase Phase, long LagRecords, WireError? Error, IReadOnlyList<double> PausesMs, double MaxWaitMs,
     IReadOnlyDictionary<string, double> PhasesMs, long Bytes, long Parked, long Forwarded, long GrantedVersion);
 
 /// <summary>The newer entry a 421 carries, so that the sender need not read the table.</summary>

@@ -34,13 +34,12 @@ internal static class DemoCommand
 
     private static void Show(IAnsiConsole console, DemoReport report)
     {
-        var pauses = report.Migrations.Select(migration => migration.PauseP99Ms).Order().ToArray();
         var table = new Table().Border(TableBorder.Rounded).HideHeaders().AddColumns("", "");
         table.AddRow("requests", $"{report.Requests.Sent:n0} sent, {report.Requests.Succeeded:n0} answered, {report.Requests.Failed:n0} failed");
         table.AddRow("latency", $"p50 {report.Requests.P50Ms:0.0} ms, p99 {report.Requests.P99Ms:0.0} ms, p99.9 {report.Requests.P999Ms:0.0} ms, max {report.Requests.MaxMs:0} ms");
         table.AddRow("writes", $"{report.Counters.Lost} lost, {report.Counters.Duplicated} counted twice");
         table.AddRow("migrations", $"{report.Migrations.Count(migration => migration.Outcome == "done")} done of {report.Migrations.Count}, {report.Migrations.Sum(migration => migration.Endpoints):n0} endpoints");
-        if (pauses.Length > 0) table.AddRow("pause of an endpoint", $"median of p99 {pauses[pauses.Length / 2]:0.0} ms, worst p99 {pauses[^1]:0.0} ms, longest wait of a request {report.Migrations.Max(migration => migration.MaxWaitMs):0.0} ms");
+        if (report.Pauses.Count > 0) table.AddRow("pause of an endpoint", $"p50 {report.Pauses.P50Ms:0.0} ms, p99 {report.Pauses.P99Ms:0.0} ms, max {report.Pauses.MaxMs:0.0} ms; longest wait of a request {report.Migrations.Max(migration => migration.MaxWaitMs):0.0} ms");
         table.AddRow("shards", $"{report.Shards.Added} added, {report.Shards.Removed} removed");
         table.AddRow("time", $"{report.Seconds:0} s of load, ready after {report.ColdStartSeconds:0.0} s");
         console.Write(table);

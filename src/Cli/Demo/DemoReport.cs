@@ -4,7 +4,7 @@ namespace ShardCloud.Cli.Demo;
 
 /// <summary>Result of <c>shardcloud demo</c>; times in milliseconds unless the name says otherwise. New sections are added, none is renamed.</summary>
 internal sealed record DemoReport(
-    RequestsSection Requests, CountersSection Counters, IReadOnlyList<MigrationSection> Migrations, ShardsSection Shards,
+    RequestsSection Requests, CountersSection Counters, PausesSection Pauses, IReadOnlyList<MigrationSection> Migrations, ShardsSection Shards,
     double Seconds, double ColdStartSeconds)
 {
     /// <summary>Why the demo did not pass; empty when it did.</summary>
@@ -14,6 +14,9 @@ internal sealed record DemoReport(
 internal sealed record RequestsSection(long Sent, long Succeeded, long Failed, double P50Ms, double P99Ms, double P999Ms, double MaxMs);
 
 internal sealed record CountersSection(long Lost, long Duplicated);
+
+/// <summary>Pauses of all endpoints that moved, each counted once a move.</summary>
+internal sealed record PausesSection(int Count, double P50Ms, double P99Ms, double MaxMs);
 
 /// <summary>One migration. A pause is per endpoint, from the seal until the new owner may release answers; maxWaitMs is the longest wait of a request that arrived meanwhile.</summary>
 internal sealed record MigrationSection(

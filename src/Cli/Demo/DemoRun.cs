@@ -23,6 +23,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(5);
 
     private readonly List<MigrationSection> _migrations = [];
+    private readonly List<double> _pauses = []; // Guarded by _migrations.
     private readonly List<string> _problems = [];
     private int _shardsAdded, _shardsRemoved;
     private bool _finished;
@@ -154,7 +155,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         var latency = load.Latency;
         return new DemoReport(
             new(load.Sent, load.Succeeded, load.Failed, latency.PercentileMs(0.5), latency.PercentileMs(0.99), latency.PercentileMs(0.999), latency.MaxMs),
-            new(verdict.Lost, verdict.Duplicated), _migrations, new(_shardsAdded, _shardsRemoved), seconds, coldStart.TotalSeconds)
+            new(verdict.Lost, verdict.Duplicated), Pauses(), _migrations, new(_shardsAdded, _shardsRemoved), seconds, coldStart.TotalSeconds)
         { Problems = _problems };
     }
 
@@ -163,9 +164,16 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         var costs = migration.Costs;
         lock (_migrations)
         {
+            _pauses.AddRange(migration.Batches.SelectMany(batch => batch.Costs.PausesMs ?? []));
             _migrations.Add(new(migration.Id, migration.Endpoints.Count, (migration.Outcome?.ToString() ?? "unknown").ToLowerInvariant(),
                 costs.PauseP50Ms ?? 0, costs.PauseP99Ms ?? 0, costs.PauseMaxMs ?? 0, costs.MaxWaitMs, costs.PhasesMs));
         }
+    }
+
+    private PausesSection Pauses()
+    {
+        var all = MigrationCosts.Of(new Dictionary<string, double>(), _pauses, 0, 0, 0, 0, 0);
+        return new(_pauses.Count, all.PauseP50Ms ?? 0, all.PauseP99Ms ?? 0, all.PauseMaxMs ?? 0);
     }
 
     private void Problem(string text)

@@ -61,9 +61,7 @@ public sealed class PublishAndRetire(BatchWork work, MemberFence fence, ILogger<
         {
             Phase = status.Phase.ToString().ToLowerInvariant(),
             GrantedVersion = step.GrantedVersion,
-            Costs = new MigrationCosts(
-                phases, status.PausesMs?.P50, status.PausesMs?.P99, status.PausesMs?.Max, status.MaxWaitMs, status.Bytes, status.Parked, status.Forwarded,
-                batch.Costs.Retried),
+            Costs = MigrationCosts.Of(phases, status.PausesMs, status.MaxWaitMs, status.Bytes, status.Parked, status.Forwarded, batch.Costs.Retried),
         }, cancellationToken);
     }
 }

@@ -22,28 +22,14 @@ public sealed record Verdict(MigrationOutcome Outcome, MigrationCosts Costs, Wir
             batches.Select(batch => batch.ConflictWith).FirstOrDefault(other => other is not null));
     }
 
-    // Batches run side by side, so a phase of the whole lasts as long as its slowest batch. Percentiles of parts cannot be added: the highest
-    // p99 is an upper bound of the whole's, and the median of the medians, by entries, stands for the middle.
+    // Batches run side by side, so a phase of the whole lasts as long as its slowest batch.
     private static MigrationCosts Sum(IReadOnlyList<MigrationBatch> batches)
     {
         var phases = batches.SelectMany(batch => batch.Costs.PhasesMs).GroupBy(phase => phase.Key, StringComparer.Ordinal)
             .ToDictionary(group => group.Key, group => group.Max(phase => phase.Value), StringComparer.Ordinal);
         var costs = batches.Select(batch => batch.Costs).ToList();
-        return new MigrationCosts(
-            phases, MedianOfMedians(batches), costs.Max(c => c.PauseP99Ms), costs.Max(c => c.PauseMaxMs), costs.Select(c => c.MaxWaitMs).DefaultIfEmpty().Max(),
+        var whole = MigrationCosts.Of(phases, costs.SelectMany(c => c.PausesMs ?? []), costs.Select(c => c.MaxWaitMs).DefaultIfEmpty().Max(),
             costs.Sum(c => c.Bytes), costs.Sum(c => c.Parked), costs.Sum(c => c.Forwarded), costs.Sum(c => c.Retried));
-    }
-
-    private static double? MedianOfMedians(IReadOnlyList<MigrationBatch> batches)
-    {
-        var medians = batches.Where(batch => batch.Costs.PauseP50Ms is not null).OrderBy(batch => batch.Costs.PauseP50Ms).ToList();
-        var half = medians.Sum(batch => batch.Entries.Count) / 2.0;
-        var seen = 0;
-        foreach (var batch in medians)
-        {
-            seen += batch.Entries.Count;
-            if (seen >= half) return batch.Costs.PauseP50Ms;
-        }
-        return null;
+        return whole with { PausesMs = null };
     }
 }

@@ -58,7 +58,7 @@ internal sealed class DestinationRun : HandoffRun<DestinationEvent, DestinationC
         get
         {
             var meter = _tools.Meters.Of(Batch.Handoff);
-            return new HandoffStatus(Batch.Handoff.Value, _core.Phase, _core.LagRecords == long.MaxValue ? -1 : _core.LagRecords, _core.Error, Pauses(_pauses),
+            return new HandoffStatus(Batch.Handoff.Value, _core.Phase, _core.LagRecords == long.MaxValue ? -1 : _core.LagRecords, _core.Error, _pauses,
                 meter.LongestPark.TotalMilliseconds, _phases, Interlocked.Read(ref _bytes), meter.Parked, meter.Forwarded, _core.GrantedAt.Value);
         }
     }
@@ -230,7 +230,7 @@ internal sealed class DestinationRun : HandoffRun<DestinationEvent, DestinationC
         var carried = begin.Carry ? final.Endpoints.Where(e => e.Endpoint.Slot.PartitionOf(Batch.PartitionCount) == partition).ToArray() : [];
         var coverage = Batch.Coverage.InPartition(partition, Batch.PartitionCount);
         var result = await _tools.Replication.BeginTenureAsync(begin.Epoch, coverage, carried, cancellationToken);
-        var pause = (Now - _sealSent).TotalMilliseconds;
+        var pause = Math.Round((Now - _sealSent).TotalMilliseconds, 1);
         var entries = Batch.Entries.Count(e => e.IsEndpoint ? e.Endpoint.Slot.PartitionOf(Batch.PartitionCount) == partition : Overlaps(e.Slots, partition));
         ImmutableInterlocked.Update(ref _pauses, all => all.AddRange(Enumerable.Repeat(pause, entries)));
         return result;
@@ -298,15 +298,5 @@ internal sealed class DestinationRun : HandoffRun<DestinationEvent, DestinationC
         var since = phase is "publish" or "retire" or "serve" && _reached.TryGetValue("grant", out var granted) ? granted : _phaseSince;
         _phases = _phases.SetItem(phase, (now - since).TotalMilliseconds);
         _phaseSince = now;
-    }
-
-    private static PauseSummary? Pauses(ImmutableList<double> pauses)
-    {
-        if (pauses.Count == 0) return null;
-        var sorted = pauses.Sort();
-        return new PauseSummary(At(0.50), At(0.99), sorted[^1]);
-
-        // Nearest rank: the smallest pause that at least this share of the entries did not exceed.
-        double At(double share) => sorted[Math.Clamp((int)Math.Ceiling(share * sorted.Count) - 1, 0, sorted.Count - 1)];
     }
 }

@@ -39,7 +39,7 @@ internal sealed class SourceRun : HandoffRun<SourceEvent, SourceCommand>
                 SourceState.Retired => HandoffPhase.Retired,
                 _ => HandoffPhase.Cancelled,
             };
-            return new HandoffStatus(Batch.Handoff.Value, phase, 0, null, null, meter.LongestPark.TotalMilliseconds, ImmutableDictionary<string, double>.Empty,
+            return new HandoffStatus(Batch.Handoff.Value, phase, 0, null, [], meter.LongestPark.TotalMilliseconds, ImmutableDictionary<string, double>.Empty,
                 _final.Length, meter.Parked, meter.Forwarded, 0);
         }
     }

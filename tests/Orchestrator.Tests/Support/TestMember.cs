@@ -174,7 +174,7 @@ public sealed class TestMember : IAsyncDisposable
             // The wait is over: say where it stands.
         }
         return Results.Json(new HandoffStatus(
-            h, handoff.Phase, 0, null, new PauseSummary(3, 7, 9), 11, new Dictionary<string, double> { ["warm"] = 1, ["seal"] = 2 }, 100, 5, 6, handoff.Granted),
+            h, handoff.Phase, 0, null, [3, 7, 9], 11, new Dictionary<string, double> { ["warm"] = 1, ["seal"] = 2 }, 100, 5, 6, handoff.Granted),
             MemberJson.Default.HandoffStatus);
     }
 
