@@ -61,7 +61,7 @@ public sealed class Document
     {
         if (ReferenceEquals(left, right) || right.IsEmpty) return left;
         if (left.IsEmpty) return right;
-        var joined = new LiveDocument(left);
+        var joined = new LiveDocument(left, snapshot: left);
         joined.Join(right);
         return joined.Snapshot();
     }

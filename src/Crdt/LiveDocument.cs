@@ -22,8 +22,14 @@ public sealed class LiveDocument
     {
     }
 
-    /// <summary>Starts from a document, which stays as it is.</summary>
-    public LiveDocument(Document start) => (_context, _root, _requests, _snapshot) = (start.Context, start.Root, start.RequestTable, start);
+    /// <summary>Starts from a document, which stays as it is and is not held: a replica full of quiet endpoints keeps one object less for each.</summary>
+    public LiveDocument(Document start)
+        : this(start, snapshot: null)
+    {
+    }
+
+    internal LiveDocument(Document start, Document? snapshot) =>
+        (_context, _root, _requests, _snapshot) = (start.Context, start.Root, start.RequestTable, snapshot);
 
     /// <summary>Every dot seen.</summary>
     public CausalContext Context => _context;
