@@ -242,7 +242,7 @@ public readonly struct CausalContext : IEquatable<CausalContext>
             if (range.Epoch.Value == highest.Epoch.Value && range.First >= highest.First && range.First <= highest.Last + 1)
                 highest = new DotRange(highest.Epoch, highest.First, Math.Max(highest.Last, range.Last));
             else if (!CoversRange(range))
-                {
+            {
                 extended = default;
                 return false;
             }

@@ -7,7 +7,7 @@ namespace ShardCloud.Crdt;
 /// </remarks>
 internal static class Stamps
 {
-    private static long s_last;
+    private static long _last;
 
-    public static long Next() => Interlocked.Increment(ref s_last);
+    public static long Next() => Interlocked.Increment(ref _last);
 }

@@ -23,7 +23,7 @@ internal sealed class TableValue<TKey, T>(FieldKind kind) : CrdtValue(kind)
     where TKey : struct, IDottedKey<TKey>
     where T : IPayload<T>
 {
-    private static readonly TableValue<TKey, T> s_empty = new(default);
+    private static readonly TableValue<TKey, T> Blank = new(default);
 
     public Table<TKey, T> Entries;
 
@@ -82,7 +82,7 @@ internal sealed class TableValue<TKey, T>(FieldKind kind) : CrdtValue(kind)
     internal static TableValue<TKey, T> Read(FieldKind kind, ref StateReader reader, int entryBytesMin)
     {
         var count = reader.Count(entryBytesMin);
-        if (count == 0) return s_empty;
+        if (count == 0) return Blank;
         var entries = new Entry<TKey, T>[count];
         for (var i = 0; i < entries.Length; i++)
         {
