@@ -10,7 +10,7 @@ internal static class DemoCommand
 {
     public static Command Create()
     {
-        var seconds = Number("--seconds", "How long the load runs, 10 to 86,400 seconds.", 60, 10, 86_400);
+        var seconds = Number("--seconds", "How long the load runs, 10 to 86,400 seconds. Default 60; 180 under profile azure, where a shard takes a minute to create.", null, 10, 86_400);
         var rate = Number("--rps", "Requests a second, 1 to 20,000; they leave on schedule, answered or not.", 500, 1, 20_000);
         var rooms = Number("--rooms", "Rooms that are used, 2 to 10,000; half of them move.", 64, 2, 10_000);
         var shards = Number("--shards", "Shards to begin with, 2 to 32.", 3, 2, 32);
@@ -21,10 +21,9 @@ internal static class DemoCommand
             { seconds, rate, rooms, shards, ack, profile, profileFile, report, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
-                var run = new DemoRun(new DemoOptions(parsed.GetValue(seconds), parsed.GetValue(rate), parsed.GetValue(rooms), parsed.GetValue(shards), parsed.GetRequiredValue(ack))
-                {
-                    Profile = Shared.ProfileOf(parsed.GetRequiredValue(profile), parsed.GetValue(profileFile)),
-                }, terminal);
+                var slow = Shared.ProfileOf(parsed.GetRequiredValue(profile), parsed.GetValue(profileFile));
+                var options = new DemoOptions(parsed.GetValue(seconds) ?? (slow is null ? 60 : 180), parsed.GetValue(rate)!.Value, parsed.GetValue(rooms)!.Value, parsed.GetValue(shards)!.Value, parsed.GetRequiredValue(ack));
+                var run = new DemoRun(options with { Profile = slow }, terminal);
                 var result = await run.RunAsync(cancellationToken);
                 if (parsed.GetValue(report) is { } file) await File.WriteAllTextAsync(file.FullName, JsonSerializer.Serialize(result, DemoJson.Default.DemoReport), cancellationToken);
                 terminal.Result(result, DemoJson.Default.DemoReport, console => Show(console, result));
@@ -47,12 +46,12 @@ internal static class DemoCommand
         console.MarkupLine(report.Problems.Count == 0 ? "[green]Nothing failed, nothing was lost, nothing counted twice.[/]" : "[red]The demo did not hold.[/]");
     }
 
-    private static Option<int> Number(string name, string description, int value, int least, int most)
+    private static Option<int?> Number(string name, string description, int? value, int least, int most)
     {
-        var option = new Option<int>(name) { Description = description, DefaultValueFactory = _ => value };
+        var option = new Option<int?>(name) { Description = description, DefaultValueFactory = _ => value };
         option.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<int>() < least || result.GetValueOrDefault<int>() > most) result.AddError($"{name} takes {least:n0} to {most:n0}.");
+            if (result.GetValueOrDefault<int?>() is { } given && (given < least || given > most)) result.AddError($"{name} takes {least:n0} to {most:n0}.");
         });
         return option;
     }
