@@ -80,7 +80,7 @@ public sealed class GuardTests
         keeper.Step(new LeaseEvent.RowRead(applied), Clock(5.2));
 
         Assert.True(keeper.IsValid(Clock(10.9))); // 2 s + 9 s, had no later renewal been confirmed.
-        Assert.Empty(observer.Step([applied], TimeSpan.FromSeconds(12.9)));
+        foreach (var second in (double[])[4, 6, 8, 10, 12, 12.9]) Assert.Empty(observer.Step([applied], TimeSpan.FromSeconds(second)));
         Assert.Equal(S, Assert.Single(observer.Step([applied], TimeSpan.FromSeconds(13))).Incarnation);
         Assert.Equal(holds, !keeper.IsValid(Clock(13))); // Two would serve.
     }

@@ -96,12 +96,22 @@ public sealed class LeaseTests
     public void Observer_RowUnchanged_EndsItAfterLengthPlusTenPercent()
     {
         var observer = new LeaseObserver();
-        Assert.Empty(observer.Step([Row], TimeSpan.FromSeconds(100)));
+        for (var second = 100; second < 111; second += 2) Assert.Empty(observer.Step([Row], TimeSpan.FromSeconds(second)));
         Assert.Empty(observer.Step([Row], TimeSpan.FromSeconds(110.9)));
         Assert.Equal(Row, Assert.Single(observer.Step([Row], TimeSpan.FromSeconds(111))));
         Assert.Equal(Row, Assert.Single(observer.Step([Row], TimeSpan.FromSeconds(112)))); // Level, not edge.
-        Assert.Empty(observer.Step([Row with { ETag = "2" }], TimeSpan.FromSeconds(113)));
+        for (var second = 113; second < 124; second += 2) Assert.Empty(observer.Step([Row with { ETag = "2" }], TimeSpan.FromSeconds(second)));
         Assert.Empty(observer.Step([Row with { ETag = "2" }], TimeSpan.FromSeconds(123.9)));
+    }
+
+    [Fact]
+    public void Observer_StoodStillOrItsStoreDid_HasObservedNothingMeanwhile()
+    {
+        var observer = new LeaseObserver();
+        observer.Step([Row], TimeSpan.FromSeconds(0));
+        Assert.Empty(observer.Step([Row], TimeSpan.FromSeconds(60))); // The holder could not renew either, and its renewal is on the way.
+        for (var second = 62; second <= 68; second += 2) Assert.Empty(observer.Step([Row], TimeSpan.FromSeconds(second)));
+        Assert.Single(observer.Step([Row], TimeSpan.FromSeconds(68.5)));
     }
 
     [Fact]

@@ -20,8 +20,9 @@ internal sealed record LocalStackOptions
     /// <summary>Application version of the first shards.</summary>
     public string Version { get; init; } = "1.0.0";
 
-    /// <summary>Lease of the members. Short: everything is on one machine, and its stores answer in milliseconds.</summary>
-    public TimeSpan LeaseLength { get; init; } = TimeSpan.FromSeconds(2);
+    /// <summary>Lease of the members. Short: everything is on one machine, and its stores answer in milliseconds. Not shorter: many processes share few cores, and who
+    /// does not get to renew for that long is taken over.</summary>
+    public TimeSpan LeaseLength { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <summary>How slow and busy the stand-ins are; null: as fast as they can.</summary>
     public CloudProfile? Profile { get; init; }

@@ -7,11 +7,10 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// <summary>The life of a member: row and lease, map, join, predecessors, readiness, tenures and backups while it lives, and leaving last.</summary>
 /// <remarks>
 /// Start: the listeners are bound; the row is registered (Joining) and its lease runs; the map is followed. A router is ready then. A shard joins the live list together
-/// with its templates, fences earlier incarnations of itself whose leases ran out and takes over by redirect what they owned, and is ready once that is served.
-/// Life: every change of the map is looked at (level-triggered) by <see cref="TenureKeeper"/> and <see cref="BackupKeeper"/>.
+/// with its templates, waits until earlier starts of itself are off the live list, and is ready once what has fallen to it is served.
+/// Life: every change of the map is looked at (level-triggered) by <see cref="TenureKeeper"/> and <see cref="BackupKeeper"/>; the leases of the others by <see cref="TakeOverWatch"/>.
 /// Fenced: an incarnation whose row is fenced, or that is off the live list it once was on, stops serving at once and ends with SC2002.
 /// Leaving: after the listeners have drained, what waits for the log is appended, and Leaving is written last.
-/// Not here: take-over of other shards after a crash; the leases of a shard's own predecessors are the only ones watched.
 /// </remarks>
 internal sealed partial class MembershipService(
     ShardContext shard, StorageClients storage, MapStore maps, MapFollowerService follower, MemberDirectory directory, MemberParts parts, ShardTemplates templates,
@@ -157,11 +156,28 @@ internal sealed partial class MembershipService(
         };
 
         await JoinAsync(replication, cancellationToken);
-        await new Predecessors(shard, directory, maps, follower, replication.Control, time, loggers.CreateLogger<Predecessors>()).TakeOverAsync(cancellationToken);
+        var takeOvers = new TakeOverWatch(shard, directory, maps, follower, replication.Control, () => parts.Lease!.IsValid, time, loggers.CreateLogger<TakeOverWatch>());
+        await takeOvers.AwaitPredecessorsAsync(cancellationToken);
         await tenures.ReconcileAsync(cancellationToken);
         await CommitAsync(replication, map => map.Live.GetValueOrDefault(shard.Self) is { Ready: false } ? new MapCommit("ready", $"{shard.Self.Shard} is warm", [new MarkReady(shard.Self)]) : null, cancellationToken);
         await DeclareReadyAsync(cancellationToken);
 
+        // Beside the looks at the map, which may wait for a tenure to begin. A member that is stopping takes nothing over: its peers may be stopping with it.
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
+        var watching = takeOvers.RunAsync(stopping.Token);
+        try
+        {
+            await FollowAsync(replication, tenures, backups, cancellationToken);
+        }
+        finally
+        {
+            await stopping.CancelAsync();
+            await watching.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private async Task FollowAsync(ReplicationService replication, TenureKeeper tenures, BackupKeeper backups, CancellationToken cancellationToken)
+    {
         while (!_over)
         {
             await _look.WaitAsync(LookEvery, cancellationToken);

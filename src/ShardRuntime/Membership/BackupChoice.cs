@@ -1,0 +1,36 @@
+using System.IO.Hashing;
+using System.Text;
+using ShardCloud.Routing;
+
+namespace ShardCloud.ShardRuntime.Membership;
+
+/// <summary>Who would be the backup of whom. Pure; the map decides.</summary>
+/// <remarks>Rendezvous hashing (Thaler, Ravishankar 1998) over shard names: a member that comes or goes moves few backups. Other fault domains than the owner's first.</remarks>
+internal static class BackupChoice
+{
+    /// <summary>The best backup for what an owner has in a partition; null when there is no other ready shard.</summary>
+    public static IncarnationId? Propose(RoutingMap map, int partition, IncarnationId owner, Func<IncarnationId, bool>? excluded = null)
+    {
+        var domain = map.Live.GetValueOrDefault(owner)?.FaultDomain;
+        return map.Live.Values
+            .Where(member => member.Incarnation.Shard != owner.Shard && member is { Ready: true, Cordoned: false } && excluded?.Invoke(member.Incarnation) != true)
+            .OrderBy(member => member.FaultDomain == domain)
+            .ThenByDescending(member => XxHash3.HashToUInt64(Encoding.UTF8.GetBytes($"{partition}|{member.Incarnation.Shard}")))
+            .Select(member => (IncarnationId?)member.Incarnation).FirstOrDefault();
+    }
+
+    /// <summary>Event Hub partitions in which each owner has something. A pass over all placed endpoints.</summary>
+    public static Dictionary<IncarnationId, SortedSet<int>> OwnedPartitions(RoutingMap map)
+    {
+        var owned = new Dictionary<IncarnationId, SortedSet<int>>();
+        foreach (var (slots, entry) in map.SlotRuns)
+        {
+            var last = new Slot((ushort)(slots.End - 1)).PartitionOf(map.PartitionCount);
+            for (var partition = new Slot((ushort)slots.First).PartitionOf(map.PartitionCount); partition <= last; partition++) Of(entry.Owner).Add(partition);
+        }
+        foreach (var (endpoint, entry) in map.Placed) Of(entry.Owner).Add(endpoint.Slot.PartitionOf(map.PartitionCount));
+        return owned;
+
+        SortedSet<int> Of(IncarnationId owner) => owned.TryGetValue(owner, out var partitions) ? partitions : owned[owner] = [];
+    }
+}

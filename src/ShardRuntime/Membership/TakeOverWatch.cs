@@ -1,0 +1,63 @@
+using ShardCloud.Replication;
+using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Hosting;
+
+namespace ShardCloud.ShardRuntime.Membership;
+
+/// <summary>The shell around <see cref="TakeOver"/>: reads the member rows, fences those whose lease was seen to end, and commits what the core decides.</summary>
+/// <remarks>
+/// Row first, then map: between the two the dead one can only fail to renew. Every step may break off anywhere; the next look, of this member or another, finds the state.
+/// A look costs one read of the member rows, every fifth of the lease. It asks nobody but the two tables, so it works while the Orchestrator is down.
+/// </remarks>
+internal sealed partial class TakeOverWatch(
+    ShardContext shard, MemberDirectory directory, MapStore maps, MapFollowerService follower, ControlChannel control, Func<bool> leaseValid, TimeProvider time, ILogger logger)
+{
+    private readonly TakeOver _core = new(shard.Self);
+    private readonly LeaseWatch _leases = new(directory, time);
+
+    /// <summary>Looks until every earlier start of this shard is off the live list: by this member, or by its backups, whoever came first.</summary>
+    public Task AwaitPredecessorsAsync(CancellationToken cancellationToken) =>
+        RunAsync(() => follower.Current.Live.Keys.Any(incarnation => incarnation.Shard == shard.Self.Shard && incarnation != shard.Self), cancellationToken);
+
+    /// <summary>Looks until cancelled.</summary>
+    public Task RunAsync(CancellationToken cancellationToken) => RunAsync(() => true, cancellationToken);
+
+    private async Task RunAsync(Func<bool> goesOn, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(shard.Options.Lease.Length / 5, time);
+        do
+        {
+            try
+            {
+                await LookAsync(cancellationToken);
+            }
+            catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+            {
+                LogLookFailed(error); // A store that fails now is asked again at the next look.
+            }
+        }
+        while (goesOn() && await timer.WaitForNextTickAsync(cancellationToken));
+    }
+
+    private async Task LookAsync(CancellationToken cancellationToken)
+    {
+        if (!leaseValid()) return; // Who may be over itself decides nothing about others.
+        var map = follower.Current;
+        await _leases.PollAsync(row => row.Role == MemberRole.Shard && row.Incarnation != shard.Self, cancellationToken);
+        foreach (var owner in _core.Look(map, _leases.Members, time.GetElapsedTime(0)))
+        {
+            var result = await maps.CommitAsync(head => _core.CommitOf(owner, head), cancellationToken);
+            if (result.Refusal is { } refusal) throw refusal;
+            if (!result.IsCommitted) continue; // Somebody else was first.
+            LogTakenOver(owner.Value, result.Version);
+            follower.Offer(result.Map); // Its change begins the tenure.
+            await control.PublishMapVersionAsync(result.Version, cancellationToken);
+        }
+    }
+
+    [LoggerMessage(1201, LogLevel.Warning, "{Owner} is over: fenced, and what it owned and this member is nearest to is taken over with map version {Version}")]
+    private partial void LogTakenOver(string owner, MapVersion version);
+
+    [LoggerMessage(1202, LogLevel.Warning, "A look at the members' leases failed; it is repeated")]
+    private partial void LogLookFailed(Exception error);
+}
