@@ -56,8 +56,8 @@ internal static class Shared
 
     public static Option<string> NewAck()
     {
-        var ack = new Option<string>("--ack") { Description = "When answers leave: log (safe on no clock), lease (trusts lease and produce ack) or memory (a crash may lose answered writes).", DefaultValueFactory = _ => "log" };
-        ack.AcceptOnlyFromAmong("log", "lease", "memory");
+        var ack = new Option<string>("--ack") { Description = "When answers leave: log (safe on no clock), replica (the named backup has it), lease (trusts lease and produce ack) or memory (a crash may lose answered writes).", DefaultValueFactory = _ => "log" };
+        ack.AcceptOnlyFromAmong("log", "replica", "lease", "memory");
         return ack;
     }
 

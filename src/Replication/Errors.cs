@@ -29,4 +29,11 @@ internal static class Errors
 
     public static ShardCloudException FinalDeltaCorrupt() => new(ErrorCodes.CorruptDelta,
         "A final delta cannot be read.", "Ask the source again; if it repeats, cancel the handoff and compare the two members' versions.");
+
+    public static ShardCloudException BackupBatchCorrupt() => new(ErrorCodes.CorruptDelta,
+        "A batch for the backup cannot be read.", "None needed: the owner's answers wait for the log; compare the two members' versions if it repeats.");
+
+    public static ShardCloudException NotKept(int partition) => new(ErrorCodes.NotOwner,
+        $"This member keeps nothing more for that owner in Event Hub partition {partition}: it is not its named backup, has begun to take over, or keeps too much already.",
+        "Wait for the log, and send again what it has not shown.");
 }

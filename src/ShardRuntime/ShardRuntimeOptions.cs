@@ -29,8 +29,8 @@ public sealed class ShardRuntimeOptions
     /// <summary>Handle the shard host knows this process by; empty where no host started it.</summary>
     public string HostHandle { get; set; } = "";
 
-    /// <summary>When an answer may leave: <c>log</c> (default), <c>lease</c> or <c>memory</c>; docs/guarantees.md weighs them.</summary>
-    [RegularExpression("^(log|lease|memory)$", ErrorMessage = "ShardCloud:Ack is log, lease or memory.")]
+    /// <summary>When an answer may leave: <c>log</c> (default), <c>replica</c>, <c>lease</c> or <c>memory</c>; docs/guarantees.md weighs them.</summary>
+    [RegularExpression("^(log|replica|lease|memory)$", ErrorMessage = "ShardCloud:Ack is log, replica, lease or memory.")]
     public string Ack { get; set; } = "log";
 
     /// <summary>Azure Storage of map, leases and snapshots.</summary>

@@ -9,11 +9,12 @@ public sealed class CrashTests
     private static readonly string[] Rooms = [.. Enumerable.Range(1, 12).Select(number => $"{number}")];
 
     /// <summary>
-    /// A shard dies; its backups serve what it owned. Another dies and is started again at once: newcomer and backups find out between them who serves.
+    /// A shard dies; its backups serve what it owned. In one of the modes another dies and is started again at once: newcomer and backups find out who serves.
     /// Every client got every answer, each write counted once.
     /// </summary>
     [Theory]
     [InlineData("log")]
+    [InlineData("replica")]
     public async Task Shard_KilledUnderWrites_BackupsServeAndNoAnsweredWriteIsLostOrDoubled(string ack)
     {
         await using var cloud = await Cloud.StartAsync(ack: ack);
@@ -25,12 +26,13 @@ public sealed class CrashTests
         Cloud.Kill(await cloud.PidOfAsync(first));
         foreach (var room in Rooms) Assert.NotEqual(first, (await cloud.ReadAsync(room)).Shard); // Parked until somebody else serves it.
 
-        var second = (await cloud.ReadAsync(Rooms[0])).Shard;
-        Cloud.Kill(await cloud.PidOfAsync(second));
-        var started = await cloud.Api.BootstrapAsync(new BootstrapRequest(3, "1.0.0"), CancellationToken.None);
-        foreach (var room in Rooms) Assert.True((await cloud.ReadAsync(room)).Value > 0);
-        await cloud.Api.WaitForOperationAsync(started, null, CancellationToken.None);
-        foreach (var room in Rooms) await cloud.ReadAsync(room);
+        if (ack == "log")
+        {
+            Cloud.Kill(await cloud.PidOfAsync((await cloud.ReadAsync(Rooms[0])).Shard));
+            var started = await cloud.Api.BootstrapAsync(new BootstrapRequest(3, "1.0.0"), CancellationToken.None);
+            await cloud.Api.WaitForOperationAsync(started, null, CancellationToken.None);
+            foreach (var room in Rooms) await cloud.ReadAsync(room);
+        }
 
         await stop.CancelAsync();
         for (var index = 0; index < Rooms.Length; index++) Assert.Equal(1 + await writers[index], (await cloud.ReadAsync(Rooms[index])).Value);

@@ -37,7 +37,7 @@ internal sealed class Cluster : IAsyncDisposable
 
     public ValueTask StopLogAsync() => _hubs.DisposeAsync();
 
-    public ReplicationService Start(BlobContainerClient? snapshots = null, string application = "rooms", string logIdentity = "log-1", AckMode ack = AckMode.Log)
+    public ReplicationService Start(BlobContainerClient? snapshots = null, string application = "rooms", string logIdentity = "log-1", AckMode ack = AckMode.Log, BackupLink? toBackup = null)
     {
         var options = new ReplicationOptions
         {
@@ -51,7 +51,7 @@ internal sealed class Cluster : IAsyncDisposable
             ReadLogIdentity = _ => Task.FromResult("log-1"),
         };
         var self = new IncarnationId($"shard-{++_count}~1");
-        var member = new ReplicationService(options, self, () => true, snapshots, TimeProvider.System, NullLogger<ReplicationService>.Instance);
+        var member = new ReplicationService(options, self, () => true, snapshots, TimeProvider.System, NullLogger<ReplicationService>.Instance, toBackup);
         _members.Add(member);
         return member;
     }

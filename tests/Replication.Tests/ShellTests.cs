@@ -220,4 +220,33 @@ public sealed class ShellTests(AzuriteFixture azurite)
         var member = cluster.Start(logIdentity: "log-2");
         Assert.Equal(ErrorCodes.LogReplaced, (await Assert.ThrowsAsync<ShardCloudException>(() => member.StartAsync(cluster.Token))).Code);
     }
+
+    /// <summary>Goal: under <c>ack: replica</c> an answer does not wait for the log. Method: the log is down.</summary>
+    [Fact]
+    public async Task AckReplica_LogDown_AnswersLeaveThroughTheBackup()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        ReplicationService owner = null!;
+        var backup = cluster.Start(ack: AckMode.Replica);
+        owner = cluster.Start(ack: AckMode.Replica, toBackup: (partition, batch, _) =>
+        {
+            backup.Keep(partition, owner.Self, BackupBatch.Read(BytesOf(batch)));
+            return Task.FromResult(true);
+        });
+        await cluster.ReplicateAsync(owner);
+        Assert.Equal(GrantResult.Held, await owner.BeginTenureAsync(new Epoch(1), Cluster.Everything, null, cluster.Token));
+        await cluster.AddAsync(owner); // By the log: no backup is named yet.
+        await cluster.ReplicateAsync(backup);
+        owner.NameBackup(Cluster.RoomPartition, backup.Self);
+
+        await cluster.StopLogAsync();
+        for (var write = 0; write < 20; write++) await cluster.AddAsync(owner);
+    }
+
+    private static byte[] BytesOf(BackupBatch batch)
+    {
+        var bytes = new System.Buffers.ArrayBufferWriter<byte>();
+        batch.Write(bytes);
+        return bytes.WrittenSpan.ToArray();
+    }
 }

@@ -66,6 +66,11 @@ internal sealed class Node
     public FinalDelta Seal(long handoff, long destinationPosition, GrantCoverage? scope = null)
     {
         Tenure.BeginSeal(new HandoffId(handoff), scope ?? GrantCoverage.OfSlots(SlotRange.All));
+        if (Tenure.Unlogged(scope ?? GrantCoverage.OfSlots(SlotRange.All)).Count > 0)
+        {
+            LandAll();
+            Read();
+        }
         return new FinalDelta(new HandoffId(handoff), Tenure.CloseSeal(new HandoffId(handoff), destinationPosition));
     }
 
@@ -126,6 +131,22 @@ internal sealed class Node
         Send();
         Tenure.AppendFailed(_travelling.Dequeue(), "simulated");
         RunDue();
+    }
+
+    /// <summary>The oldest batch for the backup arrives there; its answer is returned, to be delivered or lost.</summary>
+    public Action Copy(Node backup)
+    {
+        var batch = Tenure.TakeBatch();
+        Assert.NotNull(batch);
+        var bytes = new System.Buffers.ArrayBufferWriter<byte>();
+        batch.Write(bytes);
+        var kept = backup.Tenure.Keep(Self, BackupBatch.Read(bytes.WrittenMemory).Deltas);
+        return () =>
+        {
+            if (kept) Tenure.BackedUp(batch);
+            else Tenure.NotBackedUp(batch);
+            RunDue();
+        };
     }
 
     public void Read(int records = int.MaxValue)

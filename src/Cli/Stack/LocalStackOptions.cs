@@ -30,7 +30,7 @@ internal sealed record LocalStackOptions
     /// <summary>Each member gets gates of its own in front of Storage, log and itself, so that it can be cut off. Every byte then takes one more hop.</summary>
     public bool Gates { get; init; }
 
-    /// <summary>When answers leave: log, lease or memory.</summary>
+    /// <summary>When answers leave: log, replica, lease or memory.</summary>
     public string Ack { get; init; } = "log";
 
     /// <summary>Where the programs lie (router, orchestrator, rooms), each in its folder.</summary>

@@ -11,6 +11,9 @@ public enum AckMode
 
     /// <summary>At once; a crash may lose it.</summary>
     Memory,
+
+    /// <summary>When the named backup has it, or as <see cref="Log"/>, whichever comes first. Survives the crash of any one shard.</summary>
+    Replica,
 }
 
 /// <summary>What became of a held answer.</summary>
@@ -37,6 +40,7 @@ public readonly record struct ReleaseToken(OwnedState? State, long Sequence, boo
 /// <remarks>
 /// An answer is held until the Grant of its tenure and all carried records were read (G2), and then until everything it saw counts. Under
 /// <see cref="AckMode.Log"/> that is known only from reading the log (G4): a produce ack does not tell whether a closing Grant came before the write.
+/// Under <see cref="AckMode.Replica"/> it is known from the named backup too: what it has kept, it appends after its own Grant before it serves (G9).
 /// </remarks>
 public sealed class AnswerRelease(AckMode mode, Func<bool> leaseValid, Guards guards = Guards.All)
 {
@@ -63,9 +67,19 @@ public sealed class AnswerRelease(AckMode mode, Func<bool> leaseValid, Guards gu
     internal void OnProduced(OwnedState state, long last, bool isSealed, bool isHeldNow)
     {
         // G4: under `log` the ack says nothing. Without the guard it would release, also behind a Grant that was never read (TRACES 4).
-        if (mode == AckMode.Log && guards.HasFlag(Guards.G4)) return;
+        if (mode is AckMode.Log or AckMode.Replica && guards.HasFlag(Guards.G4)) return;
+        OnAcknowledged(state, last, isSealed, isHeldNow);
+    }
 
-        // G3: on the ack alone an answer leaves only with a valid lease, unsealed, and under the epoch held now (TRACES 3).
+    /// <summary>The named backup keeps the endpoint's deltas up to a sequence, and will append them after its Grant if this member dies.</summary>
+    internal void OnBackedUp(OwnedState state, long last, bool isSealed, bool isHeldNow)
+    {
+        if (mode == AckMode.Replica) OnAcknowledged(state, last, isSealed, isHeldNow);
+    }
+
+    private void OnAcknowledged(OwnedState state, long last, bool isSealed, bool isHeldNow)
+    {
+        // G3: on an ack alone an answer leaves only with a valid lease, unsealed, and under the epoch held now (TRACES 3).
         if (guards.HasFlag(Guards.G3) && (!leaseValid() || isSealed || !isHeldNow)) return;
         state.AckedSequence = Math.Max(state.AckedSequence, last);
     }

@@ -40,7 +40,7 @@ public sealed class OwnedState
     /// <summary>Last sequence the log, as read, has accepted.</summary>
     public long AcceptedSequence { get; internal set; }
 
-    /// <summary>Last sequence whose answers may leave on the produce ack.</summary>
+    /// <summary>Last sequence whose answers may leave on an ack alone: the log's, or the backup's.</summary>
     public long AckedSequence { get; internal set; }
 
     /// <summary>True once this incarnation no longer serves it under this epoch; final.</summary>
@@ -48,6 +48,9 @@ public sealed class OwnedState
 
     /// <summary>True when a newer grant to this same incarnation is on its way into the log: nothing is committed here any more, what is ahead still counts.</summary>
     public bool IsClosing { get; internal set; }
+
+    /// <summary>Completes when the log shows all that was answered on an ack alone; null where nobody waits for that.</summary>
+    internal TaskCompletionSource? Logged { get; set; }
 
     /// <summary>What the shell hands to handlers; one per state, so that opening allocates nothing.</summary>
     internal object? Facade { get; set; }

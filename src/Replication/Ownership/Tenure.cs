@@ -31,6 +31,8 @@ public sealed record TenureEnded(int Partition, TenureEndReason Reason, Epoch Ep
 /// <para>Change: <see cref="Begin"/> appends the Grant and then the carried deltas under the new epoch (G2). With carried state, handlers run at once
 /// and only answers wait; a take-over waits for its own Grant's offset first (G1). <see cref="BeginSeal"/>, <see cref="CloseSeal"/> stop the old owner;
 /// seal and commit exclude each other because both hold the lock (G10).</para>
+/// <para>Under <see cref="AckMode.Replica"/> each commit also goes to the named backup (<see cref="BackupStream"/>), and this member keeps what others send it
+/// (<see cref="BackupCopies"/>); a take-over appends those copies right after its Grant (G9).</para>
 /// <para>Crash and loss: a higher Grant, a failed append (G11), an incomplete replica or the caller end a tenure; its ahead layer is dropped (G8) and its
 /// held answers are rejected, which closes their legs without a byte.</para>
 /// <para>Not guaranteed: that a rejected write did not happen. It may still land before the next Grant; the request's record tells.</para>
@@ -42,6 +44,8 @@ public sealed class Tenure : IReplicaSink
 
     private readonly Guards _guards;
     private readonly RecordQueue _queue;
+    private readonly BackupStream _toBackup;
+    private readonly BackupCopies _copies;
     private readonly AckMode _mode;
     private readonly List<Holding> _holdings = [];
     private readonly Dictionary<EndpointId, OwnedState> _open = [];
@@ -56,12 +60,15 @@ public sealed class Tenure : IReplicaSink
     /// <param name="mode">When answers leave.</param>
     /// <param name="leaseValid">Whether the lease is valid now; cheap, any thread.</param>
     /// <param name="batchBytesMax">Deltas gather up to this size while a publish is in flight.</param>
+    /// <param name="copiesBytesMax">Most that is kept for owners whose backup this member is.</param>
     /// <param name="guards">Product code passes <see cref="Guards.All"/>.</param>
-    public Tenure(PartitionReplica replica, IncarnationId self, AckMode mode, Func<bool> leaseValid, int batchBytesMax = 64 * 1024, Guards guards = Guards.All)
+    public Tenure(PartitionReplica replica, IncarnationId self, AckMode mode, Func<bool> leaseValid, int batchBytesMax = 64 * 1024, long copiesBytesMax = 4 * 1024 * 1024, Guards guards = Guards.All)
     {
         (Replica, Self, _mode, _guards) = (replica, self, mode, guards);
         Release = new AnswerRelease(mode, leaseValid, guards);
         _queue = new RecordQueue(self, batchBytesMax);
+        _toBackup = new BackupStream(batchBytesMax);
+        _copies = new BackupCopies(copiesBytesMax);
     }
 
     /// <summary>The accepted layer.</summary>
@@ -75,6 +82,9 @@ public sealed class Tenure : IReplicaSink
 
     /// <summary>Bytes of deltas without a produce ack.</summary>
     public long QueuedBytes => _queue.Bytes;
+
+    /// <summary>Bytes kept for owners whose backup this member is.</summary>
+    public long CopiedBytes => _copies.Bytes;
 
     /// <summary>Grants this incarnation holds or is about to hold here.</summary>
     public IReadOnlyList<Holding> Holdings => _holdings;
@@ -121,11 +131,13 @@ public sealed class Tenure : IReplicaSink
             state.IsClosing = true;
             _open.Remove(state.Endpoint);
         }
-        holding.Carried = JoinCarried(carried ?? []);
+        // G9: what the dead owner answered through this backup is in no log yet; after the Grant nobody else could bring it in (TRACES 9).
+        carried ??= _guards.HasFlag(Guards.G9) ? _copies.Of(coverage, Replica) : [];
+        holding.Carried = JoinCarried(carried);
         _holdings.Add(holding);
 
         // G2: the final delta is appended again under the new epoch: the old one's records may land behind the Grant and count for no one.
-        var records = _guards.HasFlag(Guards.G2) ? EncodeCarried(epoch, carried ?? []) : [];
+        var records = _guards.HasFlag(Guards.G2) ? EncodeCarried(epoch, carried) : [];
         var parts = coverage.Split(GrantPartBytesMax);
         for (var i = 0; i < parts.Count; i++)
             _queue.AddRecord(new OutRecord(LogRecordCodec.Encode(Self, new GrantBody(epoch, parts[i], records.Count, i + 1, parts.Count))) { Holding = holding });
@@ -168,7 +180,9 @@ public sealed class Tenure : IReplicaSink
 
         // G8: two layers. Without the guard an unacknowledged write stands where snapshots, streams and a later promotion take it from (TRACES 8).
         if (!_guards.HasFlag(Guards.G8)) Replica.WriteThrough(state.Endpoint, next);
-        state.Ahead.Enqueue(new AheadDelta(delta.FirstSequence, delta.LastSequence, encoded));
+        var ahead = new AheadDelta(delta.FirstSequence, delta.LastSequence, encoded);
+        state.Ahead.Enqueue(ahead);
+        _toBackup.Add(state, ahead);
         _queue.Add(state, new DeltaItem(state.Endpoint, 0, delta.Epoch, delta.FirstSequence, delta.LastSequence, false, encoded));
         return CommitOutcome.Committed;
     }
@@ -190,6 +204,15 @@ public sealed class Tenure : IReplicaSink
     /// <summary>True when everything the scope is held under has settled: its own carried deltas are in the log, so only deltas of its epoch are ahead.</summary>
     public IReadOnlyList<Task<GrantResult>> Unsettled(GrantCoverage scope) =>
         [.. _holdings.Where(h => !h.IsEnded && !h.IsSettled && Overlaps(h.Coverage, scope)).Select(h => h.Completion.Task)];
+
+    /// <summary>What of the scope was answered through the backup and is in no log yet. It must be before the final delta is taken: the destination may be that
+    /// backup, and two copies would become one (TRACES 9). Under the seal nothing more is answered that way.</summary>
+    public IReadOnlyList<Task> Unlogged(GrantCoverage scope)
+    {
+        if (_mode != AckMode.Replica || !_guards.HasFlag(Guards.G9)) return [];
+        return [.. _open.Values.Where(state => state.AckedSequence > state.AcceptedSequence && scope.Covers(state.Endpoint))
+            .Select(state => (state.Logged ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task)];
+    }
 
     /// <summary>Seal, second half: commits are refused from now on (G10), and what the destination lacks is taken.</summary>
     /// <param name="handoff">The handoff begun by <see cref="BeginSeal"/>.</param>
@@ -236,6 +259,40 @@ public sealed class Tenure : IReplicaSink
         Raise(reason, Epoch.None, facts);
     }
 
+    /// <summary>The map names this backup for what is owned here; none: nobody lives who could be it. The commit precedes this call (G9).</summary>
+    public void NameBackup(IncarnationId backup)
+    {
+        if (_mode == AckMode.Replica) _toBackup.Name(backup, AheadStates());
+    }
+
+    /// <summary>True when <see cref="TakeBatch"/> may give something.</summary>
+    public bool HasBatch => _toBackup.IsDue;
+
+    /// <summary>The next batch for the backup, or null when none may go now.</summary>
+    public BackupBatch? TakeBatch() => _toBackup.Take();
+
+    /// <summary>The backup keeps a batch.</summary>
+    public void BackedUp(BackupBatch batch)
+    {
+        if (!_toBackup.Done(batch)) return;
+        for (var i = 0; i < batch.Deltas.Count; i++)
+        {
+            var state = batch.States[i];
+            if (state.IsEnded) continue;
+            Release.OnBackedUp(state, batch.Deltas[i].Last, IsSealing(state.Endpoint), IsHeldNow(state));
+            SettleWaiters(state);
+        }
+    }
+
+    /// <summary>The backup refused a batch, or did not answer: its answers wait for the log, and it is sent again.</summary>
+    public void NotBackedUp(BackupBatch batch) => _toBackup.Failed(batch, AheadStates());
+
+    /// <summary>Keeps an owner's deltas as its named backup. The caller has checked the map.</summary>
+    /// <returns>False: refused; the owner's answers wait for the log.</returns>
+    public bool Keep(IncarnationId owner, IReadOnlyList<CopiedDelta> deltas) =>
+        // Once a take-over has begun, what comes would miss the place right after its Grant (G9).
+        _copies.Keep(owner, deltas, Replica, (endpoint, epoch) => _guards.HasFlag(Guards.G9) && _holdings.Exists(h => h.Epoch > epoch && h.Covers(endpoint)));
+
     /// <summary>A record of its own (probe, Retire), in order with the others.</summary>
     public void Append(OutRecord record) => _queue.AddRecord(record);
 
@@ -249,8 +306,7 @@ public sealed class Tenure : IReplicaSink
         foreach (var (state, last) in record.Items)
         {
             if (state.IsEnded) continue;
-            var heldNow = _open.TryGetValue(state.Endpoint, out var held) && ReferenceEquals(held, state) && Replica.EpochOf(state.Endpoint) <= state.Holding.Epoch;
-            Release.OnProduced(state, last, IsSealing(state.Endpoint), heldNow);
+            Release.OnProduced(state, last, IsSealing(state.Endpoint), IsHeldNow(state));
             SettleWaiters(state);
         }
 
@@ -293,11 +349,13 @@ public sealed class Tenure : IReplicaSink
 
     void IReplicaSink.Accepted(in LoggedDelta delta)
     {
+        _copies.Accepted(delta);
         if (delta.Carried || delta.Writer != Self || StateOf(delta) is not { IsEnded: false } state) return;
         state.AcceptedSequence = Math.Max(state.AcceptedSequence, delta.Last);
         while (state.Ahead.Count > 0 && state.Ahead.Peek().Last <= delta.Last) state.Ahead.Dequeue();
         Rebase(state);
         SettleWaiters(state);
+        SettleLogged(state);
     }
 
     void IReplicaSink.Rejected(in LoggedDelta delta)
@@ -326,6 +384,7 @@ public sealed class Tenure : IReplicaSink
             if (grant.Owner != Self && (ended > 0 || holding.IsEnded)) Raise(TenureEndReason.HigherGrant, holding.Epoch, $"the Grant of {grant.Epoch} to {grant.Owner} was read at offset {grant.Offset}");
         }
         _seals.RemoveAll(s => IsBehind(s));
+        _copies.Closed(grant.Epoch, grant.Coverage);
         if (own is null || own.IsEnded) return;
 
         // A newcomer that finds a higher Grant before its own gives up.
@@ -384,12 +443,25 @@ public sealed class Tenure : IReplicaSink
         if (waiters.Count == 0) state.Waiters = null;
     }
 
+    private void SettleLogged(OwnedState state)
+    {
+        if (state.Logged is not { } logged || (!state.IsEnded && state.AckedSequence > state.AcceptedSequence)) return;
+        state.Logged = null;
+        _due.Add(() => logged.TrySetResult()); // An ended one too: the seal finds out by itself that it holds nothing any more.
+    }
+
+    private IEnumerable<OwnedState> AheadStates() => _holdings.OrderBy(h => h.Epoch.Value).SelectMany(h => h.Owned.Values).Where(state => !state.IsEnded && state.Ahead.Count > 0);
+
+    private bool IsHeldNow(OwnedState state) =>
+        _open.TryGetValue(state.Endpoint, out var held) && ReferenceEquals(held, state) && Replica.EpochOf(state.Endpoint) <= state.Holding.Epoch;
+
     private void End(OwnedState state)
     {
         state.IsEnded = true;
         state.Ahead.Clear();
         if (_open.TryGetValue(state.Endpoint, out var open) && ReferenceEquals(open, state)) _open.Remove(state.Endpoint);
         SettleWaiters(state);
+        SettleLogged(state);
     }
 
     private void End(Holding holding, GrantResult result)

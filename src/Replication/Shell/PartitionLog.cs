@@ -23,18 +23,20 @@ internal sealed class PartitionLog : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly List<(long Offset, TaskCompletionSource Reached)> _readers = [];
     private readonly Thread _thread;
+    private readonly BackupSender? _backup;
     private volatile bool _stopping;
     private volatile bool _lost;
 
     public PartitionLog(PartitionReplica replica, IncarnationId self, Func<bool> leaseValid, ReplicationOptions options, KafkaClients clients,
-        IProducer<Null, byte[]> producer, Action<TenureEnded> onEnded, Action<ReplicaFault, int> onFault, ILogger logger)
+        IProducer<Null, byte[]> producer, BackupLink? toBackup, Action<TenureEnded> onEnded, Action<ReplicaFault, int> onFault, TimeProvider time, ILogger logger)
     {
         (_options, _producer, _logger) = (options, producer, logger);
         _at = new TopicPartition(options.Hub, new Partition(replica.Partition));
-        _tenure = new Tenure(replica, self, options.Ack, leaseValid, options.BatchBytesMax) { OnEnded = onEnded, OnFault = fault => onFault(fault, replica.Partition) };
+        _tenure = new Tenure(replica, self, options.Ack, leaseValid, options.BatchBytesMax, options.QueueBytesMax) { OnEnded = onEnded, OnFault = fault => onFault(fault, replica.Partition) };
         SnapshotPosition = replica.Position;
         _consumer = clients.Consumer(AutoOffsetReset.Error, logger.ClientError);
         _consumer.Assign(new TopicPartitionOffset(_at, new Offset(replica.Position + 1)));
+        if (options.Ack == AckMode.Replica && toBackup is not null) _backup = new BackupSender(this, toBackup, time, logger);
         _thread = new Thread(Read) { IsBackground = true, Name = $"log {replica.Partition}" };
         _thread.Start();
     }
@@ -143,6 +145,7 @@ internal sealed class PartitionLog : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _stopping = true;
+        if (_backup is not null) await _backup.DisposeAsync().ConfigureAwait(false);
         await Task.Run(_thread.Join).ConfigureAwait(false);
         Do(static t => t.EndAll(TenureEndReason.Asked, "the replica was closed"));
         FailReaders();
@@ -156,6 +159,7 @@ internal sealed class PartitionLog : IAsyncDisposable
     internal T Under<T>(Func<Tenure, T> step)
     {
         T result;
+        bool hasBatch;
         IReadOnlyList<Action> due;
         lock (_gate)
         {
@@ -170,7 +174,9 @@ internal sealed class PartitionLog : IAsyncDisposable
                 Volatile.Write(ref _queuedBytes, _tenure.QueuedBytes);
             }
             due = _tenure.TakeDue();
+            hasBatch = _tenure.HasBatch;
         }
+        if (hasBatch) _backup?.Wake();
         foreach (var action in due) Run(action);
         return result;
     }

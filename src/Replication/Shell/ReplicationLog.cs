@@ -31,4 +31,7 @@ internal static partial class ReplicationLog
 
     [LoggerMessage(6009, LogLevel.Error, "A listener failed")]
     public static partial void ListenerFailed(this ILogger logger, Exception error);
+
+    [LoggerMessage(6010, LogLevel.Debug, "A batch of Event Hub partition {Partition} did not reach its backup {Backup}; its answers wait for the log")]
+    public static partial void NotBackedUp(this ILogger logger, Exception error, int partition, IncarnationId backup);
 }

@@ -21,6 +21,7 @@ public sealed class ReplicationService : IAsyncDisposable
 
     private readonly ReplicationOptions _options;
     private readonly Func<bool> _leaseValid;
+    private readonly BackupLink? _toBackup;
     private readonly SnapshotStore? _snapshots;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -38,8 +39,11 @@ public sealed class ReplicationService : IAsyncDisposable
     /// <param name="snapshots">Container of snapshots; null: state comes from peers and the log alone.</param>
     /// <param name="time">Clock of the snapshot schedule.</param>
     /// <param name="logger">Where alarms go.</param>
-    public ReplicationService(ReplicationOptions options, IncarnationId self, Func<bool> leaseValid, BlobContainerClient? snapshots, TimeProvider time, ILogger<ReplicationService> logger)
+    /// <param name="toBackup">Sends deltas to named backups, for <see cref="AckMode.Replica"/>; null: all answers wait for the log.</param>
+    public ReplicationService(ReplicationOptions options, IncarnationId self, Func<bool> leaseValid, BlobContainerClient? snapshots, TimeProvider time, ILogger<ReplicationService> logger,
+        BackupLink? toBackup = null)
     {
+        _toBackup = toBackup;
         options.Validate();
         (_options, Self, _leaseValid, _time, _logger) = (options, self, leaseValid, time, logger);
         _snapshots = snapshots is null ? null : new SnapshotStore(snapshots, options.Application, options.LogIdentity);
@@ -95,7 +99,10 @@ public sealed class ReplicationService : IAsyncDisposable
             if (!_logs.TryGetValue(partition, out log!))
             {
                 var replica = await LoadAsync(partition, directStream, cancellation).ConfigureAwait(false);
-                log = new PartitionLog(replica, Self, _leaseValid, _options, _clients, _producers[partition % _producers.Length], OnEnded, OnFault, _logger) { SnapshotAt = _time.GetTimestamp() };
+                log = new PartitionLog(replica, Self, _leaseValid, _options, _clients, _producers[partition % _producers.Length], _toBackup, OnEnded, OnFault, _time, _logger)
+                {
+                    SnapshotAt = _time.GetTimestamp(),
+                };
                 _logs[partition] = log;
             }
         }
@@ -179,6 +186,7 @@ public sealed class ReplicationService : IAsyncDisposable
             var unsettled = parts.SelectMany(p => p.Log.Under(t => t.Unsettled(p.Scope))).ToList();
             await Task.WhenAll(unsettled).WaitAsync(cancellation).ConfigureAwait(false);
             await drainHandlers(cancellation).ConfigureAwait(false);
+            await Task.WhenAll(parts.SelectMany(p => p.Log.Under(t => t.Unlogged(p.Scope)))).WaitAsync(cancellation).ConfigureAwait(false);
             cancellation.ThrowIfCancellationRequested();
         }
         catch
@@ -189,6 +197,21 @@ public sealed class ReplicationService : IAsyncDisposable
 
         // From here a cancelled caller changes nothing: the seal stays until a map newer than the handoff says otherwise (G6).
         return new FinalDelta(handoff, [.. parts.SelectMany(p => p.Log.Under(t => t.CloseSeal(handoff, destinationPositions.GetValueOrDefault(p.Log.Partition, -1))))]);
+    }
+
+    /// <summary>The map names this backup for what is owned here in a partition; none: nobody who lives. The commit precedes the call (G9).</summary>
+    public void NameBackup(int partition, IncarnationId backup)
+    {
+        if (_logs.TryGetValue(partition, out var log)) log.Do(t => t.NameBackup(backup));
+    }
+
+    /// <summary>Keeps an owner's deltas as its named backup, until the log shows them. The caller has checked that the map names this member, and its lease.</summary>
+    /// <exception cref="ShardCloudException">SC4001: refused; the owner's answers wait for the log. SC6005: no complete replica of the partition is here.</exception>
+    public void Keep(int partition, IncarnationId owner, BackupBatch batch)
+    {
+        var log = LogOf(partition);
+        if (!log.IsComplete) throw Errors.IncompleteReplica(partition);
+        if (batch.Deltas.Any(copy => PartitionOf(copy.Endpoint) != partition) || !log.Under(t => t.Keep(owner, batch.Deltas))) throw Errors.NotKept(partition);
     }
 
     /// <summary>Serves again after a cancelled handoff. The caller has seen a map newer than the handoff that names this incarnation (G6).</summary>

@@ -18,6 +18,8 @@ internal sealed partial class BackupKeeper(
     {
         var map = follower.Current;
         foreach (var (partition, owner, backup) in map.Backups)
+            if (owner == shard.Self) replication.NameBackup(partition, map.Live.ContainsKey(backup) ? backup : IncarnationId.None);
+        foreach (var (partition, owner, backup) in map.Backups)
         {
             if (backup == shard.Self && map.Live.ContainsKey(owner) && !replication.HasReplica(partition))
                 await replication.EnsureReplicaAsync(partition, peers.Of(partition), cancellationToken);

@@ -10,11 +10,12 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// with its templates, waits until earlier starts of itself are off the live list, and is ready once what has fallen to it is served.
 /// Life: every change of the map is looked at (level-triggered) by <see cref="TenureKeeper"/> and <see cref="BackupKeeper"/>; the leases of the others by <see cref="TakeOverWatch"/>.
 /// Fenced: an incarnation whose row is fenced, or that is off the live list it once was on, stops serving at once and ends with SC2002.
+/// Append failed under <c>ack: replica</c>: it ends as if it had crashed, without Leaving, and its backups take over.
 /// Leaving: after the listeners have drained, what waits for the log is appended, and Leaving is written last.
 /// </remarks>
 internal sealed partial class MembershipService(
     ShardContext shard, StorageClients storage, MapStore maps, MapFollowerService follower, MemberDirectory directory, MemberParts parts, ShardTemplates templates,
-    TenureClaims claims, MemberClient members, IParkingLot parking, TimeProvider time, IHostApplicationLifetime lifetime, ILoggerFactory loggers) : BackgroundService
+    TenureClaims claims, MemberClient members, BackupLegs backupLegs, IParkingLot parking, TimeProvider time, IHostApplicationLifetime lifetime, ILoggerFactory loggers) : BackgroundService
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(500), AskForMapEvery = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan FlushBudget = TimeSpan.FromSeconds(10);
@@ -22,6 +23,8 @@ internal sealed partial class MembershipService(
     private readonly ILogger _logger = loggers.CreateLogger<MembershipService>();
     private readonly SemaphoreSlim _look = new(0, 1);
     private volatile bool _ready, _wasLive, _over;
+
+    private AckMode Ack => Enum.Parse<AckMode>(shard.Options.Ack, ignoreCase: true);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -122,8 +125,8 @@ internal sealed partial class MembershipService(
             Security = Enum.Parse<LogSecurity>(options.Log.Security, ignoreCase: true),
             ConnectionString = options.Log.ConnectionString,
             Credential = options.Log.Security == "entra" ? new Azure.Identity.DefaultAzureCredential() : null,
-            Ack = Enum.Parse<AckMode>(options.Ack, ignoreCase: true),
-        }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>());
+            Ack = Ack,
+        }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>(), backupLegs.SendAsync);
         await replication.StartAsync(cancellationToken);
         replication.Control.Heard += follower.Poke;
         follower.Changed += _ =>
@@ -149,6 +152,14 @@ internal sealed partial class MembershipService(
         var backups = new BackupKeeper(shard, maps, follower, replication, peers, time, loggers.CreateLogger<BackupKeeper>());
         replication.TenureEnded += ended =>
         {
+            if (Ack == AckMode.Replica && ended.Reason is TenureEndReason.AppendFailed or TenureEndReason.Incomplete)
+            {
+                // What the log lacks of what was answered is at the backups: only their take-over brings it in, and a new grant to this member would close it out.
+                LogTenureEnded(ended.Partition, ended.Facts);
+                replication.EndAllTenures("answers rest on the backups now");
+                End(4);
+                return;
+            }
             if (ended.Reason is not TenureEndReason.AppendFailed) return; // A newer grant, or we ourselves.
             LogTenureEnded(ended.Partition, ended.Facts);
             tenures.Ended(ended.Partition);

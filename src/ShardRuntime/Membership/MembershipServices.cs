@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.State;
 
@@ -17,6 +18,8 @@ internal static class MembershipServices
         services.AddSingleton(p => new MapFollowerService(p.GetRequiredService<MapStore>(), p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ILogger<MapFollowerService>>()));
         services.AddSingleton<MemberParts>();
         services.AddSingleton<TenureClaims>();
+        services.AddSingleton<BackupLegs>();
+        services.AddSingleton<IControlPlane, BackupPlane>();
         services.TryAddSingleton<IMapView, FollowedMap>();
         services.TryAddSingleton<ILeaseView, HeldLease>();
         services.TryAddSingleton<IEndpointStates, ReplicatedStates>();
