@@ -35,7 +35,7 @@ internal sealed class SimulatedCluster
         SealWaitsForPlan = Time.Chance(0.5);
         _movesSlots = Time.Chance(0.3); // Whole slots, or the endpoints one by one, or now these and now those.
         _mixes = Time.Chance(0.4);
-        _faultsLeft = (int)Time.Between(0, 2);
+        _faultsLeft = (int)Time.Between(0, ack == AckMode.Replica ? 1 : 2); // `replica` survives any one crash, and a fence is one.
 
         Map = new SimulatedMap(Time, guards | Guards.G5); // G5 of the map is its own test's; here the cores' is switched.
         foreach (var name in new[] { "a", "b", "c", "d" })
@@ -88,6 +88,7 @@ internal sealed class SimulatedCluster
             foreach (var _ in Enumerable.Range(0, 3)) Client();
             Time.RunUntil(mustEnd ? End : FaultsUntil + (2 * Lease), AfterEach, IsQuiet);
             if (mustEnd) CheckEnd();
+            if (Ack == AckMode.Replica) Time.RunUntil(End, AfterEach, () => IsQuiet() && IsLogged()); // What was answered through a backup may still be on its way into the log.
             _history.Check(Log);
         }
         catch (Exception broken) when (broken is BrokenException or ShardCloudException or InvalidOperationException)
@@ -114,6 +115,8 @@ internal sealed class SimulatedCluster
 
     private bool IsQuiet() => Time.Now > FaultsUntil + Lease && _waitingRequests == 0 && !Members.Any(m => m.IsAlive && (m.IsBusy || m.IsCut || m.Map.Version < Map.Head.Version))
         && Members.All(m => m.IsAlive || !Map.Head.Live.ContainsKey(m.Self)) && _endpoints.All(e => Members.Any(m => m.Serves(e)));
+
+    private bool IsLogged() => Members.All(m => !m.IsAlive || (m.Tenure.QueuedBytes == 0 && m.Tenure.Holdings.All(h => h.IsSettled)));
 
     private void CheckEnd()
     {
@@ -267,16 +270,27 @@ internal sealed class SimulatedCluster
         Fault();
     }
 
-    /// <summary>The named backup: a row that stood for 1.1 leases is fenced, and the map follows in one commit.</summary>
+    /// <summary>The observers: a row that stood for 1.1 leases is fenced, and taken over: by anybody; under `replica` by whom the production core names.</summary>
     private void Fence()
     {
         foreach (var dead in Members.Where(m => Map.Head.Live.ContainsKey(m.Self) && Time.Now - m.RenewedAt >= Lease * 11 / 10 && Time.Now > Lease))
         {
             if (Map.Head.Live.Count < 2) break;
             if (_fencedRows.Add(dead.Self)) Note($"the row of {dead.Self} is fenced");
+            if (Ack == AckMode.Replica) continue;
             var heir = Members.Where(m => m.Self != dead.Self && Map.Head.Live.ContainsKey(m.Self) && m.IsAlive && !_fencedRows.Contains(m.Self)).OrderBy(_ => Time.Random.Next()).FirstOrDefault();
             if (heir is not null) Map.Commit(_ => new MapCommit("take-over", "", [new Fence(dead.Self), new Redirect(dead.Self, heir.Self)]));
         }
+        if (Ack == AckMode.Replica) Watch();
         Time.After(Time.Between(20, 100), Fence);
+    }
+
+    /// <summary>Every member looks at all rows, and commits what its core says, or breaks off before.</summary>
+    private void Watch()
+    {
+        MemberRow[] rows = [.. Members.Select(m => new MemberRow { Incarnation = m.Self, LeaseLength = TimeSpan.FromMilliseconds(Lease), State = IsRowFenced(m.Self) ? MemberState.Fenced : MemberState.Ready })];
+        foreach (var member in Members.Where(m => m.IsAlive && !m.IsCut).OrderBy(_ => Time.Random.Next()))
+            foreach (var owner in member.Watch.Look(Map.Head, rows, Time.Clock))
+                if (Time.Chance(0.7)) Map.Commit(head => member.Watch.CommitOf(owner, head));
     }
 }

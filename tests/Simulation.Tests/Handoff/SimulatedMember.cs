@@ -3,6 +3,7 @@ using ShardCloud.Crdt;
 using ShardCloud.Replication;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Handoff;
+using ShardCloud.ShardRuntime.Membership;
 
 namespace ShardCloud.Simulation.Tests.Handoff;
 
@@ -24,6 +25,7 @@ internal sealed class SimulatedMember
     private readonly HashSet<Epoch> _claimed = [];
     private readonly HandoffTimes _times;
     private long _nextArrival, _leaseFrom;
+    private bool _isNaming;
     private MapVersion _lookedAt;
 
     public SimulatedMember(SimulatedCluster world, string name)
@@ -32,6 +34,7 @@ internal sealed class SimulatedMember
         _times = new HandoffTimes { DrainBudget = TimeSpan.FromMilliseconds(50), SealDeadline = TimeSpan.FromMilliseconds(world.SealDeadline) };
         Map = world.Map.Head;
         Tenure = new Tenure(new PartitionReplica(0, 1, "log", _guards), Self, world.Ack, () => IsLeaseValid, guards: _guards);
+        Watch = new TakeOver(Self, _guards);
         Follow();
         Read();
         Renew();
@@ -53,6 +56,9 @@ internal sealed class SimulatedMember
     public RoutingMap Map { get; private set; }
 
     public Tenure Tenure { get; }
+
+    /// <summary>What it makes of the members' rows.</summary>
+    public TakeOver Watch { get; }
 
     public bool IsBusy => _sources.Values.Any(s => !s.Core.IsOver) || _destinations.Values.Any(d => !d.Core.IsOver);
 
@@ -135,6 +141,7 @@ internal sealed class SimulatedMember
             _time.After(_time.Delay(), () => request.Answer(answer));
         }
         while (Tenure.TakeRecord() is { } record) Produce(record);
+        if (Tenure.TakeBatch() is { } batch) SendCopy(batch);
         foreach (var (handoff, source) in _sources) TryFreeze(handoff, source.Core, source.Seal);
         foreach (var (handoff, destination) in _destinations) TrySettle(handoff, destination.Core, destination.Take);
     }
@@ -151,6 +158,42 @@ internal sealed class SimulatedMember
                 if (IsAlive) Tenure.Produced(record, offset);
             });
         });
+    }
+
+    /// <summary>The member link to the backup: batches and answers are late or lost, and a batch that was given up may still arrive.</summary>
+    private void SendCopy(BackupBatch batch)
+    {
+        var isAnswered = false;
+        void Answer(bool kept)
+        {
+            if (isAnswered || !IsAlive) return;
+            isAnswered = true;
+            if (kept) Tenure.BackedUp(batch);
+            else Tenure.NotBackedUp(batch);
+        }
+
+        if (!_time.Chance(_world.Loss)) _time.After(_time.Delay(0.05, 1_000), () =>
+        {
+            if (_world.Find(batch.Backup) is not { IsAlive: true } backup) return;
+            var kept = backup.Keep(Self, batch);
+            if (!_time.Chance(_world.Loss)) _time.After(_time.Delay(), () => Answer(kept));
+        });
+        _time.After(200, () => Answer(false));
+    }
+
+    private bool Keep(IncarnationId owner, BackupBatch batch) =>
+        IsLeaseValid && Map.BackupOf(0, owner) == Self && Map.Live.ContainsKey(owner) && Tenure.Keep(owner, batch.Deltas);
+
+    /// <summary>The owner's commit that names its backup, and from then on its batches.</summary>
+    private void NameBackup()
+    {
+        if (_world.Ack != AckMode.Replica) return;
+        var named = Map.BackupOf(0, Self);
+        if (!Map.Live.ContainsKey(named)) named = IncarnationId.None;
+        Tenure.NameBackup(named);
+        if (!named.IsNone || IsCut || _isNaming || !Map.OwnedBy(Self).Any() || BackupChoice.Propose(Map, 0, Self) is not { } proposed) return;
+        _isNaming = true;
+        _world.Map.CommitFromAfar(_ => new MapCommit("backup", "", [new SetBackup(0, Self, proposed)]), _ => _isNaming = false, _world.Loss);
     }
 
     private void Read()
@@ -184,17 +227,19 @@ internal sealed class SimulatedMember
         }
         foreach (var (handoff, source) in _sources.ToList()) Do(handoff, source.Core.Step(new SourceEvent.MapSeen(source.Batch.View(Map)), _time.Clock));
         foreach (var (handoff, destination) in _destinations.ToList()) Do(handoff, destination.Core.Step(new DestinationEvent.MapSeen(destination.Batch.View(Map)), _time.Clock));
-        TakeOver();
+        BeginGranted();
+        NameBackup();
     }
 
     /// <summary>Level-triggered: what the map gives this member, and no handoff is about to begin, is taken over by G1.</summary>
-    private void TakeOver()
+    private void BeginGranted()
     {
         if (_lookedAt == Map.Version || _destinations.Values.Any(d => d.Core.State is DestinationState.Granting)) return;
         _lookedAt = Map.Version;
         foreach (var group in Map.OwnedBy(Self).GroupBy(o => o.Entry.Epoch).Where(g => _claimed.Add(g.Key)).ToList())
         {
             var keys = group.Select(o => o.Key).ToList();
+            while (_world.Ack == AckMode.Replica && Tenure.Replica.Position + 1 < _world.Log.Count) Tenure.Apply(Tenure.Replica.Position + 1, _world.Log[(int)Tenure.Replica.Position + 1]);
             Tenure.Begin(group.Key, new GrantCoverage(
                 [.. keys.Where(k => !k.IsEndpoint).Select(k => new SlotCover(k.Slots, [.. Map.PlacedIn(k.Slots).Select(p => p.Endpoint.KeyHash)]))],
                 [.. keys.Where(k => k.IsEndpoint).Select(k => k.Endpoint)]), null);
@@ -221,7 +266,8 @@ internal sealed class SimulatedMember
         if (!IsAlive) return;
         foreach (var (handoff, source) in _sources.ToList()) Do(handoff, source.Core.Step(new SourceEvent.Tick(), _time.Clock));
         foreach (var (handoff, destination) in _destinations.ToList()) Do(handoff, destination.Core.Step(new DestinationEvent.Tick(), _time.Clock));
-        TakeOver();
+        BeginGranted();
+        NameBackup();
         _time.After(25, Tick);
     }
 
@@ -332,6 +378,7 @@ internal sealed class SimulatedMember
         if (Tenure.Unsettled(batch.Coverage).Count > 0) return; // Its own carried records first.
         var isIdle = !_running.Any(r => r.Value > 0 && batch.Coverage.Covers(r.Key));
         if (!isIdle && _time.Now < by) return;
+        if (Tenure.Unlogged(batch.Coverage).Count > 0) return; // What was answered through the backup comes into the log first.
         seal.FreezeBy = null;
         try
         {
