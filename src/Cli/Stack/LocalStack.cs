@@ -88,11 +88,16 @@ internal sealed class LocalStack : IAsyncDisposable
         logGate?.Open(hubs.GetProperty("port").GetInt32());
 
         var gates = _options.Gates ? Keep(new MemberGates(storage, hubs.GetProperty("address").GetString()!)) : null;
-        var environment = MemberEnvironment(storage, hubs.GetProperty("address").GetString()!);
+        var environment = CommonEnvironment(storage, hubs.GetProperty("address").GetString()!);
+        var members = new Dictionary<string, string?>(environment)
+        {
+            ["ShardCloud__Log__Security"] = "key",
+            ["ShardCloud__Log__ConnectionString"] = SharedAccessKey.Of(key).ConnectionString(hubs.GetProperty("port").GetInt32()),
+        };
         var host = Keep(await LocalShardHostServer.StartAsync(new LocalShardHostOptions
         {
             LogFolder = _data.Logs,
-            Environment = environment,
+            Environment = members,
             Versions = new Dictionary<string, ApplicationVersion> { [_options.Version] = new() { FileName = "dotnet", Arguments = [App("rooms", "Rooms.dll")] } },
             EnvironmentOf = gates is null ? null : shard => gates.Open(shard.Value),
             CreationTime = TimeSpan.FromMilliseconds(_options.Profile?.ShardCreationMs ?? 0),
@@ -121,7 +126,7 @@ internal sealed class LocalStack : IAsyncDisposable
 
         Say("Router");
         var routerPort = _options.RouterPort == 0 ? Ports.Free() : _options.RouterPort;
-        var routerReady = Supervise<ReadyProcess>(StackProcesses.Router, RouterStart(environment, gates, routerPort));
+        var routerReady = Supervise<ReadyProcess>(StackProcesses.Router, RouterStart(members, gates, routerPort));
         var functions = (await functionsReady.WaitAsync(cancellationToken)).Line;
         await routerReady.WaitAsync(cancellationToken);
 
@@ -159,7 +164,7 @@ internal sealed class LocalStack : IAsyncDisposable
 
     private Func<CancellationToken, Task<ILife>> HubsStart(int? advertisedPort)
     {
-        var process = StandIns.EventHubsProcess(Program, LogOf(StackProcesses.EventHubs), new LocalEventHubsOptions
+        var process = StandIns.EventHubsProcess(Program, LogOf(StackProcesses.EventHubs), _data.KeyFile, new LocalEventHubsOptions
         {
             DataFolder = _data.EventHubs,
             Port = Ports.Free(),
@@ -188,7 +193,7 @@ internal sealed class LocalStack : IAsyncDisposable
         if (line.StartsWith("{\"handler\"", StringComparison.Ordinal)) _processes.HandlerAnswers(JsonDocument.Parse(line).RootElement.GetProperty("handler").GetInt32());
     }
 
-    private Dictionary<string, string?> MemberEnvironment(string storage, string bootstrapServers) => new()
+    private Dictionary<string, string?> CommonEnvironment(string storage, string bootstrapServers) => new()
     {
         ["ShardCloud__Application"] = Application,
         ["ShardCloud__Storage__ConnectionString"] = storage,

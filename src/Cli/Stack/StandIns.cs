@@ -18,9 +18,13 @@ internal static class StandIns
         _ => null,
     };
 
-    public static ChildProcessOptions EventHubsProcess(string program, string logFile, LocalEventHubsOptions options) => Process(program, logFile, EventHubs,
+    /// <param name="program">This program.</param>
+    /// <param name="logFile">What it prints.</param>
+    /// <param name="keyFile">The local key, from which the namespace's key comes.</param>
+    /// <param name="options">What it keeps and how.</param>
+    public static ChildProcessOptions EventHubsProcess(string program, string logFile, string keyFile, LocalEventHubsOptions options) => Process(program, logFile, EventHubs,
     [
-        "--data", options.DataFolder, "--port", $"{options.Port}",
+        "--data", options.DataFolder, "--port", $"{options.Port}", "--key-file", keyFile,
         .. options.AdvertisedPort is { } advertised ? (string[])["--advertised-port", $"{advertised}"] : [],
         .. options.ThroughputUnits is { } units ? (string[])["--throughput-units", $"{units}"] : [],
         .. options.Hubs.SelectMany(hub => (string[])["--hub", $"{hub.Key}={hub.Value}"]),
