@@ -45,6 +45,7 @@ internal static class Report
         Console.Write(text);
         if (settings.Output.Length == 0) return 0;
         var path = Path.Combine(settings.Output, $"{DateTime.UtcNow:yyyy-MM-dd}-load");
+        Directory.CreateDirectory(settings.Output);
         await File.WriteAllTextAsync(path + ".md", text.ToString());
         await File.WriteAllTextAsync(path + ".json", JsonSerializer.Serialize(new
         {

@@ -8,9 +8,12 @@ namespace ShardCloud.Contracts;
 public static class ShardHeaders
 {
     public const string Token = "X-Shard-Token";
+
+    /// <summary>Whom a leg is for: incarnation, epoch and legs so far, with spaces between. One header: each costs both ends of every request (bench/Load).</summary>
     public const string To = "X-Shard-To";
-    public const string Epoch = "X-Shard-Epoch";
-    public const string Hops = "X-Shard-Hops";
+
+    /// <summary>Who the client is: address and scheme, with a space between.</summary>
+    public const string Client = "X-Shard-Client";
     public const string Request = "X-Shard-Request";
     public const string Confirm = "X-Shard-Confirm";
     public const string Entry = "X-Shard-Entry";

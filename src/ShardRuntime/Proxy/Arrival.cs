@@ -15,9 +15,14 @@ internal readonly struct Arrival
         Confirmed = "";
         if (!IsFromMember) return;
         var headers = context.Request.Headers;
-        NamedTo = TryIncarnation(headers[ShardHeaders.To].ToString());
-        NamedEpoch = new Epoch(NumberOf(headers[ShardHeaders.Epoch].ToString()));
-        Hops = (int)Math.Clamp(NumberOf(headers[ShardHeaders.Hops].ToString()), 0, int.MaxValue - 1);
+        var to = headers[ShardHeaders.To].ToString();
+        Span<Range> words = stackalloc Range[4];
+        if (to.AsSpan().Split(words, ' ') == 3)
+        {
+            NamedTo = TryIncarnation(to[words[0]]);
+            NamedEpoch = new Epoch(NumberOf(to.AsSpan(words[1])));
+            Hops = (int)Math.Clamp(NumberOf(to.AsSpan(words[2])), 0, int.MaxValue - 1);
+        }
         IsRelay = headers.ContainsKey(Leg.RelayHeader);
         Confirmed = headers[ShardHeaders.Confirm].ToString();
     }
@@ -37,7 +42,7 @@ internal readonly struct Arrival
         return raw is ['/', ..] ? raw : context.Request.Path.ToUriComponent() + context.Request.QueryString.ToUriComponent();
     }
 
-    private static long NumberOf(string text) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
+    private static long NumberOf(ReadOnlySpan<char> text) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
 
     private static IncarnationId TryIncarnation(string text)
     {

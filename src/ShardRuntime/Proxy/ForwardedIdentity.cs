@@ -1,9 +1,11 @@
 using System.Net;
+using ShardCloud.Contracts;
 using ShardCloud.ShardRuntime.Hosting;
 
 namespace ShardCloud.ShardRuntime.Proxy;
 
 /// <summary>Who the client is, as the first member it reached saw it: written there, believed by members, never taken from a client.</summary>
+/// <remarks>Between members it is one header; the usual four are made where the application may look at them.</remarks>
 internal static class ForwardedIdentity
 {
     private const string For = "X-Forwarded-For", Proto = "X-Forwarded-Proto", Host = "X-Forwarded-Host", Standard = "Forwarded";
@@ -19,24 +21,28 @@ internal static class ForwardedIdentity
         headers.Remove(Standard);
     }
 
-    /// <summary>At the first member: says who the client is.</summary>
-    public static void Write(HttpRequestMessage leg, HttpContext context)
-    {
-        if (context.Features.Get<MemberConnection>() is not null) return; // Written by the first member; copied with the other headers.
-        var address = context.Connection.RemoteIpAddress;
-        var client = address is null ? "unknown" : (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString();
-        leg.Headers.TryAddWithoutValidation(For, client);
-        leg.Headers.TryAddWithoutValidation(Proto, context.Request.Scheme);
-        leg.Headers.TryAddWithoutValidation(Host, context.Request.Host.Value);
-        var node = client.Contains(':') ? $"\"[{client}]\"" : client;
-        leg.Headers.TryAddWithoutValidation(Standard, $"for={node};proto={context.Request.Scheme};host=\"{context.Request.Host.Value}\"");
-    }
+    /// <summary>On a leg: says who the client is, or what the member before said.</summary>
+    public static void Write(HttpRequestMessage leg, HttpContext context) =>
+        leg.Headers.TryAddWithoutValidation(ShardHeaders.Client, context.Features.Get<MemberConnection>() is null
+            ? $"{AddressOf(context.Connection.RemoteIpAddress)} {context.Request.Scheme}"
+            : context.Request.Headers[ShardHeaders.Client].ToString());
 
-    /// <summary>At a later member: the application sees the client, not the member between.</summary>
+    /// <summary>At a later member: the application sees the client, not the member between. The host is the request's own.</summary>
     public static void Apply(HttpContext context)
     {
-        var headers = context.Request.Headers;
-        if (IPAddress.TryParse(headers[For].ToString(), out var client)) context.Connection.RemoteIpAddress = client;
-        if (headers[Proto].ToString() is { Length: > 0 } scheme) context.Request.Scheme = scheme;
+        var (headers, request) = (context.Request.Headers, context.Request);
+        var said = headers[ShardHeaders.Client].ToString();
+        if (said.IndexOf(' ') is not (> 0 and var space)) return;
+        var address = said[..space];
+        request.Scheme = said[(space + 1)..];
+        if (IPAddress.TryParse(address, out var client)) context.Connection.RemoteIpAddress = client;
+        var node = address.Contains(':') ? $"\"[{address}]\"" : address;
+        headers[For] = address;
+        headers[Proto] = request.Scheme;
+        headers[Host] = request.Host.Value;
+        headers[Standard] = $"for={node};proto={request.Scheme};host=\"{request.Host.Value}\"";
     }
+
+    private static string AddressOf(IPAddress? address) =>
+        address is null ? "unknown" : (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString();
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using ShardCloud.Contracts;
 using ShardCloud.ShardRuntime.Hosting;
 using Yarp.ReverseProxy.Forwarder;
@@ -63,9 +64,7 @@ internal sealed class Leg : HttpTransformer
         ForwardedIdentity.Write(proxyRequest, httpContext);
         var headers = proxyRequest.Headers;
         headers.TryAddWithoutValidation(ShardHeaders.Token, Token);
-        headers.TryAddWithoutValidation(ShardHeaders.To, Target.Value);
-        headers.TryAddWithoutValidation(ShardHeaders.Epoch, Epoch.Value.ToString(System.Globalization.CultureInfo.InvariantCulture));
-        headers.TryAddWithoutValidation(ShardHeaders.Hops, Hops.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        headers.TryAddWithoutValidation(ShardHeaders.To, string.Create(CultureInfo.InvariantCulture, $"{Target.Value} {Epoch.Value} {Hops}"));
         if (RequestId.Length > 0) headers.TryAddWithoutValidation(ShardHeaders.Request, RequestId);
         if (IsRelay) headers.TryAddWithoutValidation(RelayHeader, "1");
         if (Confirmed.Count > 0) headers.TryAddWithoutValidation(ShardHeaders.Confirm, string.Join(',', Confirmed));

@@ -181,9 +181,7 @@ public sealed class TestMember : IMapView, ILeaseView, IHandoffTable, IAsyncDisp
     {
         var leg = new HttpRequestMessage(method, path) { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
         leg.Headers.Add("X-Shard-Token", Token());
-        leg.Headers.Add("X-Shard-To", Self.Value);
-        leg.Headers.Add("X-Shard-Epoch", epoch.Value.ToString(System.Globalization.CultureInfo.InvariantCulture));
-        leg.Headers.Add("X-Shard-Hops", "1");
+        leg.Headers.Add("X-Shard-To", string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Self.Value} {epoch.Value} 1"));
         if (requestId is not null) leg.Headers.Add("X-Shard-Request", requestId);
         return leg;
     }
