@@ -60,6 +60,14 @@ public sealed class LiveDocument
         _snapshot = null;
     }
 
+    /// <summary>Folds closed epochs, as <see cref="Document.Fold"/> does. The caller vouches for the conditions of <see cref="CausalContext.Fold"/>.</summary>
+    public void Fold(Epoch closed)
+    {
+        if (_context.IsEmpty || _context.Base >= closed) return;
+        if (_stamp == 0) _stamp = Stamps.Next();
+        (_context, _root, _snapshot) = (_context.Fold(closed), (MapValue)_root.Fold(closed, _stamp), null);
+    }
+
     /// <summary>What it holds now, for any number of readers on any thread.</summary>
     public Document Snapshot()
     {

@@ -114,6 +114,64 @@ public class TenureTests
     }
 
     [Fact]
+    public void Handoff_TenThousandTimesWithAWriteEach_TheContextStaysAsSmallAsAfterTheFirst()
+    {
+        var world = new World();
+        var room = new GrantCoverage([], [World.Room]);
+        var (owner, other) = (world.Start("s").OwnsFrom(1), world.Start("d"));
+        var random = new Random(1);
+        for (var handoff = 2L; handoff <= 20_000; handoff += 2)
+        {
+            owner.Commit(owner.Open()!, t =>
+            {
+                t.Counter("n").Increment();
+                t.Set("tags").Add($"{handoff % 3}");
+                t.Set("tags").Remove($"{(handoff + 1) % 3}");
+            });
+            Action? late = null;
+            switch (random.Next(3))
+            {
+                case 0: owner.LandAll(); break;
+                case 1: late = owner.Land(); break; // In the log, and the source does not know it yet.
+            } // Or not in the log yet: the destination gets the write with the final delta.
+            if (random.Next(2) == 0) other.Read(); // Else it gets what the source has read beyond it.
+            other.Receive(handoff + 1, owner.Seal(handoff, other.Replica.Position, room), room);
+            Assert.Equal(handoff / 2, other.Value());
+            late?.Invoke();
+            owner.LandAll();
+            other.LandAll();
+            other.Read();
+            owner.Read();
+            (owner, other) = (other, owner);
+        }
+
+        foreach (var document in (Document[])[owner.Replica.Accepted(World.Room), other.Replica.Accepted(World.Room), world.ReadAll().Accepted(World.Room)])
+        {
+            Assert.InRange(document.Context.Ranges.Length, 0, 2); // The last epoch that wrote and, until the next write, the one before.
+            Assert.Equal(10_000, document.Fields.Counter("n"));
+            Assert.True(document.SameAs(owner.Replica.Accepted(World.Room)));
+        }
+    }
+
+    [Theory]
+    [InlineData(2, 3)] // The source has folded the epochs 1 and 2; the destination has read less.
+    [InlineData(3, 2)] // The destination has read on since the source was asked.
+    public void Carried_OneSideHasFoldedMore_NothingIsLostOrCountedTwice(int destinationReads, int sourceReads)
+    {
+        var (read, deltas) = (new Document[4], new Document[4]);
+        read[0] = Document.Empty;
+        for (var epoch = 1; epoch <= 3; epoch++)
+        {
+            var transaction = new DocumentTransaction(read[epoch - 1], new Epoch(epoch), 1);
+            transaction.Counter("n").Add(epoch);
+            deltas[epoch] = transaction.Commit(out read[epoch], out _).Changes;
+        }
+        read[3] = Document.Join(read[2].Fold(new Epoch(2)), deltas[3]); // What a replica does at the first delta of epoch 3.
+
+        Assert.Equal(6, Document.Join(read[destinationReads], read[sourceReads]).Fields.Counter("n"));
+    }
+
+    [Fact]
     public void Handoff_Cancelled_TheSourceServesOn()
     {
         var s = new World().Start("s").OwnsFrom(1);

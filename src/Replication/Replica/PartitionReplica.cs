@@ -9,6 +9,8 @@ namespace ShardCloud.Replication;
 /// at its offset and its sequence follows the last one. So the log alone decides what happened, and all readers agree (G8: the accepted layer).</para>
 /// <para>Change of owner: a Grant closes all older epochs of what it covers; what follows it from an older epoch is rejected for everyone (G1).
 /// Records carried by a Grant (the final delta of a handoff) are written under its epoch and numbered 1 to the count it announces (G2).</para>
+/// <para>Folding: at the first delta that an endpoint's owner writes under an epoch, everything older is folded into one number. All complete replicas do
+/// it at the same offset; it is never done for what came by a stream, and not while the slot is incomplete.</para>
 /// <para>Damage: a record that cannot be read is set aside, and a gap is remembered; the replica is then incomplete for the slots concerned. It reads
 /// on, but it must not be promoted, snapshotted or streamed for them until it is repaired from a complete peer.</para>
 /// <para>Not guaranteed: anything about records beyond <see cref="Position"/>.</para>
@@ -211,6 +213,8 @@ public sealed class PartitionReplica
             return;
         }
 
+        // The first delta of an epoch's own: every older epoch is closed by the Grant, and all that the Grant announced as carried was read.
+        if (!item.Carried && state.Epoch != current && IsCompleteFor(slot)) state.Live.Fold(new Epoch(current - 1));
         state.Live.Join(delta);
         state.ChangedAt = offset;
         if (!item.Carried) (state.Epoch, state.Last) = (current, item.Last);
