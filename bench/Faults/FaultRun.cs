@@ -36,6 +36,9 @@ internal sealed class FaultRun(LocalStack stack, FaultRunOptions options, Action
 {
     private const int EndpointsAMove = 8;
     private static readonly TimeSpan RecoveryMax = TimeSpan.FromSeconds(60);
+
+    /// <summary>A migration that lost its orchestration is started again by the Orchestrator's Monitor, every 10 s; here that is killed as well, every few seconds.</summary>
+    private static readonly TimeSpan MigrationMax = TimeSpan.FromMinutes(3);
     private static readonly string[] Targets = [StackProcesses.FunctionsHost, StackProcesses.Orchestrator, StackProcesses.EventHubs, StackProcesses.Azurite];
 
     private readonly Random _random = new(options.Seed);
@@ -114,13 +117,13 @@ internal sealed class FaultRun(LocalStack stack, FaultRunOptions options, Action
             try
             {
                 var id = await ManagementClient.PatientlyAsync(() => api.MigrateAsync(request, key, abort), abort);
-                var migration = await api.WaitForMigrationAsync(id, null, abort).WaitAsync(RecoveryMax, abort);
+                var migration = await api.WaitForMigrationAsync(id, null, abort).WaitAsync(MigrationMax, abort);
                 Count(migration.Outcome?.ToString() ?? "no outcome");
                 if (migration.Outcome is not (MigrationOutcome.Done or MigrationOutcome.Cancelled)) _problems.Add($"Migration {id} ended as {migration.Outcome}: {migration.Error?.Code} {migration.Error?.Message}");
             }
             catch (TimeoutException)
             {
-                _problems.Add($"A migration of {string.Join(", ", request.Endpoints)} did not end within {RecoveryMax.TotalSeconds:0} s.");
+                _problems.Add($"A migration of {string.Join(", ", request.Endpoints)} did not end within {MigrationMax.TotalSeconds:0} s.");
                 return;
             }
             catch (ShardCloudException error) when (error.Code is ErrorCodes.DestinationNotReady or ErrorCodes.AlreadyThere)

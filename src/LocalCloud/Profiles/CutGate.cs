@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 
@@ -17,12 +16,9 @@ public sealed class CutGate : IAsyncDisposable
     /// <summary>A broker names its address within so many bytes of an answer; records never begin so early (the head of a batch alone has 61 bytes).</summary>
     private const int AddressWithinBytes = 40;
 
-    private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-    private readonly CancellationTokenSource _stop = new();
-    private readonly ConcurrentDictionary<Task, byte> _connections = new();
+    private readonly RelayListener _listener;
     private readonly int _behind;
     private readonly bool _namesAddress;
-    private readonly Task _accepting;
     private TaskCompletionSource _passable = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Opens the gate on a free port of 127.0.0.1.</summary>
@@ -32,14 +28,12 @@ public sealed class CutGate : IAsyncDisposable
     {
         (_behind, _namesAddress) = (behind, namesAddress);
         _passable.SetResult();
-        _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        _listener.Listen(512);
-        Port = ((IPEndPoint)_listener.LocalEndPoint!).Port;
-        _accepting = AcceptAsync();
+        _listener = new RelayListener(RelayAsync);
+        _listener.Start();
     }
 
     /// <summary>Port for the member.</summary>
-    public int Port { get; }
+    public int Port => _listener.Port;
 
     /// <summary>Nothing passes any more.</summary>
     public void Cut()
@@ -51,40 +45,14 @@ public sealed class CutGate : IAsyncDisposable
     public void Mend() => _passable.TrySetResult();
 
     /// <summary>Closes it and every connection.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        await _stop.CancelAsync();
-        _listener.Dispose();
-        await _accepting;
-        await Task.WhenAll(_connections.Keys);
-        _stop.Dispose();
-    }
+    public ValueTask DisposeAsync() => _listener.DisposeAsync();
 
-    private async Task AcceptAsync()
+    private async Task RelayAsync(Socket client, CancellationToken closing)
     {
-        try
-        {
-            while (true)
-            {
-                var relaying = RelayAsync(await _listener.AcceptAsync(_stop.Token));
-                _connections[relaying] = 0;
-                _ = relaying.ContinueWith(done => _connections.TryRemove(done, out _), TaskScheduler.Default);
-            }
-        }
-        catch (Exception error) when (error is OperationCanceledException or SocketException or ObjectDisposedException)
-        {
-            // The gate closes.
-        }
-    }
-
-    private async Task RelayAsync(Socket client)
-    {
-        await Task.Yield();
         using var service = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         using (client)
-        using (var over = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token))
+        using (var over = CancellationTokenSource.CreateLinkedTokenSource(closing))
         {
-            client.NoDelay = true;
             try
             {
                 await PassableAsync(over.Token);

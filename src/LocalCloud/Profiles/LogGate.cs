@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
@@ -17,67 +16,35 @@ public sealed class LogGate : IAsyncDisposable
     private const int ChunkBytes = 64 * 1024, ChunksMax = 64;
     private static readonly TimeSpan Window = TimeSpan.FromMilliseconds(100);
 
-    private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-    private readonly CancellationTokenSource _stop = new();
-    private readonly ConcurrentDictionary<Task, byte> _connections = new();
+    private readonly RelayListener _listener;
     private readonly TaskCompletionSource<int> _behind = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Chance _chance;
     private readonly TimeProvider _time;
-    private readonly Task _accepting;
 
     /// <summary>Opens the gate on a free port of 127.0.0.1. Connections wait until <see cref="Open"/> says what is behind it.</summary>
     public LogGate(CloudProfile profile, TimeProvider? time = null)
     {
         _time = time ?? TimeProvider.System;
         _chance = new Chance(profile, profile.Log, salt: 9);
-        _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        _listener.Listen(512);
-        Port = ((IPEndPoint)_listener.LocalEndPoint!).Port;
-        _accepting = AcceptAsync();
+        _listener = new RelayListener(RelayAsync);
+        _listener.Start();
     }
 
     /// <summary>Port for clients, which the broker has to advertise as its own.</summary>
-    public int Port { get; }
+    public int Port => _listener.Port;
 
     /// <summary>Names the broker's port.</summary>
     public void Open(int port) => _behind.TrySetResult(port);
 
     /// <summary>Closes it and every connection.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        await _stop.CancelAsync();
-        _listener.Dispose();
-        await _accepting;
-        await Task.WhenAll(_connections.Keys);
-        _stop.Dispose();
-    }
+    public ValueTask DisposeAsync() => _listener.DisposeAsync();
 
-    private async Task AcceptAsync()
+    private async Task RelayAsync(Socket client, CancellationToken closing)
     {
-        try
-        {
-            while (true)
-            {
-                var client = await _listener.AcceptAsync(_stop.Token);
-                var relaying = RelayAsync(client);
-                _connections[relaying] = 0;
-                _ = relaying.ContinueWith(done => _connections.TryRemove(done, out _), TaskScheduler.Default);
-            }
-        }
-        catch (Exception error) when (error is OperationCanceledException or SocketException or ObjectDisposedException)
-        {
-            // The gate closes.
-        }
-    }
-
-    private async Task RelayAsync(Socket client)
-    {
-        await Task.Yield();
         using var broker = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         using (client)
-        using (var over = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token))
+        using (var over = CancellationTokenSource.CreateLinkedTokenSource(closing))
         {
-            client.NoDelay = true;
             var answers = Channel.CreateBounded<Chunk>(new BoundedChannelOptions(ChunksMax) { SingleReader = true, SingleWriter = true });
             try
             {

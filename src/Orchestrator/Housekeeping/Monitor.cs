@@ -6,12 +6,12 @@ using ShardCloud.Orchestrator.Shards;
 
 namespace ShardCloud.Orchestrator.Housekeeping;
 
-/// <summary>Every 30 s: a record that is open while no orchestration works on it gets one again. Starting is idempotent: id of record = id of instance.</summary>
+/// <summary>Every 10 s: a record that is open while no orchestration works on it gets one again. Starting is idempotent: id of record = id of instance.</summary>
 /// <remarks>A host loses an orchestration when the handler dies in the middle of a turn; and a caller may die between record and start.</remarks>
 public sealed class Monitor(MigrationStore migrations, OperationStore operations, DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
 {
     /// <summary>A record younger than this is still being started by whoever wrote it.</summary>
-    public static readonly TimeSpan Grace = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
 
     /// <summary>One tick.</summary>
     public async Task TickAsync(CancellationToken cancellationToken)
