@@ -8,7 +8,7 @@ namespace ShardCloud.Cli.Stack;
 /// <summary>The stand-ins as processes of their own: <c>shardcloud stand-in NAME ...</c> is what the command starts for itself and no verb for users.</summary>
 internal static class StandIns
 {
-    private const string Verb = "stand-in", EventHubs = "event-hubs", FunctionsHost = "functions-host";
+    private const string Verb = "stand-in", EventHubs = StackProcesses.EventHubs, FunctionsHost = StackProcesses.FunctionsHost;
 
     /// <summary>The program's work when it was started as a stand-in; null: it was not.</summary>
     public static Task<int>? TryRun(string[] args) => args switch

@@ -34,11 +34,7 @@ public sealed record BackupBatch(IncarnationId Backup, IReadOnlyList<CopiedDelta
             body.Varint(copy.Last);
             body.Bytes(copy.Delta.Span);
         }
-        using var head = new ByteWriter(8);
-        head.U8(Version);
-        head.U32(Crc32C.Of(body.Written));
-        output.Write(head.Written);
-        output.Write(body.Written);
+        Checksummed.Write(output, Version, body.Written);
     }
 
     /// <summary>Reads one; the deltas stay parts of <paramref name="bytes"/>.</summary>
@@ -46,7 +42,7 @@ public sealed record BackupBatch(IncarnationId Backup, IReadOnlyList<CopiedDelta
     public static BackupBatch Read(ReadOnlyMemory<byte> bytes)
     {
         var reader = new ByteReader(bytes.Span);
-        if (reader.U8() != Version || reader.U32() != Crc32C.Of(bytes.Span[Math.Min(5, bytes.Length)..])) throw Errors.BackupBatchCorrupt();
+        if (!Checksummed.ReadHead(ref reader, bytes.Span, Version)) throw Errors.BackupBatchCorrupt();
         var (backup, deltas) = (reader.Incarnation(), new List<CopiedDelta>());
         for (var count = reader.Count(bytesEach: 5); count > 0 && !reader.Bad; count--)
         {

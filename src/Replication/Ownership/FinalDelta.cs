@@ -33,11 +33,7 @@ public sealed record FinalDelta(HandoffId Handoff, IReadOnlyList<CarriedState> E
             body.Varint(carried.Ahead.Count);
             foreach (var delta in carried.Ahead) body.Bytes(delta.Span);
         }
-        using var head = new ByteWriter(8);
-        head.U8(Version);
-        head.U32(Crc32C.Of(body.Written));
-        output.Write(head.Written);
-        output.Write(body.Written);
+        Checksummed.Write(output, Version, body.Written);
     }
 
     /// <summary>Reads one.</summary>
@@ -45,7 +41,7 @@ public sealed record FinalDelta(HandoffId Handoff, IReadOnlyList<CarriedState> E
     public static FinalDelta Read(ReadOnlyMemory<byte> bytes)
     {
         var reader = new ByteReader(bytes.Span);
-        if (reader.U8() != Version || reader.U32() != Crc32C.Of(bytes.Span[Math.Min(5, bytes.Length)..])) throw Errors.FinalDeltaCorrupt();
+        if (!Checksummed.ReadHead(ref reader, bytes.Span, Version)) throw Errors.FinalDeltaCorrupt();
         var (handoff, endpoints) = (reader.Varint(), new List<CarriedState>());
         for (var count = reader.Count(bytesEach: 4); count > 0 && !reader.Bad; count--)
         {
