@@ -78,6 +78,7 @@ public static class ErrorCodes
     public const string LogReplaced = "SC6003";
     public const string StoreUnavailable = "SC6004";
     public const string Incomplete = "SC6005";
+    public const string NoCompletePeer = "SC6006";
 
     public const string NodeMissing = "SC7001";
     public const string NodeTooOld = "SC7002";

@@ -273,6 +273,24 @@ public readonly struct CausalContext : IEquatable<CausalContext>
         return count;
     }
 
+    /// <summary>Without some dots above the base, given ascending; also without the base when asked.</summary>
+    internal CausalContext Without(List<Dot> dots, bool withBase)
+    {
+        var (kept, d) = (new List<DotRange>(Ranges.Length + dots.Count), 0);
+        foreach (var range in Ranges)
+        {
+            var first = range.First;
+            for (; d < dots.Count && dots[d].CompareTo(new Dot(range.Epoch, range.Last)) <= 0; d++)
+            {
+                if (dots[d].Epoch != range.Epoch || dots[d].Sequence < first) continue;
+                if (dots[d].Sequence > first) kept.Add(new DotRange(range.Epoch, first, dots[d].Sequence - 1));
+                first = dots[d].Sequence + 1;
+            }
+            if (first <= range.Last) kept.Add(range with { First = first });
+        }
+        return FromSorted(kept, withBase ? Base : Epoch.None);
+    }
+
     private DotRange At(int index) => index == (_older?.Length ?? 0) ? _highest : _older![index];
 
     private int IndexAtOrBefore(Dot dot)

@@ -33,6 +33,25 @@ public static class DocumentCodec
         writer.Content(delta.Changes);
     }
 
+    /// <summary>Appends a context alone.</summary>
+    public static void Encode(CausalContext context, IBufferWriter<byte> output) => new StateWriter(output, context).Context(context);
+
+    /// <summary>Reads a context that stands alone; the bytes must end with it.</summary>
+    public static bool TryDecodeContext(ReadOnlySpan<byte> bytes, out CausalContext context)
+    {
+        context = default;
+        try
+        {
+            var reader = new StateReader(bytes, []);
+            context = reader.OneContext();
+            return reader.IsAtEnd;
+        }
+        catch (CorruptDeltaException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>A document as bytes.</summary>
     public static byte[] ToBytes(Document document)
     {

@@ -31,6 +31,8 @@ internal ref struct StateReader
     /// <summary>The name read last: a record repeats the id that its key carries.</summary>
     public string LastName { get; private set; } = "";
 
+    public readonly bool IsAtEnd => Left == 0;
+
     private readonly int Left => _bytes.Length - _at;
 
     public void Dispose() => _dots.Dispose();

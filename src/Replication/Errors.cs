@@ -7,6 +7,14 @@ internal static class Errors
         $"The replica of Event Hub partition {partition} does not vouch for all of its slots.",
         "Repair it from a complete peer or from the newest snapshot; until then it is neither promoted nor copied.");
 
+    public static ShardCloudException BehindTheLog(int partition, long next) => new(ErrorCodes.LogGap,
+        $"The log of Event Hub partition {partition} no longer holds offset {next}, and the state here ends before it.",
+        "None needed while a peer or a newer snapshot has the state: the replica is repaired from it. SC6006 tells that there is none.");
+
+    public static ShardCloudException NoCompletePeer(int partition, long offset) => new(ErrorCodes.NoCompletePeer,
+        $"The replica of Event Hub partition {partition} is incomplete, and neither a peer nor a snapshot has complete state of offset {offset} or later.",
+        "Start a member that holds such state, or one new enough to read the record at that offset; `GET /_shard/partitions/{p}/set-aside` shows it. Nothing is served for its slots until then.");
+
     public static ShardCloudException NotOwner(string what) => new(ErrorCodes.NotOwner,
         $"This incarnation does not own {what}.", "Read the routing map and ask the owner it names.");
 

@@ -29,10 +29,21 @@ internal sealed class Cluster : IAsyncDisposable
         return cluster;
     }
 
-    public async Task StartLogAsync()
+    public async Task StartLogAsync(LocalEventHubsOptions? like = null)
     {
         var hubs = new Dictionary<string, int> { ["deltas"] = Partitions, ["control"] = 1 };
-        _hubs = await LocalEventHubs.StartAsync(new LocalEventHubsOptions { DataFolder = _folder.FullName, Hubs = hubs, Key = SharedAccessKey.Of(LocalKey.LoadOrCreate(Path.Combine(_folder.FullName, "local.key"))), Port = _hubs?.Port ?? 0 });
+        like ??= new LocalEventHubsOptions { DataFolder = _folder.FullName };
+        _hubs = await LocalEventHubs.StartAsync(like with { Hubs = hubs, Key = SharedAccessKey.Of(LocalKey.LoadOrCreate(Path.Combine(_folder.FullName, "local.key"))), Port = _hubs?.Port ?? 0 });
+    }
+
+    /// <summary>The log's retention passes everything in it.</summary>
+    public async Task ForgetAsync()
+    {
+        await StopLogAsync();
+        await StartLogAsync(new LocalEventHubsOptions { DataFolder = _folder.FullName, RetentionTime = TimeSpan.FromTicks(1) });
+        _hubs.ApplyRetention();
+        await StopLogAsync();
+        await StartLogAsync();
     }
 
     public ValueTask StopLogAsync() => _hubs.DisposeAsync();

@@ -51,6 +51,12 @@ public sealed record MemberStatus(
     string Incarnation, string Shard, string Role, string Version, string PublicAddress, string MemberAddress, int Pid,
     double LeaseRemainingMs, long MapVersion, long Endpoints, long LagRecords, long Requests, long Parked, long Forwarded, long Repeated);
 
+/// <summary>A record that could not be read: its place in the log, and its bytes in base64, up to 64 KiB.</summary>
+public sealed record SetAsideItem(long Offset, string Reason, int Length, string Bytes);
+
+/// <summary>How many records were set aside since the member started, and the last 16 of them.</summary>
+public sealed record SetAsideReport(long Count, IReadOnlyList<SetAsideItem> Kept);
+
 [JsonSourceGenerationOptions(System.Text.Json.JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(HandoffRequest))]
 [JsonSerializable(typeof(SealRequest))]
@@ -59,5 +65,6 @@ public sealed record MemberStatus(
 [JsonSerializable(typeof(WireEntry))]
 [JsonSerializable(typeof(RouteProbe))]
 [JsonSerializable(typeof(MemberStatus))]
+[JsonSerializable(typeof(SetAsideReport))]
 [JsonSerializable(typeof(Problem))]
 public sealed partial class MemberJson : JsonSerializerContext;

@@ -87,7 +87,7 @@ public sealed partial class LocalEventHubs : IAsyncDisposable
     }
 
     /// <summary>Deletes what is past the retention; otherwise done every 10 s.</summary>
-    internal void ApplyRetention() => _hubs.ApplyRetention();
+    public void ApplyRetention() => _hubs.ApplyRetention();
 
     private static Socket Listen(int port)
     {

@@ -47,6 +47,13 @@ internal sealed class BackupCopies(long bytesMax)
         foreach (var endpoint in _copies.Keys.Where(coverage.Covers).ToList()) Drop(endpoint, copy => copy.Epoch < epoch);
     }
 
+    /// <summary>The replica was replaced: what it shows by now is not kept any more.</summary>
+    public void Prune(PartitionReplica replica)
+    {
+        foreach (var endpoint in _copies.Keys.ToList())
+            Drop(endpoint, copy => copy.Epoch < replica.EpochOf(endpoint) || copy.Last <= replica.LastSequence(endpoint, copy.Epoch));
+    }
+
     /// <summary>What a take-over appends after its Grant: of each endpoint the copies of the epoch that holds in the log, from where the log ends, without a gap.</summary>
     /// <remarks>Copies of an epoch whose Grant the log does not show answered nobody: their owner releases nothing before it has read that Grant.</remarks>
     public IReadOnlyList<CarriedState> Of(GrantCoverage coverage, PartitionReplica replica)

@@ -29,6 +29,9 @@ public enum TenureEndReason
 
     /// <summary>This replica no longer vouches for the slots.</summary>
     Incomplete,
+
+    /// <summary>The replica under it was replaced by complete state: ask for a new grant.</summary>
+    Repaired,
 }
 
 /// <summary>One grant to this incarnation within one Event Hub partition. Guarded by the partition's lock.</summary>

@@ -108,6 +108,7 @@ public sealed class Tenure : IReplicaSink
         if (_holdings.Count > 0) throw new InvalidOperationException("A replica is not exchanged under a tenure.");
         Replica = replica;
         _acknowledged.Clear();
+        _copies.Prune(replica);
     }
 
     /// <summary>Begins to hold a grant of the map: queues the Grant and the carried deltas. Repeated with a living epoch it answers the same holding.</summary>

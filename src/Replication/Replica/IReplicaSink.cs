@@ -12,7 +12,7 @@ public interface IReplicaSink
     /// <summary>A Grant took effect (its last part was read).</summary>
     void GrantLanded(in LoggedGrant grant);
 
-    /// <summary>The replica no longer vouches for these slots.</summary>
+    /// <summary>The replica no longer vouches for these slots. Told once for each slot, and for each record that was set aside.</summary>
     void Incomplete(in ReplicaFault fault);
 }
 
@@ -27,4 +27,5 @@ public readonly record struct LoggedGrant(Epoch Epoch, IncarnationId Owner, Gran
 /// <param name="Reason">The facts.</param>
 /// <param name="Slots">The slots.</param>
 /// <param name="Offset">Offset of the record at which it was noticed.</param>
-public readonly record struct ReplicaFault(string Code, string Reason, IReadOnlyList<SlotRange> Slots, long Offset);
+/// <param name="Record">The record, when it was set aside; else empty.</param>
+public readonly record struct ReplicaFault(string Code, string Reason, IReadOnlyList<SlotRange> Slots, long Offset, ReadOnlyMemory<byte> Record = default);

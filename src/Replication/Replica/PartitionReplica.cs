@@ -76,6 +76,9 @@ public sealed class PartitionReplica
     /// <summary>Records that could not be read and were set aside.</summary>
     public long SetAside { get; private set; }
 
+    /// <summary>Offset at which damage was noticed last; -1 while it is complete. State that repairs it must stand there or later.</summary>
+    public long FaultOffset { get; private set; } = -1;
+
     /// <summary>Items that a higher Grant closed.</summary>
     public long RejectedItems { get; private set; }
 
@@ -120,11 +123,11 @@ public sealed class PartitionReplica
         {
             SetAside++;
             // The envelope names the slots; where it cannot be read, any slot may be concerned.
-            MarkIncomplete(decoded.Envelope?.Slots ?? [Slots], ErrorCodes.CorruptDelta, $"the record at offset {offset} was set aside ({decoded.Fault})", offset, sink);
+            MarkIncomplete(decoded.Envelope?.Slots ?? [Slots], ErrorCodes.CorruptDelta, $"the record at offset {offset} was set aside ({decoded.Fault})", offset, sink, record);
             return;
         }
         var writer = decoded.Envelope!.Writer;
-        if (decoded.Deltas is not null) ApplyDeltas(offset, writer, decoded.Deltas, sink);
+        if (decoded.Deltas is not null) ApplyDeltas(offset, record, writer, decoded.Deltas, sink);
         if (decoded.Grant is not null) ApplyGrant(offset, writer, decoded.Grant, sink);
     }
 
@@ -136,6 +139,12 @@ public sealed class PartitionReplica
     public PartitionSnapshot Capture()
     {
         if (!IsComplete) throw Errors.IncompleteReplica(Partition);
+        return Freeze();
+    }
+
+    /// <summary>What it holds, vouched for or not: only to be compared with a complete peer's state.</summary>
+    internal PartitionSnapshot Freeze()
+    {
         return new PartitionSnapshot
         {
             Partition = Partition,
@@ -156,16 +165,16 @@ public sealed class PartitionReplica
     /// <summary>Only with guard G8 switched off, by tests: the owner's unacknowledged state stands in the layer that snapshots and streams show.</summary>
     internal void WriteThrough(EndpointId endpoint, Document document) => StateOf(endpoint).Live = new LiveDocument(document);
 
-    private void ApplyDeltas(long offset, IncarnationId writer, IReadOnlyList<DeltaItem> items, IReplicaSink sink)
+    private void ApplyDeltas(long offset, ReadOnlyMemory<byte> record, IncarnationId writer, IReadOnlyList<DeltaItem> items, IReplicaSink sink)
     {
-        foreach (var item in items) ApplyItem(offset, writer, item, sink);
+        foreach (var item in items) ApplyItem(offset, record, writer, item, sink);
 
         // A carried record counts as arrived even where a higher Grant rejected what is in it: it is the record that may not be missing.
         foreach (var item in items)
             if (item.Carried && _grants.TryGetValue((item.Epoch.Value, writer), out var grant) && item.First == grant.CarriedSeen + 1) grant.CarriedSeen = (int)item.First;
     }
 
-    private void ApplyItem(long offset, IncarnationId writer, DeltaItem item, IReplicaSink sink)
+    private void ApplyItem(long offset, ReadOnlyMemory<byte> record, IncarnationId writer, DeltaItem item, IReplicaSink sink)
     {
         var logged = new LoggedDelta(item.Endpoint, item.Epoch, item.First, item.Last, item.Carried, writer, offset);
         var hash = item.Endpoint.KeyHash;
@@ -209,7 +218,7 @@ public sealed class PartitionReplica
             || (!item.Carried && (delta.Epoch != item.Epoch || delta.FirstSequence != item.First || delta.LastSequence != item.Last)))
         {
             SetAside++;
-            MarkIncomplete([new SlotRange(slot.Value, 1)], ErrorCodes.CorruptDelta, $"a delta of '{item.Endpoint}' at offset {offset} cannot be read", offset, sink);
+            MarkIncomplete([new SlotRange(slot.Value, 1)], ErrorCodes.CorruptDelta, $"a delta of '{item.Endpoint}' at offset {offset} cannot be read", offset, sink, record);
             return;
         }
 
@@ -262,16 +271,24 @@ public sealed class PartitionReplica
         _grantsPruneAt = Math.Max(GrantsKeptMin, 2 * _grants.Count);
     }
 
-    private void MarkIncomplete(IReadOnlyList<SlotRange> ranges, string code, string reason, long offset, IReplicaSink sink)
+    private void MarkIncomplete(IReadOnlyList<SlotRange> ranges, string code, string reason, long offset, IReplicaSink sink, ReadOnlyMemory<byte> record = default)
     {
+        FaultOffset = Math.Max(FaultOffset, offset);
         var touched = new List<SlotRange>();
+        var isNews = record.Length > 0;
         foreach (var range in ranges)
         {
             var (first, end) = (Math.Max(range.First, Slots.First), Math.Min(range.End, Slots.End));
-            for (var slot = first; slot < end; slot++) _incomplete[slot - Slots.First] = true;
+            for (var slot = first; slot < end; slot++)
+            {
+                isNews |= !_incomplete[slot - Slots.First];
+                _incomplete[slot - Slots.First] = true;
+            }
             if (first < end) touched.Add(new SlotRange(first, end - first));
         }
-        if (touched.Count > 0) sink.Incomplete(new ReplicaFault(code, reason, touched, offset));
+
+        // What follows a lost delta is a gap too, record after record: one alarm for a slot is enough.
+        if (isNews && (touched.Count > 0 || record.Length > 0)) sink.Incomplete(new ReplicaFault(code, reason, touched, offset, record));
     }
 
     private EndpointState StateOf(EndpointId endpoint)

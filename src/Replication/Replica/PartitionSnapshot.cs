@@ -78,15 +78,26 @@ public sealed class PartitionSnapshot
             ?? throw Errors.SnapshotCorrupt("its head is not well-formed");
         var endpoints = new List<SnapshotEndpoint>();
         while (await ReadBlockAsync(input, cancellation).ConfigureAwait(false) is { } block) ReadEndpoints(block, endpoints);
-        return head.With(endpoints);
+        return head.With(head.Position, endpoints);
     }
 
-    private PartitionSnapshot With(IReadOnlyList<SnapshotEndpoint> endpoints) => new()
+    /// <summary>Everything but position and endpoints, as bytes: epochs and Grants of the partition.</summary>
+    internal byte[] EncodeHead()
+    {
+        using var writer = new ByteWriter(BlockBytes);
+        With(-1, []).WriteHead(writer);
+        return writer.ToArray();
+    }
+
+    /// <summary>Reads what <see cref="EncodeHead"/> gave; null when it is not that.</summary>
+    internal static PartitionSnapshot? DecodeHead(byte[] head) => ReadHead(head);
+
+    internal PartitionSnapshot With(long position, IReadOnlyList<SnapshotEndpoint> endpoints) => new()
     {
         Partition = Partition,
         PartitionCount = PartitionCount,
         LogIdentity = LogIdentity,
-        Position = Position,
+        Position = position,
         SlotEpochs = SlotEpochs,
         EpochsApart = EpochsApart,
         Grants = Grants,

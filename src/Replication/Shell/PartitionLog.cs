@@ -25,14 +25,16 @@ internal sealed class PartitionLog : IAsyncDisposable
     private readonly Thread _thread;
     private readonly BackupSender? _backup;
     private volatile bool _stopping;
-    private volatile bool _lost;
+    private readonly SemaphoreSlim _repaired = new(0, 1);
+    private volatile bool _lost; // The reader stands still until a repair.
+    private long? _seek; // Where the consumer has to go after a repair; what it delivers before that is of the replica that was replaced.
 
     public PartitionLog(PartitionReplica replica, IncarnationId self, Func<bool> leaseValid, ReplicationOptions options, KafkaClients clients,
-        IProducer<Null, byte[]> producer, BackupLink? toBackup, Action<TenureEnded> onEnded, Action<ReplicaFault, int> onFault, TimeProvider time, ILogger logger)
+        IProducer<Null, byte[]> producer, BackupLink? toBackup, Action<TenureEnded> onEnded, Action<ReplicaFault, PartitionLog> onFault, TimeProvider time, ILogger logger)
     {
         (_options, _producer, _logger) = (options, producer, logger);
         _at = new TopicPartition(options.Hub, new Partition(replica.Partition));
-        _tenure = new Tenure(replica, self, options.Ack, leaseValid, options.BatchBytesMax, options.QueueBytesMax) { OnEnded = onEnded, OnFault = fault => onFault(fault, replica.Partition) };
+        _tenure = new Tenure(replica, self, options.Ack, leaseValid, options.BatchBytesMax, options.QueueBytesMax) { OnEnded = onEnded, OnFault = fault => onFault(fault, this) };
         SnapshotPosition = replica.Position;
         _consumer = clients.Consumer(AutoOffsetReset.Error, logger.ClientError);
         _consumer.Assign(new TopicPartitionOffset(_at, new Offset(replica.Position + 1)));
@@ -48,6 +50,18 @@ internal sealed class PartitionLog : IAsyncDisposable
     public long Position => Under(static t => t.Replica.Position);
 
     public bool IsComplete => !_lost && Under(static t => t.Replica.IsComplete);
+
+    /// <summary>The log no longer holds the next record: reading it again cannot help.</summary>
+    public bool IsBehindTheLog { get; private set; }
+
+    /// <summary>State that repairs this replica stands at this offset or later.</summary>
+    public long FaultOffset => Under(static t => t.Replica.FaultOffset);
+
+    /// <summary>Records that could not be read.</summary>
+    public SetAsideRecords SetAside { get; } = new();
+
+    /// <summary>When a repair was tried last, and how long the next try waits from then; zero after one that succeeded.</summary>
+    public (long At, TimeSpan Pause) LastRepair { get; set; }
 
     public bool HasHoldings => Under(static t => t.Holdings.Count > 0);
 
@@ -77,7 +91,7 @@ internal sealed class PartitionLog : IAsyncDisposable
         lock (_gate)
         {
             if (_tenure.Replica.Position >= offset) return Task.CompletedTask;
-            if (_lost) throw Errors.IncompleteReplica(Partition);
+            if (_lost) throw Gone();
             var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _readers.Add((offset, reached));
             return reached.Task.WaitAsync(cancellation);
@@ -153,6 +167,20 @@ internal sealed class PartitionLog : IAsyncDisposable
         _consumer.Dispose();
     }
 
+    /// <summary>Puts complete state in the place of the replica and reads on from there. What was held on the old one ends; what is kept for other owners stays.</summary>
+    public void Repair(PartitionReplica replica, string facts)
+    {
+        Do(t =>
+        {
+            t.EndAll(TenureEndReason.Repaired, facts);
+            t.Repair(replica);
+            _seek = replica.Position + 1;
+            _lost = IsBehindTheLog = false;
+            WakeReaders(replica.Position);
+        });
+        if (_repaired.CurrentCount == 0) _repaired.Release();
+    }
+
     private long _queuedBytes;
 
     /// <summary>One step of the cores under the lock, then what it made due.</summary>
@@ -209,9 +237,16 @@ internal sealed class PartitionLog : IAsyncDisposable
         {
             try
             {
+                if (_lost)
+                {
+                    _repaired.Wait(PollTimeout);
+                    continue;
+                }
+                if (TakeSeek() is { } next) _consumer.Assign(new TopicPartitionOffset(_at, new Offset(next)));
                 if (_consumer.Consume(PollTimeout) is not { } result) continue;
                 Do(t =>
                 {
+                    if (_seek is not null) return;
                     t.Apply(result.Offset.Value, result.Message.Value ?? []);
                     WakeReaders(t.Replica.Position);
                 });
@@ -219,8 +254,8 @@ internal sealed class PartitionLog : IAsyncDisposable
             catch (ConsumeException error) when (error.Error.Code is ErrorCode.Local_AutoOffsetReset or ErrorCode.OffsetOutOfRange)
             {
                 // The log no longer holds the next record: reading on would skip what nobody can name.
+                IsBehindTheLog = true;
                 Lose($"the log no longer holds offset {Position + 1}: {error.Error.Reason}");
-                return;
             }
             catch (ConsumeException error) when (!error.Error.IsFatal)
             {
@@ -230,16 +265,25 @@ internal sealed class PartitionLog : IAsyncDisposable
             {
                 _logger.ReaderStopped(error, Partition);
                 Lose($"its reader stopped: {error.Message}");
-                return;
             }
+        }
+    }
+
+    private long? TakeSeek()
+    {
+        lock (_gate)
+        {
+            var seek = _seek;
+            _seek = null;
+            return seek;
         }
     }
 
     private void Lose(string reason)
     {
-        _lost = true;
         Do(t =>
         {
+            _lost = true;
             t.Replica.MarkLost(reason, t);
             t.EndAll(TenureEndReason.Incomplete, reason);
         });
@@ -260,10 +304,12 @@ internal sealed class PartitionLog : IAsyncDisposable
     {
         lock (_gate)
         {
-            foreach (var (_, reached) in _readers) reached.TrySetException(Errors.IncompleteReplica(Partition));
+            foreach (var (_, reached) in _readers) reached.TrySetException(Gone());
             _readers.Clear();
         }
     }
+
+    private ShardCloudException Gone() => IsBehindTheLog ? Errors.BehindTheLog(Partition, _tenure.Replica.Position + 1) : Errors.IncompleteReplica(Partition);
 
     private void Run(Action action)
     {

@@ -29,6 +29,9 @@ internal static partial class ReplicationLog
     [LoggerMessage(6008, LogLevel.Warning, "A snapshot of Event Hub partition {Partition} could not be used ({Source})")]
     public static partial void SnapshotUnusable(this ILogger logger, Exception error, int partition, string source);
 
+    [LoggerMessage(6011, LogLevel.Error, "ALARM {Code}: the replica of Event Hub partition {Partition} stays incomplete: neither a peer nor a snapshot has complete state of offset {Offset} or later")]
+    public static partial void NotRepaired(this ILogger logger, string code, int partition, long offset);
+
     [LoggerMessage(6009, LogLevel.Error, "A listener failed")]
     public static partial void ListenerFailed(this ILogger logger, Exception error);
 

@@ -18,6 +18,7 @@ public sealed class ReplicationService : IAsyncDisposable
     private const int ProducersMax = 4;
 
     private static readonly TimeSpan SnapshotCheck = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan RepairPauseMin = TimeSpan.FromSeconds(1), RepairPauseMax = TimeSpan.FromSeconds(30);
 
     private readonly ReplicationOptions _options;
     private readonly Func<bool> _leaseValid;
@@ -90,15 +91,13 @@ public sealed class ReplicationService : IAsyncDisposable
         await _making[partition].WaitAsync(cancellation).ConfigureAwait(false);
         try
         {
-            if (_logs.TryGetValue(partition, out var existing) && !existing.IsComplete && !existing.HasHoldings)
+            if (_logs.TryGetValue(partition, out log!))
             {
-                // Damaged: replaced as a whole by a complete peer's state or the newest Blob.
-                _logs.TryRemove(partition, out _);
-                await existing.DisposeAsync().ConfigureAwait(false);
+                if (!log.IsComplete) await RepairAsync(log, directStream, cancellation).ConfigureAwait(false);
             }
-            if (!_logs.TryGetValue(partition, out log!))
+            else
             {
-                var replica = await LoadAsync(partition, directStream, cancellation).ConfigureAwait(false);
+                var replica = await LoadAsync(partition, directStream, positionMin: -1, cancellation).ConfigureAwait(false) ?? Empty(partition);
                 log = new PartitionLog(replica, Self, _leaseValid, _options, _clients, _producers[partition % _producers.Length], _toBackup, OnEnded, OnFault, _time, _logger)
                 {
                     SnapshotAt = _time.GetTimestamp(),
@@ -113,7 +112,15 @@ public sealed class ReplicationService : IAsyncDisposable
         var end = await log.QueryEndAsync().ConfigureAwait(false);
         await log.ReachedAsync(end - 1, cancellation).ConfigureAwait(false);
         if (!log.IsComplete) throw Errors.IncompleteReplica(partition);
+        log.LastRepair = default;
     }
+
+    /// <summary>Event Hub partitions whose replica here is incomplete: <see cref="EnsureReplicaAsync"/> repairs it.</summary>
+    public IReadOnlyList<int> IncompletePartitions => [.. _logs.Where(pair => !pair.Value.IsComplete).Select(pair => pair.Key)];
+
+    /// <summary>Records of a partition that could not be read here.</summary>
+    /// <exception cref="ShardCloudException">SC6005: no replica here.</exception>
+    public SetAsideRecords SetAside(int partition) => LogOf(partition).SetAside;
 
     /// <summary>True when a complete replica of the partition is here.</summary>
     public bool HasReplica(int partition) => _logs.TryGetValue(partition, out var log) && log.IsComplete;
@@ -275,21 +282,50 @@ public sealed class ReplicationService : IAsyncDisposable
 
     internal PartitionLog LogOf(int partition) => _logs.TryGetValue(partition, out var log) ? log : throw Errors.NoReplica(partition);
 
-    /// <summary>Where a replica starts: a peer's state, else the newest Blob, else the log's start. A source that fails is passed over.</summary>
-    private async Task<PartitionReplica> LoadAsync(int partition, Func<CancellationToken, Task<Stream?>>? directStream, CancellationToken cancellation)
+    /// <summary>Steps of docs/protocol/repair.md. One try; the next one waits, ever longer.</summary>
+    private async Task RepairAsync(PartitionLog log, Func<CancellationToken, Task<Stream?>>? directStream, CancellationToken cancellation)
+    {
+        var (triedAt, pause) = log.LastRepair;
+        if (pause > TimeSpan.Zero && _time.GetElapsedTime(triedAt) < pause) throw Errors.IncompleteReplica(log.Partition);
+        log.LastRepair = (_time.GetTimestamp(), pause == TimeSpan.Zero ? RepairPauseMin : pause * 2 < RepairPauseMax ? pause * 2 : RepairPauseMax);
+
+        // (2) State from before the damage would only lead to it again.
+        var fault = log.FaultOffset;
+        var replica = await LoadAsync(log.Partition, directStream, fault, cancellation).ConfigureAwait(false);
+        if (replica is null)
+        {
+            _logger.NotRepaired(ErrorCodes.NoCompletePeer, log.Partition, fault);
+            if (log.HasHoldings || log.IsBehindTheLog) throw Errors.NoCompletePeer(log.Partition, fault); // Its sound slots go on being served.
+
+            // Nothing is served on it: what was damaged on its way here, and not in the log, is whole the second time.
+            replica = await LoadAsync(log.Partition, null, positionMin: -1, cancellation).ConfigureAwait(false) ?? Empty(log.Partition);
+        }
+
+        // (3) Exchanged as a whole; (4) whoever owns something here asks for a new grant.
+        var facts = $"the replica was replaced by complete state of offset {replica.Position}";
+        var isTold = log.HasHoldings;
+        log.Repair(replica, facts);
+        if (!isTold) OnEnded(new TenureEnded(log.Partition, TenureEndReason.Repaired, Epoch.None, facts));
+    }
+
+    private PartitionReplica Empty(int partition)
+    {
+        _logger.ReplicaStarts(partition, -1, "log");
+        return new PartitionReplica(partition, _options.PartitionCount, _options.LogIdentity);
+    }
+
+    /// <summary>State to start from, or to repair with: a peer's, else the newest Blob, none older than an offset; null when there is none. A source that fails is passed over.</summary>
+    private async Task<PartitionReplica?> LoadAsync(int partition, Func<CancellationToken, Task<Stream?>>? directStream, long positionMin, CancellationToken cancellation)
     {
         var snapshot = directStream is null ? null : await TryAsync("peer", async () =>
         {
             if (await directStream(cancellation).ConfigureAwait(false) is not { } stream) return null;
             await using (stream.ConfigureAwait(false)) return await PartitionSnapshot.ReadAsync(stream, cancellation).ConfigureAwait(false);
         }).ConfigureAwait(false);
+        if (snapshot?.Position < positionMin) snapshot = null;
         var source = snapshot is null ? "Blob" : "peer";
         if (snapshot is null && _snapshots is not null) snapshot = await TryAsync("Blob", () => _snapshots.LoadAsync(partition, cancellation)).ConfigureAwait(false);
-        if (snapshot is null)
-        {
-            _logger.ReplicaStarts(partition, -1, "log");
-            return new PartitionReplica(partition, _options.PartitionCount, _options.LogIdentity);
-        }
+        if (snapshot is null || snapshot.Position < positionMin) return null;
         if (snapshot.LogIdentity != _options.LogIdentity) throw Errors.LogReplaced(_options.LogIdentity, snapshot.LogIdentity);
         if (snapshot.Partition != partition || snapshot.PartitionCount != _options.PartitionCount)
             throw Errors.SnapshotCorrupt($"it is of partition {snapshot.Partition} of {snapshot.PartitionCount}, not {partition} of {_options.PartitionCount}");
@@ -354,9 +390,10 @@ public sealed class ReplicationService : IAsyncDisposable
         TenureEnded?.Invoke(ended);
     }
 
-    private void OnFault(ReplicaFault fault, int partition)
+    private void OnFault(ReplicaFault fault, PartitionLog log)
     {
-        _logger.ReplicaIncomplete(fault.Code, partition, fault.Reason);
-        ReplicaIncomplete?.Invoke(partition, fault);
+        if (fault.Record.Length > 0) log.SetAside.Add(fault.Offset, fault.Reason, fault.Record);
+        _logger.ReplicaIncomplete(fault.Code, log.Partition, fault.Reason);
+        ReplicaIncomplete?.Invoke(log.Partition, fault);
     }
 }

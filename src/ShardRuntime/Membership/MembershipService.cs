@@ -160,7 +160,7 @@ internal sealed partial class MembershipService(
                 End(4);
                 return;
             }
-            if (ended.Reason is not TenureEndReason.AppendFailed) return; // A newer grant, or we ourselves.
+            if (ended.Reason is not (TenureEndReason.AppendFailed or TenureEndReason.Repaired)) return; // A newer grant, or we ourselves; an incomplete replica is repaired first.
             LogTenureEnded(ended.Partition, ended.Facts);
             tenures.Ended(ended.Partition);
             Look();
@@ -175,7 +175,7 @@ internal sealed partial class MembershipService(
 
         // Beside the looks at the map, which may wait for a tenure to begin. A member that is stopping takes nothing over: its peers may be stopping with it.
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
-        var watching = takeOvers.RunAsync(stopping.Token);
+        var watching = Task.WhenAll(takeOvers.RunAsync(stopping.Token), new ReplicaRepair(replication, peers, time, loggers.CreateLogger<ReplicaRepair>()).RunAsync(stopping.Token));
         try
         {
             await FollowAsync(replication, tenures, backups, cancellationToken);

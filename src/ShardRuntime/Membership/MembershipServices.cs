@@ -20,6 +20,7 @@ internal static class MembershipServices
         services.AddSingleton<TenureClaims>();
         services.AddSingleton<BackupLegs>();
         services.AddSingleton<IControlPlane, BackupPlane>();
+        services.AddSingleton<IControlPlane, RepairPlane>();
         services.TryAddSingleton<IMapView, FollowedMap>();
         services.TryAddSingleton<ILeaseView, HeldLease>();
         services.TryAddSingleton<IEndpointStates, ReplicatedStates>();
