@@ -44,6 +44,7 @@ public static class ErrorCodes
     public const string AnswerNotRecorded = "SC4010";
     public const string QueueFull = "SC4011";
     public const string OutcomeUnknown = "SC4012";
+    public const string SessionUnavailable = "SC4013";
 
     public const string MalformedJson = "SC5001";
     public const string UnknownMember = "SC5002";

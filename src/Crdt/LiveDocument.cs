@@ -34,6 +34,9 @@ public sealed class LiveDocument
     /// <summary>Every dot seen.</summary>
     public CausalContext Context => _context;
 
+    /// <summary>The fields now, to look at; not to be kept, the next join changes them.</summary>
+    public OrMap Fields => new(_root);
+
     /// <summary>Takes in a delta.</summary>
     /// <remarks>
     /// Cost: O(changed entries x log n); plus one scan of the live dots when the delta removes something from a place it does not name.

@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using ShardCloud.Identity;
 using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Expiring;
 using ShardCloud.ShardRuntime.Handoff;
 using ShardCloud.ShardRuntime.Health;
 using ShardCloud.ShardRuntime.Hosting;
@@ -9,6 +10,7 @@ using ShardCloud.ShardRuntime.Membership;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Security;
+using ShardCloud.ShardRuntime.Sessions;
 
 namespace ShardCloud.ShardRuntime;
 
@@ -26,6 +28,7 @@ public static class ShardRuntimeServices
         if (role is MemberRole.Shard) KeepPoolThreads();
         else builder.Services.Configure<LoggerFilterOptions>(WithoutRequestScopes);
         builder.Services.AddMembership().AddHandoff(role);
+        if (role is MemberRole.Shard) builder.Services.AddKeyRing().AddHostedService<ExpirySweep>();
         return builder;
     }
 
@@ -96,6 +99,8 @@ public static class ShardRuntimeServices
         services.AddSingleton(p => new Reachability(p.GetRequiredService<ShardRuntimeOptions>().Proxy.SuspectFor, p.GetRequiredService<TimeProvider>()));
         services.AddSingleton<MemberLegs>();
         services.AddSingleton<ShardProxy>();
+        services.AddSingleton<OwnCalls>();
+        services.AddSingleton<ExpiringClient>();
     }
 
     /// <summary>A line for each request and each leg drowns what matters. First in the list, so that any setting of the application wins.</summary>
@@ -123,6 +128,7 @@ public static class ShardRuntimeServices
             if (!admitted.IsCompletedSuccessfully) return WhenAdmittedAsync(admitted, context, next);
             return admitted.Result ? proxy.InvokeAsync(context, next) : Task.CompletedTask;
         });
+        if (app.Services.GetService<SessionGate>() is { } sessions) app.Use(next => context => sessions.InvokeAsync(context, next));
         foreach (var plane in app.Services.GetServices<IControlPlane>()) plane.Map(app);
         return app;
 

@@ -107,6 +107,9 @@ public sealed class PartitionReplica
     public IEnumerable<(EndpointId Endpoint, Document Document)> ChangedAfter(long offset) =>
         _endpoints.Where(e => e.Value.ChangedAt > offset).Select(e => (e.Key, e.Value.Live.Snapshot()));
 
+    /// <summary>Endpoints whose accepted fields are picked. The fields are lent for the call: no snapshot is made of what is only looked at.</summary>
+    public IEnumerable<EndpointId> Where(Func<EndpointId, OrMap, bool> picks) => _endpoints.Where(e => picks(e.Key, e.Value.Live.Fields)).Select(e => e.Key);
+
     /// <summary>True when the Grant was read and all records it announced have followed.</summary>
     public bool IsSettled(Epoch epoch, IncarnationId owner) => _grants.TryGetValue((epoch.Value, owner), out var grant) && grant.CarriedSeen >= grant.CarriedRecords;
 

@@ -95,7 +95,7 @@ public sealed class EndpointExecutor(
                 release = owned.Seen();
                 if (IsCommitted(context, request, transaction))
                 {
-                    records.Add(transaction, request.Id, fingerprint, context.Response, answer.Held);
+                    if (request.IsRecorded) records.Add(transaction, request.Id, fingerprint, context.Response, answer.Held);
                     if (owned.TryCommit(transaction, out release) is not StateCommit.Committed) return Discard(context, answer, RunOutcome.Again); // (5)
                 }
             }
@@ -105,15 +105,6 @@ public sealed class EndpointExecutor(
             answer?.Detach();
             context.Response.Clear();
             await Problems.WriteAsync(context, error, StatusCodes.Status413PayloadTooLarge, "State too large");
-            return RunOutcome.Answered;
-        }
-        catch (ShardCloudException error) when (error.Code is ErrorCodes.QueueFull && !context.Response.HasStarted)
-        {
-            // The log is slower than the writes: nothing was changed, and the client is told when to come again.
-            answer?.Detach();
-            context.Response.Clear();
-            metrics.Refused();
-            await Problems.WriteAsync(context, error, StatusCodes.Status503ServiceUnavailable, "Log busy", TimeSpan.FromSeconds(1));
             return RunOutcome.Answered;
         }
         finally

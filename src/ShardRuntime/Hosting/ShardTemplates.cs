@@ -2,11 +2,11 @@ using ShardCloud.Routing;
 
 namespace ShardCloud.ShardRuntime.Hosting;
 
-/// <summary>The templates that this application declared; complete when the host starts, published when it joins.</summary>
+/// <summary>The built-in templates and those that this application declared; complete when the host starts, published when it joins.</summary>
 public sealed class ShardTemplates
 {
     private readonly Lock _gate = new();
-    private readonly List<TemplateSpec> _specs = [];
+    private readonly List<TemplateSpec> _specs = [.. BuiltInEndpoints.Templates];
 
     /// <summary>All declared so far.</summary>
     public IReadOnlyList<TemplateSpec> All { get { lock (_gate) return [.. _specs]; } }

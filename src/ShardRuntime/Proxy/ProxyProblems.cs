@@ -59,12 +59,14 @@ internal static class ProxyProblems
     public static Task FailedAsync(HttpContext context, ShardCloudException error)
     {
         context.Response.Clear();
-        return Problems.WriteAsync(context, error, StatusOf(error.Code), "Request failed");
+        var status = StatusOf(error.Code);
+        return Problems.WriteAsync(context, error, status, "Request failed", status is StatusCodes.Status503ServiceUnavailable ? RetryAfterPark : null);
     }
 
     private static int StatusOf(string code) => code switch
     {
         ErrorCodes.MissingValue or ErrorCodes.BadEndpoint => StatusCodes.Status400BadRequest,
+        ErrorCodes.SessionUnavailable => StatusCodes.Status503ServiceUnavailable,
         ErrorCodes.QueueFull => StatusCodes.Status503ServiceUnavailable, // Too much waits for the log; the commit was refused.
         ErrorCodes.DeltaTooLarge or ErrorCodes.DocumentTooLarge => StatusCodes.Status413PayloadTooLarge,
         _ => StatusCodes.Status500InternalServerError,

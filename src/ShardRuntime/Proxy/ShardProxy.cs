@@ -37,7 +37,8 @@ internal sealed class ShardProxy(
                 return ProxyProblems.BadPathAsync(context);
             case MatchResult.Match:
                 metrics.Request();
-                return RouteAsync(context, application, arrival, new EndpointId(new string(key[..length])));
+                var endpoint = new EndpointId(new string(key[..length]));
+                return RouteAsync(context, BuiltInEndpoints.Has(endpoint) ? BuiltInEndpoints.InvokeAsync : application, arrival, endpoint);
             default:
                 return shard.Role is MemberRole.Shard ? application(context) : AnyShardAsync(context, application, arrival);
         }
@@ -50,8 +51,11 @@ internal sealed class ShardProxy(
         return (ProxyDecision.Decide(FactsOf(default, endpoint, entry, maps.Current.Version, isToRefused: false, isRelayTried: false, out _)), entry);
     }
 
+    /// <summary>A call of this member's own to a built-in endpoint: <see cref="OwnCalls"/>.</summary>
+    public Task CallAsync(HttpContext context, EndpointId endpoint, RequestBody body) => RouteAsync(context, BuiltInEndpoints.InvokeAsync, new Arrival(context), endpoint, body);
+
     // One method, so that a forwarded request needs one state machine here and one in MemberLegs.
-    private async Task RouteAsync(HttpContext context, RequestDelegate application, Arrival arrival, EndpointId endpoint)
+    private async Task RouteAsync(HttpContext context, RequestDelegate application, Arrival arrival, EndpointId endpoint, RequestBody? own = null)
     {
         try
         {
@@ -60,9 +64,9 @@ internal sealed class ShardProxy(
                 await ProxyProblems.TooLargeAsync(context, _settings.BodyBytesMax);
                 return;
             }
-            var id = ids.Of(context);
+            var id = own is null ? ids.Of(context) : RequestIds.OfOwn(context.Request.Method);
             if (arrival.Confirmed.Length > 0) records.Confirm(endpoint, arrival.Confirmed);
-            var request = new EndpointRequest(endpoint, id, await RequestBody.ReadAsync(context, _settings.RepeatableBodyBytesMax));
+            var request = new EndpointRequest(endpoint, id, own ?? await RequestBody.ReadAsync(context, BuiltInEndpoints.Has(endpoint) ? BuiltInEndpoints.BodyBytesMax : _settings.RepeatableBodyBytesMax));
             EntryView newer = default;
             IncarnationId refusedTo = default;
             var isRelayTried = false;
@@ -236,7 +240,7 @@ internal sealed class ShardProxy(
     private void Delivered(in Arrival arrival, EndpointRequest request)
     {
         // The first member knows that the answer arrived. A client's own key is kept until it expires: the client may ask again.
-        if (!arrival.IsFromMember && !request.IsSafe && !RequestIds.IsClients(request.Id)) confirmations.Add(request.Endpoint, request.Id);
+        if (!arrival.IsFromMember && request.IsRecorded && !RequestIds.IsClients(request.Id)) confirmations.Add(request.Endpoint, request.Id);
     }
 
     private async Task AnyShardAsync(HttpContext context, RequestDelegate application, Arrival arrival)

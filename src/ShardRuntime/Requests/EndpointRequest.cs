@@ -17,6 +17,9 @@ public sealed class EndpointRequest(EndpointId endpoint, string id, RequestBody 
     /// <summary>True for GET, HEAD, OPTIONS and TRACE.</summary>
     public bool IsSafe => Id.Length == 0;
 
+    /// <summary>True when its answer is recorded with its changes, so that a repeat does not run again.</summary>
+    public bool IsRecorded => !IsSafe && !RequestIds.IsRepeatable(Id);
+
     /// <summary>The body.</summary>
     public RequestBody Body { get; } = body;
 

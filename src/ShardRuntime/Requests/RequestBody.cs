@@ -30,6 +30,9 @@ public sealed class RequestBody
     /// <summary>True while the request can be sent or run again.</summary>
     public bool CanRepeat => _isWhole || _counter.BytesRead == 0;
 
+    /// <summary>A body that is here already.</summary>
+    public static RequestBody Of(ReadOnlyMemory<byte> bytes) => bytes.IsEmpty ? None : new(bytes, Stream.Null, isWhole: true);
+
     /// <summary>Reads ahead up to the limit.</summary>
     /// <param name="context">The request.</param>
     /// <param name="limit">Bytes to hold, at most.</param>

@@ -16,6 +16,7 @@ public sealed class RequestIds(ShardContext shard)
     public const int KeyBytesMax = 120;
 
     private const string ClientPrefix = "k:";
+    private const string Repeatable = "i:";
     private readonly string _prefix = $"r:{shard.Self.Value[(shard.Self.Value.IndexOf('~') + 1)..]}-";
     private long _counter;
 
@@ -25,6 +26,12 @@ public sealed class RequestIds(ShardContext shard)
 
     /// <summary>True for an id that a client chose: it may ask again at any time, so its record is kept until it expires.</summary>
     public static bool IsClients(string id) => id.StartsWith(ClientPrefix, StringComparison.Ordinal);
+
+    /// <summary>True for a change that may run again without harm: its answer is not recorded.</summary>
+    public static bool IsRepeatable(string id) => id == Repeatable;
+
+    /// <summary>The id of a call of this member's own to a built-in endpoint.</summary>
+    public static string OfOwn(string method) => IsSafe(method) ? "" : Repeatable;
 
     /// <summary>The id of a request; empty for a safe one.</summary>
     /// <exception cref="ShardCloudException">SC5019: an Idempotency-Key that is empty or too long.</exception>

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using ShardCloud.Crdt;
+using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.State;
 
 namespace ShardCloud.ShardRuntime.Tests.Hosting;
@@ -9,6 +10,8 @@ namespace ShardCloud.ShardRuntime.Tests.Hosting;
 public sealed class MemoryStates : IEndpointStates
 {
     private readonly ConcurrentDictionary<EndpointId, Owned> _owned = new();
+
+    private Epoch? _rest;
 
     /// <summary>What the next commit meets instead of success.</summary>
     public StateCommit NextCommit { get; set; } = StateCommit.Committed;
@@ -21,15 +24,17 @@ public sealed class MemoryStates : IEndpointStates
 
     public void Own(EndpointId endpoint, Epoch epoch, Document? document = null) => _owned[endpoint] = new Owned(this, epoch, document ?? Document.Empty);
 
+    /// <summary>Built-in endpoints are owned too, from their first use.</summary>
+    public void OwnRest(Epoch epoch) => _rest = epoch;
+
     public Document Lose(EndpointId endpoint) => _owned.TryRemove(endpoint, out var owned) ? owned.Current : Document.Empty;
 
     public Document Of(EndpointId endpoint) => _owned[endpoint].Current;
 
     public bool TryOpen(EndpointId endpoint, [NotNullWhen(true)] out IOwnedState? state)
     {
-        var found = _owned.TryGetValue(endpoint, out var owned);
-        state = owned;
-        return found;
+        state = _rest is { } epoch && BuiltInEndpoints.Has(endpoint) ? _owned.GetOrAdd(endpoint, _ => new Owned(this, epoch, Document.Empty)) : _owned.GetValueOrDefault(endpoint);
+        return state is not null;
     }
 
     private sealed class Owned(MemoryStates states, Epoch epoch, Document document) : IOwnedState

@@ -27,14 +27,15 @@ public sealed class TestCluster : IAsyncDisposable
     /// <summary>The newest map; members see it when told (<see cref="Publish"/>).</summary>
     public RoutingMap Map { get; private set; } = RoutingMap.Empty(16, "log-1");
 
-    public async Task<TestMember> StartAsync(string shard, MemberRole role = MemberRole.Shard, Action<WebApplication>? map = null, Dictionary<string, string?>? settings = null)
+    public async Task<TestMember> StartAsync(string shard, MemberRole role = MemberRole.Shard, Action<WebApplication>? map = null, Dictionary<string, string?>? settings = null,
+        Action<IServiceCollection>? services = null)
     {
-        var member = await TestMember.StartAsync(this, shard, role, map, settings);
+        var member = await TestMember.StartAsync(this, shard, role, map, settings, services);
         _members.Add(member);
         if (role is MemberRole.Shard)
         {
             Commit(new Join(new LiveMember(member.Self, member.Shard.MemberAddress, member.Shard.PublicAddress, "1.0.0", shard, Cordoned: false, Ready: false)),
-                new PublishTemplates("1.0.0", [new TemplateSpec(Template)]), new MarkReady(member.Self));
+                new PublishTemplates("1.0.0", [new TemplateSpec(Template), .. BuiltInEndpoints.Templates]), new MarkReady(member.Self));
         }
         foreach (var every in _members) every.See(Map);
         return member;
@@ -60,6 +61,7 @@ public sealed class TestCluster : IAsyncDisposable
     {
         var epoch = new Epoch(Commit(new GrantSlots(SlotRange.All, owner.Self)));
         owner.States.Own(Room, epoch);
+        owner.States.OwnRest(epoch);
         Publish();
         return epoch;
     }
@@ -118,7 +120,8 @@ public sealed class TestMember : IMapView, ILeaseView, IHandoffTable, IAsyncDisp
 
     public T Get<T>() where T : notnull => _app!.Services.GetRequiredService<T>();
 
-    public static async Task<TestMember> StartAsync(TestCluster cluster, string shard, MemberRole role, Action<WebApplication>? map, Dictionary<string, string?>? settings)
+    public static async Task<TestMember> StartAsync(TestCluster cluster, string shard, MemberRole role, Action<WebApplication>? map, Dictionary<string, string?>? settings,
+        Action<IServiceCollection>? services)
     {
         var member = new TestMember(cluster.Map);
         var builder = WebApplication.CreateSlimBuilder();
@@ -135,6 +138,7 @@ public sealed class TestMember : IMapView, ILeaseView, IHandoffTable, IAsyncDisp
         });
         if (settings is not null) builder.Configuration.AddInMemoryCollection(settings);
         builder.AddDataPlane();
+        services?.Invoke(builder.Services);
         builder.Services.AddSingleton<IMapView>(member);
         builder.Services.AddSingleton<ILeaseView>(member);
         builder.Services.AddSingleton<IHandoffTable>(member);

@@ -1,0 +1,49 @@
+using ShardCloud.Crdt;
+using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Membership;
+using ShardCloud.ShardRuntime.State;
+
+namespace ShardCloud.ShardRuntime.Expiring;
+
+/// <summary>Removes what nobody came back for: the owner of an expired session or cache entry empties its document.</summary>
+/// <remarks>Level-triggered, from the replicas themselves, so it needs no memory that a move or crash could lose. A round does at most <see cref="RoundMax"/>; the next one does the rest.</remarks>
+internal sealed class ExpirySweep(MemberParts parts, IEndpointStates states, ExpiringClient client, TimeProvider time, ILogger<ExpirySweep> log) : BackgroundService
+{
+    public const int RoundMax = 1_000;
+
+    private static readonly TimeSpan Every = TimeSpan.FromSeconds(30);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Every, time);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            try
+            {
+                await SweepAsync(stoppingToken);
+            }
+            catch (ShardCloudException error)
+            {
+                ExpiryLog.NotSwept(log, error.Code, error.Message); // Its owner changes just now; whoever has it next sweeps it.
+            }
+        }
+    }
+
+    private async Task SweepAsync(CancellationToken cancellationToken)
+    {
+        if (parts.Replication is not { } replication) return;
+        var now = time.GetUtcNow();
+        bool IsOver(EndpointId endpoint, OrMap fields) => BuiltInEndpoints.Has(endpoint) && ExpiringDocument.IsPast(fields, now);
+        foreach (var endpoint in replication.Where(IsOver, RoundMax))
+        {
+            if (states.TryOpen(endpoint, out _)) await client.WriteAsync(endpoint, ExpiringChanges.Use, cancellationToken); // Any change empties what is over.
+        }
+    }
+}
+
+/// <summary>Log lines of sessions and cache entries; event ids 4200-4299.</summary>
+internal static partial class ExpiryLog
+{
+    [LoggerMessage(4200, LogLevel.Information, "Expired sessions and cache entries were not removed this time: {Code} {Message}")]
+    public static partial void NotSwept(ILogger logger, string code, string message);
+}
