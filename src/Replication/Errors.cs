@@ -21,8 +21,8 @@ internal static class Errors
     public static ShardCloudException NoReplica(int partition) => new(ErrorCodes.Incomplete,
         $"This member holds no replica of Event Hub partition {partition}.", "Wait until the replica has been made before granting or sealing.");
 
-    public static ShardCloudException QueueFull(int partition, long bytes) => new(ErrorCodes.QueueFull,
-        $"{bytes} bytes of deltas of Event Hub partition {partition} wait for the log: nothing was changed.",
+    public static ShardCloudException QueueFull(string where, long bytes, long deltas) => new(ErrorCodes.QueueFull,
+        $"{deltas} deltas of {bytes} bytes of {where} wait for the log: nothing was changed.",
         "Repeat the request after a short wait; if it stays so, raise the log's throughput units.");
 
     public static ShardCloudException AppendFailed(int partition, string reason) => new(ErrorCodes.AppendFailed,

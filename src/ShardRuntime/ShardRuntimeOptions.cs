@@ -80,6 +80,28 @@ public sealed class LogSettings
 
     /// <summary>Connection string of the namespace, for <c>key</c>. A secret: give it by the environment or a vault, never on a command line.</summary>
     public string? ConnectionString { get; set; }
+
+    /// <summary>
+    /// Throughput units of the namespace, shared evenly by the live shards: each keeps to 900 records/s and 0.9 MB/s a unit, divided by their number (a tenth is left for
+    /// control records). Default 0: no budget; a namespace over its quota then answers late, and groups grow by that alone.
+    /// </summary>
+    [Range(0, 1_000)]
+    public int ThroughputUnits { get; set; }
+
+    /// <summary>Records a second that this member may append, instead of its share of <see cref="ThroughputUnits"/>. Default 0: the share.</summary>
+    [Range(0, 1_000_000)]
+    public double RecordsPerSecond { get; set; }
+
+    /// <summary>Bytes a second that this member may append, instead of its share of <see cref="ThroughputUnits"/>. Default 0: the share.</summary>
+    [Range(0, 1_000_000_000)]
+    public double BytesPerSecond { get; set; }
+
+    /// <summary>What one of so many live shards may append; 0: no limit.</summary>
+    internal (double RecordsPerSecond, double BytesPerSecond) BudgetOf(int shards)
+    {
+        var share = 0.9 * ThroughputUnits / Math.Max(shards, 1);
+        return (RecordsPerSecond > 0 ? RecordsPerSecond : share * 1_000, BytesPerSecond > 0 ? BytesPerSecond : share * 1_000_000);
+    }
 }
 
 /// <summary>Keys of member tokens.</summary>

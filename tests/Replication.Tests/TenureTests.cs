@@ -56,6 +56,33 @@ public class TenureTests
     }
 
     [Fact]
+    public void Commits_OfOneEndpointInOneRecord_AreJoinedIntoOneItem()
+    {
+        var world = new World();
+        var s = world.Start("s").OwnsFrom(1);
+        var first = s.Add();
+        Assert.Equal(1, s.Travelling); // The others gather.
+        var second = s.Add(2);
+        var other = s.Add(5, Other);
+        Assert.Equal(CommitOutcome.Committed, s.Commit(s.Open()!, t => t.Set("people").Add("ann")));
+        Assert.Equal(CommitOutcome.Committed, s.Commit(s.Open()!, t => t.Set("people").Remove("ann")));
+        var third = s.Add(4);
+        Assert.Equal((6, true), (s.Tenure.AheadCount, s.Tenure.AheadBytes > 0));
+        s.Land()();
+        Assert.Equal((ReleaseOutcome.Released, null), (s.Outcome(first), s.Outcome(second)));
+        s.Land()();
+        Assert.Equal((0, 0), (s.Tenure.AheadCount, s.Tenure.AheadBytes));
+
+        var record = LogRecordCodec.Decode(world.Log[^1]).Deltas!;
+        Assert.Equal([(World.Room, 2L, 5L), (Other, 1L, 1L)], record.Select(item => (item.Endpoint, item.First, item.Last)));
+        Assert.All([second, other, third], token => Assert.Equal(ReleaseOutcome.Released, s.Outcome(token)));
+        var read = world.ReadAll();
+        Assert.True(read.IsComplete);
+        Assert.True(read.Accepted(World.Room).SameAs(s.Open()!.Current));
+        Assert.Equal((7, 5), (read.Accepted(World.Room).Fields.Counter("n"), read.Accepted(Other).Fields.Counter("n")));
+    }
+
+    [Fact]
     public void Commits_WhileAPublishIsInFlight_GatherInOneRecord()
     {
         var world = new World();

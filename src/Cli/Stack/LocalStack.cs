@@ -201,6 +201,7 @@ internal sealed class LocalStack : IAsyncDisposable
         ["ShardCloud__Auth__KeyFile"] = _data.KeyFile,
         ["ShardCloud__Lease__Length"] = (_options.Profile is null ? _options.LeaseLength : CloudProfile.LeaseLength).ToString("c"),
         ["ShardCloud__Ack"] = _options.Ack,
+        ["ShardCloud__Log__ThroughputUnits"] = $"{_options.Profile?.ThroughputUnits ?? 0}",
         ["Logging__LogLevel__Default"] = "Information",
         ["Logging__LogLevel__Microsoft.AspNetCore"] = "Warning",
         ["Logging__LogLevel__Yarp"] = "Warning",

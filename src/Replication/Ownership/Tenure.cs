@@ -83,6 +83,12 @@ public sealed class Tenure : IReplicaSink
     /// <summary>Bytes of deltas without a produce ack.</summary>
     public long QueuedBytes => _queue.Bytes;
 
+    /// <summary>Bytes of own deltas that the log, as read, has not accepted yet.</summary>
+    public long AheadBytes { get; private set; }
+
+    /// <summary>Own deltas that the log, as read, has not accepted yet: as many answers of writes wait for it.</summary>
+    public int AheadCount { get; private set; }
+
     /// <summary>Bytes kept for owners whose backup this member is.</summary>
     public long CopiedBytes => _copies.Bytes;
 
@@ -183,8 +189,10 @@ public sealed class Tenure : IReplicaSink
         if (!_guards.HasFlag(Guards.G8)) Replica.WriteThrough(state.Endpoint, next);
         var ahead = new AheadDelta(delta.FirstSequence, delta.LastSequence, encoded);
         state.Ahead.Enqueue(ahead);
+        AheadBytes += encoded.Length;
+        AheadCount++;
         _toBackup.Add(state, ahead);
-        _queue.Add(state, new DeltaItem(state.Endpoint, 0, delta.Epoch, delta.FirstSequence, delta.LastSequence, false, encoded));
+        _queue.Add(state, delta, encoded);
         return CommitOutcome.Committed;
     }
 
@@ -297,6 +305,9 @@ public sealed class Tenure : IReplicaSink
     /// <summary>A record of its own (probe, Retire), in order with the others.</summary>
     public void Append(OutRecord record) => _queue.AddRecord(record);
 
+    /// <summary>True when <see cref="TakeRecord"/> would give a record of deltas: the shell asks for a place in the log's budget first.</summary>
+    public bool IsDeltaDue => _queue.IsDeltaDue;
+
     /// <summary>The next record to produce, or null when none may go now.</summary>
     public OutRecord? TakeRecord() => _queue.Take();
 
@@ -345,15 +356,19 @@ public sealed class Tenure : IReplicaSink
         return due;
     }
 
+    /// <summary>Where every accepted delta, of any writer, is told; called within the caller's lock.</summary>
+    internal LoggedDeltaHandler? OnAccepted { get; set; }
+
     /// <summary>Where ends of tenure are told; called through <see cref="TakeDue"/>.</summary>
     public Action<TenureEnded>? OnEnded { get; set; }
 
     void IReplicaSink.Accepted(in LoggedDelta delta)
     {
+        OnAccepted?.Invoke(delta);
         _copies.Accepted(delta);
         if (delta.Carried || delta.Writer != Self || StateOf(delta) is not { IsEnded: false } state) return;
         state.AcceptedSequence = Math.Max(state.AcceptedSequence, delta.Last);
-        while (state.Ahead.Count > 0 && state.Ahead.Peek().Last <= delta.Last) state.Ahead.Dequeue();
+        while (state.Ahead.Count > 0 && state.Ahead.Peek().Last <= delta.Last) NotAhead(state.Ahead.Dequeue());
         Rebase(state);
         SettleWaiters(state);
         SettleLogged(state);
@@ -456,10 +471,16 @@ public sealed class Tenure : IReplicaSink
     private bool IsHeldNow(OwnedState state) =>
         _open.TryGetValue(state.Endpoint, out var held) && ReferenceEquals(held, state) && Replica.EpochOf(state.Endpoint) <= state.Holding.Epoch;
 
+    private void NotAhead(in AheadDelta delta)
+    {
+        AheadBytes -= delta.Bytes.Length;
+        AheadCount--;
+    }
+
     private void End(OwnedState state)
     {
         state.IsEnded = true;
-        state.Ahead.Clear();
+        while (state.Ahead.TryDequeue(out var ahead)) NotAhead(ahead);
         if (_open.TryGetValue(state.Endpoint, out var open) && ReferenceEquals(open, state)) _open.Remove(state.Endpoint);
         SettleWaiters(state);
         SettleLogged(state);

@@ -19,6 +19,9 @@ public interface IReplicaSink
 /// <summary>A delta and the log's place for it.</summary>
 public readonly record struct LoggedDelta(EndpointId Endpoint, Epoch Epoch, long First, long Last, bool Carried, IncarnationId Writer, long Offset);
 
+/// <summary>Hears of a delta.</summary>
+internal delegate void LoggedDeltaHandler(in LoggedDelta delta);
+
 /// <summary>A Grant and the offset that is its cut.</summary>
 public readonly record struct LoggedGrant(Epoch Epoch, IncarnationId Owner, GrantCoverage Coverage, int CarriedRecords, long Offset);
 

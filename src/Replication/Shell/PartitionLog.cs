@@ -1,5 +1,4 @@
 using Confluent.Kafka;
-using Microsoft.Extensions.Logging;
 using ShardCloud.Crdt;
 
 namespace ShardCloud.Replication;
@@ -15,30 +14,37 @@ internal sealed class PartitionLog : IAsyncDisposable
     private static readonly TimeSpan QueryTimeout = TimeSpan.FromSeconds(10);
 
     private readonly Lock _gate = new();
-    private readonly ReplicationOptions _options;
+    private readonly LogShare _share;
     private readonly IProducer<Null, byte[]> _producer;
     private readonly IConsumer<Ignore, byte[]> _consumer;
     private readonly TopicPartition _at;
     private readonly Tenure _tenure;
-    private readonly ILogger _logger;
     private readonly List<(long Offset, TaskCompletionSource Reached)> _readers = [];
     private readonly Thread _thread;
     private readonly BackupSender? _backup;
+    private readonly AppendPlace _place;
+    private long _waitingBytes, _waitingDeltas; // As of the last step; read without the lock.
     private volatile bool _stopping;
     private readonly SemaphoreSlim _repaired = new(0, 1);
     private volatile bool _lost; // The reader stands still until a repair.
     private long? _seek; // Where the consumer has to go after a repair; what it delivers before that is of the replica that was replaced.
 
-    public PartitionLog(PartitionReplica replica, IncarnationId self, Func<bool> leaseValid, ReplicationOptions options, KafkaClients clients,
-        IProducer<Null, byte[]> producer, BackupLink? toBackup, Action<TenureEnded> onEnded, Action<ReplicaFault, PartitionLog> onFault, TimeProvider time, ILogger logger)
+    public PartitionLog(PartitionReplica replica, LogShare share, IProducer<Null, byte[]> producer)
     {
-        (_options, _producer, _logger) = (options, producer, logger);
+        (_share, _producer) = (share, producer);
+        var options = share.Options;
         _at = new TopicPartition(options.Hub, new Partition(replica.Partition));
-        _tenure = new Tenure(replica, self, options.Ack, leaseValid, options.BatchBytesMax, options.QueueBytesMax) { OnEnded = onEnded, OnFault = fault => onFault(fault, this) };
+        _tenure = new Tenure(replica, share.Self, options.Ack, share.LeaseValid, options.BatchBytesMax, options.QueueBytesMax)
+        {
+            OnEnded = share.OnEnded,
+            OnFault = fault => share.OnFault(fault, this),
+            OnAccepted = share.OnAccepted,
+        };
+        _place = new AppendPlace(share.Budget, share.Time, () => Do(static _ => { }));
         SnapshotPosition = replica.Position;
-        _consumer = clients.Consumer(AutoOffsetReset.Error, logger.ClientError);
+        _consumer = share.Clients.Consumer(AutoOffsetReset.Error, share.Logger.ClientError);
         _consumer.Assign(new TopicPartitionOffset(_at, new Offset(replica.Position + 1)));
-        if (options.Ack == AckMode.Replica && toBackup is not null) _backup = new BackupSender(this, toBackup, time, logger);
+        if (options.Ack == AckMode.Replica && share.ToBackup is not null) _backup = new BackupSender(this, share.ToBackup, share.Time, share.Logger);
         _thread = new Thread(Read) { IsBackground = true, Name = $"log {replica.Partition}" };
         _thread.Start();
     }
@@ -124,8 +130,7 @@ internal sealed class PartitionLog : IAsyncDisposable
     public CommitOutcome TryCommit(OwnedState state, DocumentTransaction transaction, out ReleaseToken token)
     {
         token = default;
-        var waiting = Volatile.Read(ref _queuedBytes);
-        if (transaction.HasChanges && waiting > _options.QueueBytesMax) throw Errors.QueueFull(Partition, waiting);
+        if (transaction.HasChanges) CheckRoom();
 
         // Encoded before the lock: only cheap work inside it.
         var delta = transaction.Commit(out var next, out _);
@@ -135,6 +140,15 @@ internal sealed class PartitionLog : IAsyncDisposable
             : (o, default));
         token = seen;
         return outcome;
+    }
+
+    /// <summary>Slow log, slow answers; past the bound nothing more is taken in. As of the last step: writes that commit at the same time may pass it together.</summary>
+    /// <exception cref="ShardCloudException">SC4011.</exception>
+    private void CheckRoom()
+    {
+        var (bytes, deltas) = (Volatile.Read(ref _waitingBytes), Volatile.Read(ref _waitingDeltas));
+        if (bytes > _share.Options.QueueBytesMax || deltas > _share.Options.QueueDeltasMax) throw Errors.QueueFull($"Event Hub partition {Partition}", bytes, deltas);
+        if (_share.Backlog.IsFull) throw Errors.QueueFull("this member", _share.Backlog.Bytes, _share.Backlog.Deltas);
     }
 
     public ValueTask<ReleaseOutcome> WhenReleasedAsync(ReleaseToken token, CancellationToken cancellation)
@@ -165,6 +179,8 @@ internal sealed class PartitionLog : IAsyncDisposable
         await Task.Run(_thread.Join).ConfigureAwait(false);
         Do(static t => t.EndAll(TenureEndReason.Asked, "the replica was closed"));
         FailReaders();
+        lock (_gate) _share.Backlog.Add(-_waitingBytes, -_waitingDeltas);
+        _place.Dispose();
         _consumer.Close();
         _consumer.Dispose();
     }
@@ -183,8 +199,6 @@ internal sealed class PartitionLog : IAsyncDisposable
         if (_repaired.CurrentCount == 0) _repaired.Release();
     }
 
-    private long _queuedBytes;
-
     /// <summary>One step of the cores under the lock, then what it made due.</summary>
     internal T Under<T>(Func<Tenure, T> step)
     {
@@ -201,7 +215,7 @@ internal sealed class PartitionLog : IAsyncDisposable
             {
                 // Inside the lock, so that records reach the producer in the queue's order. Produce only enqueues.
                 Publish();
-                Volatile.Write(ref _queuedBytes, _tenure.QueuedBytes);
+                CountWaiting();
             }
             due = _tenure.TakeDue();
             hasBatch = _tenure.HasBatch;
@@ -213,8 +227,14 @@ internal sealed class PartitionLog : IAsyncDisposable
 
     private void Publish()
     {
-        while (_tenure.TakeRecord() is { } record)
+        while (true)
         {
+            // Deltas wait for a place in the budget, and gather meanwhile; the rest is only counted.
+            var hasPlace = _tenure.IsDeltaDue;
+            if (hasPlace && !_place.TryEnter()) return;
+            if (_tenure.TakeRecord() is not { } record) return;
+            if (hasPlace) _share.Budget.Sent(record.Bytes.Length);
+            else _share.Budget.SentAtOnce(record.Bytes.Length);
             try
             {
                 _producer.Produce(_at, new Message<Null, byte[]> { Value = record.Bytes }, report => OnReport(record, report));
@@ -224,6 +244,15 @@ internal sealed class PartitionLog : IAsyncDisposable
                 _tenure.AppendFailed(record, error.Error.Reason);
             }
         }
+    }
+
+    private void CountWaiting()
+    {
+        // What ended while it waited is still held by the queue until its turn comes.
+        var (bytes, deltas) = (Math.Max(_tenure.AheadBytes, _tenure.QueuedBytes), (long)_tenure.AheadCount);
+        _share.Backlog.Add(bytes - _waitingBytes, deltas - _waitingDeltas);
+        Volatile.Write(ref _waitingBytes, bytes);
+        Volatile.Write(ref _waitingDeltas, deltas);
     }
 
     private void OnReport(OutRecord record, DeliveryReport<Null, byte[]> report) => Do(t =>
@@ -261,11 +290,11 @@ internal sealed class PartitionLog : IAsyncDisposable
             }
             catch (ConsumeException error) when (!error.Error.IsFatal)
             {
-                _logger.ClientError(error.Error.Reason);
+                _share.Logger.ClientError(error.Error.Reason);
             }
             catch (Exception error) // Whatever ends this reader must show: a silent reader holds back answers for ever.
             {
-                _logger.ReaderStopped(error, Partition);
+                _share.Logger.ReaderStopped(error, Partition);
                 Lose($"its reader stopped: {error.Message}");
             }
         }
@@ -321,7 +350,7 @@ internal sealed class PartitionLog : IAsyncDisposable
         }
         catch (Exception error) // A listener's fault is not the log's: the reader must go on.
         {
-            _logger.ListenerFailed(error);
+            _share.Logger.ListenerFailed(error);
         }
     }
 }

@@ -57,6 +57,21 @@ public sealed class ReplicationOptions
     /// <summary>Deltas of one partition that may wait for the log, in bytes; past it commits are refused with SC4011. Default 4 MiB.</summary>
     public long QueueBytesMax { get; init; } = 4 * 1024 * 1024;
 
+    /// <summary>The same as a number of deltas; as many answers wait. Default 10,000.</summary>
+    public int QueueDeltasMax { get; init; } = 10_000;
+
+    /// <summary>Deltas of all partitions of this member that may wait for the log, in bytes; past it commits are refused with SC4011. Default 32 MiB.</summary>
+    public long MemberQueueBytesMax { get; init; } = 32 * 1024 * 1024;
+
+    /// <summary>The same as a number of deltas. Default 50,000.</summary>
+    public int MemberQueueDeltasMax { get; init; } = 50_000;
+
+    /// <summary>Records a second that this member may append; 0 (default): no limit. See <see cref="ReplicationService.SetBudget"/>.</summary>
+    public double RecordsPerSecond { get; init; }
+
+    /// <summary>Bytes a second that this member may append; 0 (default): no limit.</summary>
+    public double BytesPerSecond { get; init; }
+
     /// <summary>A snapshot is written after this many records. Default 20,000.</summary>
     public long SnapshotRecords { get; init; } = 20_000;
 
@@ -69,6 +84,8 @@ public sealed class ReplicationOptions
     {
         if (PartitionCount is < 1 or > 1024) throw new ArgumentException($"PartitionCount is {PartitionCount}; an Event Hub has 1 to 1,024 partitions.");
         if (BatchBytesMax is < 4 * 1024 or > 600 * 1024) throw new ArgumentException($"BatchBytesMax is {BatchBytesMax}; allowed are 4 KiB to 600 KiB.");
+        if (QueueDeltasMax < 1 || MemberQueueDeltasMax < QueueDeltasMax || MemberQueueBytesMax < QueueBytesMax) throw new ArgumentException("A member's bounds of what waits for the log are below those of one partition.");
+        if (RecordsPerSecond is < 0 or > 1e6 || BytesPerSecond is < 0 or > 1e9) throw new ArgumentException("RecordsPerSecond is 0 to 1,000,000, BytesPerSecond 0 to 1,000,000,000.");
         if (QueueBytesMax < BatchBytesMax) throw new ArgumentException("QueueBytesMax is below BatchBytesMax: no batch could ever fill.");
         if (Security == LogSecurity.Key && string.IsNullOrEmpty(ConnectionString)) throw new ArgumentException("Security=key needs a connection string.");
         if (Security == LogSecurity.Entra && Credential is null) throw new ArgumentException("Security=entra needs a credential.");

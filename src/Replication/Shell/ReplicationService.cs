@@ -21,12 +21,10 @@ public sealed class ReplicationService : IAsyncDisposable
     private static readonly TimeSpan RepairPauseMin = TimeSpan.FromSeconds(1), RepairPauseMax = TimeSpan.FromSeconds(30);
 
     private readonly ReplicationOptions _options;
-    private readonly Func<bool> _leaseValid;
-    private readonly BackupLink? _toBackup;
     private readonly SnapshotStore? _snapshots;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly KafkaClients _clients;
+    private readonly LogShare _share;
     private readonly IProducer<Null, byte[]>[] _producers; // An Event Hub partition's records all go through the same one.
     private readonly ConcurrentDictionary<int, PartitionLog> _logs = new();
     private readonly SemaphoreSlim[] _making;
@@ -44,14 +42,28 @@ public sealed class ReplicationService : IAsyncDisposable
     public ReplicationService(ReplicationOptions options, IncarnationId self, Func<bool> leaseValid, BlobContainerClient? snapshots, TimeProvider time, ILogger<ReplicationService> logger,
         BackupLink? toBackup = null)
     {
-        _toBackup = toBackup;
         options.Validate();
-        (_options, Self, _leaseValid, _time, _logger) = (options, self, leaseValid, time, logger);
+        (_options, Self, _time, _logger) = (options, self, time, logger);
         _snapshots = snapshots is null ? null : new SnapshotStore(snapshots, options.Application, options.LogIdentity);
         _making = [.. Enumerable.Range(0, options.PartitionCount).Select(_ => new SemaphoreSlim(1))];
-        _clients = new KafkaClients(options);
-        _producers = [.. Enumerable.Range(0, Math.Min(ProducersMax, options.PartitionCount)).Select(_ => _clients.Producer(logger.ClientError))];
-        Control = new ControlChannel(options, _clients, _producers[0], logger);
+        _share = new LogShare
+        {
+            Self = self,
+            Options = options,
+            Clients = new KafkaClients(options),
+            Budget = new AppendBudget(time),
+            Backlog = new Backlog(options.MemberQueueBytesMax, options.MemberQueueDeltasMax),
+            LeaseValid = leaseValid,
+            ToBackup = toBackup,
+            OnEnded = OnEnded,
+            OnFault = OnFault,
+            OnAccepted = (in delta) => DeltaAccepted?.Invoke(delta),
+            Time = time,
+            Logger = logger,
+        };
+        SetBudget(options.RecordsPerSecond, options.BytesPerSecond);
+        _producers = [.. Enumerable.Range(0, Math.Min(ProducersMax, options.PartitionCount)).Select(_ => _share.Clients.Producer(logger.ClientError))];
+        Control = new ControlChannel(options, _share.Clients, _producers[0], logger);
     }
 
     /// <summary>This incarnation.</summary>
@@ -65,6 +77,12 @@ public sealed class ReplicationService : IAsyncDisposable
 
     /// <summary>A replica no longer vouches for some slots: partition and facts. Raised outside all locks.</summary>
     public event Action<int, ReplicaFault>? ReplicaIncomplete;
+
+    /// <summary>A delta of any writer was joined into the accepted layer. For measurements: raised within the partition's lock.</summary>
+    internal event LoggedDeltaHandler? DeltaAccepted;
+
+    /// <summary>Sets what this member may append from now on: its share of the log's throughput. Each 0: no limit.</summary>
+    public void SetBudget(double recordsPerSecond, double bytesPerSecond) => _share.Budget.Set(recordsPerSecond, bytesPerSecond);
 
     /// <summary>Compares the log's identity and begins the snapshot schedule.</summary>
     /// <exception cref="ShardCloudException">SC6003: the hub is another one than the map's.</exception>
@@ -98,7 +116,7 @@ public sealed class ReplicationService : IAsyncDisposable
             else
             {
                 var replica = await LoadAsync(partition, directStream, positionMin: -1, cancellation).ConfigureAwait(false) ?? Empty(partition);
-                log = new PartitionLog(replica, Self, _leaseValid, _options, _clients, _producers[partition % _producers.Length], _toBackup, OnEnded, OnFault, _time, _logger)
+                log = new PartitionLog(replica, _share, _producers[partition % _producers.Length])
                 {
                     SnapshotAt = _time.GetTimestamp(),
                 };

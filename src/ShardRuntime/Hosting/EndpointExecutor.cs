@@ -107,6 +107,15 @@ public sealed class EndpointExecutor(
             await Problems.WriteAsync(context, error, StatusCodes.Status413PayloadTooLarge, "State too large");
             return RunOutcome.Answered;
         }
+        catch (ShardCloudException error) when (error.Code is ErrorCodes.QueueFull && !context.Response.HasStarted)
+        {
+            // The log is slower than the writes: nothing was changed, and the client is told when to come again.
+            answer?.Detach();
+            context.Response.Clear();
+            metrics.Refused();
+            await Problems.WriteAsync(context, error, StatusCodes.Status503ServiceUnavailable, "Log busy", TimeSpan.FromSeconds(1));
+            return RunOutcome.Answered;
+        }
         finally
         {
             turn.Dispose(); // (6)

@@ -129,8 +129,10 @@ internal sealed partial class MembershipService(
         }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>(), backupLegs.SendAsync);
         await replication.StartAsync(cancellationToken);
         replication.Control.Heard += follower.Poke;
-        follower.Changed += _ =>
+        SetBudget(map);
+        follower.Changed += changed =>
         {
+            SetBudget(changed);
             lease.RenewSoon(); // The applied version in its row is the acknowledgement that a retiring source waits for.
             parking.WakeAll();
             Look();
@@ -143,6 +145,13 @@ internal sealed partial class MembershipService(
         };
         parts.Set(replication);
         return replication;
+
+        // The log's throughput is shared by the shards there are: whoever joins or is fenced changes everybody's part.
+        void SetBudget(RoutingMap now)
+        {
+            var (records, bytes) = options.Log.BudgetOf(now.Live.Count);
+            replication.SetBudget(records, bytes);
+        }
     }
 
     private async Task LiveAsync(ReplicationService replication, CancellationToken cancellationToken)

@@ -28,6 +28,17 @@ public sealed class OptionsTests
         Assert.Single(result.Failures!);
     }
 
+    [Fact]
+    public void Budget_IsAnEvenShareOfTheThroughputUnits()
+    {
+        Assert.Equal((0, 0), new LogSettings().BudgetOf(3)); // Nobody said what the namespace has: no limit of our own.
+        var settings = new LogSettings { ThroughputUnits = 4 };
+        Assert.Equal((1_200, 1_200_000), settings.BudgetOf(3));
+        Assert.Equal((3_600, 3_600_000), settings.BudgetOf(0)); // The first shard, before it has joined.
+        settings.RecordsPerSecond = 200;
+        Assert.Equal((200, 1_200_000), settings.BudgetOf(3));
+    }
+
     private static ShardRuntimeOptions Options(Action<ShardRuntimeOptions> change)
     {
         var options = new ShardRuntimeOptions { Application = "rooms", Shard = "shard-1", Auth = { KeyFile = "key" }, Log = { BootstrapServers = "127.0.0.1:9092" } };

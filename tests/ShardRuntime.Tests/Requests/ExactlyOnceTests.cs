@@ -180,6 +180,19 @@ public sealed class ExactlyOnceTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Log_ThatIsBehind_RefusesWritesWithATimeToComeAgain_AndTakesThemLater()
+    {
+        _owner.States.OnCommit = () => throw new ShardCloudException(ErrorCodes.QueueFull, "Much waits for the log.", "Repeat it.");
+        var refused = await LegAsync("r:a-1");
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, TimeSpan.FromSeconds(1)), (refused.StatusCode, refused.Headers.RetryAfter?.Delta));
+        Assert.Equal("application/problem+json", refused.Content.Headers.ContentType?.MediaType);
+        Assert.Contains(ErrorCodes.QueueFull, await refused.Content.ReadAsStringAsync());
+
+        _owner.States.OnCommit = null;
+        Assert.Equal("1 at shard-1", await TextAsync(await LegAsync("r:a-1"))); // Nothing of the refused one was kept.
+    }
+
+    [Fact]
     public async Task Records_PastTheirBound_Are503_UntilConfirmed()
     {
         for (var i = 0; i < 4; i++) Assert.True((await LegAsync($"r:a-{i}")).IsSuccessStatusCode);
