@@ -2,7 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using ShardCloud.ShardRuntime;
 
-// Rooms: a visit counter and a member list for each room. The tutorial, the demo and the tests run it.
+// Rooms: a visit counter and a member list for each room, and a session for each visitor. The tutorial, the demo and the tests run it.
 //
 // Every room is an endpoint of its own. At any time one shard owns it and runs its handlers; which one, and that it moves while
 // the application is updated or a machine dies, shows only in the "shard" and "version" fields of the answers.
@@ -11,9 +11,11 @@ builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInf
 
 // 1. The runtime: two listeners, routing, replication. Its settings come from ShardCloud__... in the environment.
 builder.AddShardRuntime();
+builder.Services.AddShardedSession();
 
 var app = builder.Build();
 app.UseShardRuntime();
+app.UseSession();
 
 // 2. The template: /rooms/42/increment belongs to endpoint rooms/42. Handlers below it run at the endpoint's owner.
 var room = app.MapShardEndpoint("/rooms/{room}");
@@ -44,7 +46,28 @@ room.MapPut("/members/{name}", (string name, HttpContext context) =>
 room.MapDelete("/members/{name}", (string name, HttpContext context) =>
     context.EndpointState().Set("members").Remove(name) ? Results.NoContent() : Results.NotFound());
 
+// 6. A session is ASP.NET Core's, and an endpoint of its own: it is the same in every room, wherever the room is, and outlives any shard.
+app.MapPut("/me/{name}", (string name, HttpContext context) =>
+{
+    context.Session.SetString("name", name);
+    return Results.NoContent();
+});
+app.MapGet("/me", async (HttpContext context) =>
+{
+    await context.Session.LoadAsync();
+    return Visitor(context);
+});
+room.MapPost("/greet", async (string room, HttpContext context) =>
+{
+    await context.Session.LoadAsync(); // The room runs here; the session may live at another shard.
+    context.Session.SetInt32("greetings", (context.Session.GetInt32("greetings") ?? 0) + 1);
+    return Visitor(context);
+});
+
 await app.RunAsync();
+
+static Visitor Visitor(HttpContext context) => new(context.Session.GetString("name") ?? "stranger", context.Session.GetInt32("greetings") ?? 0,
+    $"_shard-sessions/{context.Session.Id}", context.Shard().Id.Value);
 
 /// <summary>Answer of an increment.</summary>
 internal sealed record Visit(string Room, long Value, string Shard, string Version);
@@ -52,7 +75,11 @@ internal sealed record Visit(string Room, long Value, string Shard, string Versi
 /// <summary>A room as a reader sees it.</summary>
 internal sealed record RoomView(string Room, long Value, string[] Members, string Shard, string Version);
 
+/// <summary>A visitor, as the session knows it.</summary>
+internal sealed record Visitor(string Name, int Greetings, string Endpoint, string Shard);
+
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
 [JsonSerializable(typeof(Visit))]
 [JsonSerializable(typeof(RoomView))]
+[JsonSerializable(typeof(Visitor))]
 internal sealed partial class RoomsJson : JsonSerializerContext;
