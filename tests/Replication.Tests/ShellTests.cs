@@ -147,7 +147,7 @@ public sealed class ShellTests(AzuriteFixture azurite)
 
         // A record over the log's limit: refused for good.
         var names = Enumerable.Range(0, 4000).Select(i => new EndpointId($"{i:D6}{new string('x', 480)}")).Where(e => e.Slot.PartitionOf(Cluster.Partitions) == Cluster.RoomPartition);
-        var tooLarge = LogRecordCodec.Encode(owner.Self, new RetireBody(new Epoch(1), [.. names.Select(n => n.Value), .. names.Select(n => n.Value)]), []);
+        var tooLarge = LogRecordCodec.Encode(owner.Self, new RetireBody(new Epoch(1), owner.Self, GrantCoverage.OfEndpoints([.. names, .. names])));
         var error = await Assert.ThrowsAsync<ShardCloudException>(() => owner.LogOf(Cluster.RoomPartition).AppendAsync(tooLarge, cluster.Token));
         Assert.Equal(ErrorCodes.AppendFailed, error.Code);
         Assert.Equal(TenureEndReason.AppendFailed, (await ended.Task.WaitAsync(cluster.Token)).Reason);

@@ -1,9 +1,10 @@
 using ShardCloud.Crdt;
+using ShardCloud.Routing;
 
 namespace ShardCloud.Replication.Tests;
 
 /// <summary>A few members' production cores around one log of one Event Hub partition. The test decides when a record lands, when its ack arrives and who reads how far.</summary>
-internal sealed class World(Guards guards = Guards.All, AckMode ack = AckMode.Log)
+internal sealed class World(Guards guards = Guards.All, AckMode ack = AckMode.Log, TemplateTable? templates = null)
 {
     public const string LogIdentity = "log-1";
 
@@ -14,6 +15,8 @@ internal sealed class World(Guards guards = Guards.All, AckMode ack = AckMode.Lo
     public Guards Guards => guards;
 
     public AckMode Ack => ack;
+
+    public TemplateTable Templates => templates ?? TemplateTable.Empty;
 
     public Node Start(string shard) => new(this, shard);
 
@@ -37,7 +40,7 @@ internal sealed class Node
         _world = world;
         Self = new IncarnationId($"{shard}~1");
         Replica = new PartitionReplica(0, 1, World.LogIdentity, world.Guards);
-        Tenure = new Tenure(Replica, Self, world.Ack, () => LeaseValid, guards: world.Guards) { OnEnded = Ended.Add };
+        Tenure = new Tenure(Replica, Self, world.Ack, () => LeaseValid, guards: world.Guards, templates: () => world.Templates) { OnEnded = Ended.Add };
     }
 
     public IncarnationId Self { get; }

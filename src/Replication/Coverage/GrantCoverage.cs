@@ -119,8 +119,16 @@ public sealed class GrantCoverage
         return all.Count == 1 ? all[0] : new GrantCoverage([.. all.SelectMany(p => p.Slots)], [.. all.SelectMany(p => p.Placed)]);
     }
 
-    /// <summary>Entries in text form, e.g. <c>slots:0-1023</c> and <c>rooms/1</c>.</summary>
-    public IReadOnlyList<string> ToEntries() => [.. Slots.Select(s => $"slots:{s.Range.First}-{s.Range.End - 1}"), .. Placed.Select(e => e.Value)];
+    /// <summary>True when every endpoint it covers is covered by one of the others. An endpoint that all of those leave out stays (G7).</summary>
+    public bool IsWithin(IReadOnlyList<GrantCoverage> others)
+    {
+        if (!Placed.All(endpoint => others.Any(other => other.Covers(endpoint)))) return false;
+        var bySlot = others.Where(other => other.Slots.Count > 0).ToList();
+        foreach (var cover in Slots)
+            for (var slot = cover.Range.First; slot < cover.Range.End; slot++)
+                if (!bySlot.Exists(other => other.CoversSlot(new Slot((ushort)slot)))) return false;
+        return bySlot.SelectMany(other => other.Slots).SelectMany(cover => cover.Except).All(hash => !Covers(hash) || others.Any(other => other.Covers(hash)));
+    }
 
     /// <summary>Slots of all it covers, one number each, repeats possible.</summary>
     internal List<int> SlotsTouched()

@@ -1,3 +1,5 @@
+using ShardCloud.Routing;
+
 namespace ShardCloud.Replication;
 
 /// <summary>Bytes of a record: an envelope whose format never changes, its own checksum, and a body of the kind's format (docs/protocol/log.md).</summary>
@@ -15,7 +17,7 @@ public static class LogRecordCodec
     /// <summary>Version of this reader: it understands bodies that ask for at most this.</summary>
     public const int ReaderVersion = 1;
 
-    private const byte CarriedFlag = 1;
+    private const byte CarriedFlag = 1, ConvergentFlag = 1, AbandonFlag = 1;
     private const int FixedLength = 13;
     private const int RangesMax = 16_384;
 
@@ -29,7 +31,7 @@ public static class LogRecordCodec
         {
             slots.Add(item.Endpoint.Slot.Value);
             body.Text(item.Endpoint.Value);
-            body.U8(item.Mode);
+            body.U8((byte)item.Mode);
             body.U8(item.Carried ? CarriedFlag : (byte)0);
             body.Varint(item.Epoch.Value);
             body.Varint(item.First);
@@ -47,21 +49,20 @@ public static class LogRecordCodec
         body.Varint(grant.CarriedRecords);
         body.Varint(grant.Part);
         body.Varint(grant.Parts);
+        body.U8(grant.IsConvergent ? ConvergentFlag : (byte)0);
         grant.Coverage.Write(body);
         return Seal(RecordKind.Grant, writer, RangesOf(grant.Coverage.SlotsTouched()), body.Written);
     }
 
     /// <summary>Encodes a Retire.</summary>
-    /// <param name="writer">Who appends it.</param>
-    /// <param name="retire">What ended.</param>
-    /// <param name="slots">Slots of the entries within this partition.</param>
-    public static byte[] Encode(IncarnationId writer, RetireBody retire, IReadOnlyList<SlotRange> slots)
+    public static byte[] Encode(IncarnationId writer, RetireBody retire)
     {
         using var body = new ByteWriter();
         body.Varint(retire.Epoch.Value);
-        body.Varint(retire.Entries.Count);
-        foreach (var entry in retire.Entries) body.Text(entry);
-        return Seal(RecordKind.Retire, writer, slots, body.Written);
+        body.Text(retire.Owner.Value);
+        body.U8(retire.IsAbandon ? AbandonFlag : (byte)0);
+        retire.Coverage.Write(body);
+        return Seal(RecordKind.Retire, writer, RangesOf(retire.Coverage.SlotsTouched()), body.Written);
     }
 
     /// <summary>Encodes a probe.</summary>
@@ -122,9 +123,9 @@ public static class LogRecordCodec
             var endpoint = reader.Endpoint();
             var (mode, flags, epoch, first, length) = (reader.U8(), reader.U8(), reader.Varint(), reader.Varint(), reader.Varint());
             var delta = reader.Bytes();
-            if (reader.Bad || mode > 1 || first < 1 || length > int.MaxValue || first > long.MaxValue / 2) return null;
+            if (reader.Bad || mode > (byte)Mode.Convergent || first < 1 || length > int.MaxValue || first > long.MaxValue / 2) return null;
             var at = reader.At - delta.Length;
-            items.Add(new DeltaItem(endpoint, mode, new Epoch(epoch), first, first + length - 1, (flags & CarriedFlag) != 0, body.Slice(at, delta.Length)));
+            items.Add(new DeltaItem(endpoint, (Mode)mode, new Epoch(epoch), first, first + length - 1, (flags & CarriedFlag) != 0, body.Slice(at, delta.Length)));
         }
         return reader.AtEnd && items.Count == count ? items : null;
     }
@@ -133,18 +134,18 @@ public static class LogRecordCodec
     {
         var reader = new ByteReader(body);
         var (epoch, carried, part, parts) = (reader.Varint(), reader.Varint(), reader.Varint(), reader.Varint());
+        var flags = reader.U8();
         var coverage = GrantCoverage.Read(ref reader);
         var sound = reader.AtEnd && coverage is not null && epoch > 0 && carried <= 1_000_000 && part >= 1 && part <= parts && parts <= 10_000;
-        return sound ? new GrantBody(new Epoch(epoch), coverage!, (int)carried, (int)part, (int)parts) : null;
+        return sound ? new GrantBody(new Epoch(epoch), coverage!, (int)carried, (int)part, (int)parts, (flags & ConvergentFlag) != 0) : null;
     }
 
     private static RetireBody? ReadRetire(ReadOnlySpan<byte> body)
     {
         var reader = new ByteReader(body);
-        var (epoch, count) = (reader.Varint(), reader.Count());
-        var entries = new List<string>(Math.Min(count, 128));
-        for (var i = 0; i < count && !reader.Bad; i++) entries.Add(reader.Text());
-        return reader.AtEnd ? new RetireBody(new Epoch(epoch), entries) : null;
+        var (epoch, owner, flags) = (reader.Varint(), reader.Incarnation(), reader.U8());
+        var coverage = GrantCoverage.Read(ref reader);
+        return reader.AtEnd && coverage is not null ? new RetireBody(new Epoch(epoch), owner, coverage, (flags & AbandonFlag) != 0) : null;
     }
 
     internal static byte[] Seal(RecordKind kind, IncarnationId writer, IReadOnlyList<SlotRange> slots, ReadOnlySpan<byte> body)

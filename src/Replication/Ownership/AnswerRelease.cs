@@ -41,11 +41,12 @@ public readonly record struct ReleaseToken(OwnedState? State, long Sequence, boo
 /// An answer is held until the Grant of its tenure and all carried records were read (G2), and then until everything it saw counts. Under
 /// <see cref="AckMode.Log"/> that is known only from reading the log (G4): a produce ack does not tell whether a closing Grant came before the write.
 /// Under <see cref="AckMode.Replica"/> it is known from the named backup too: what it has kept, it appends after its own Grant before it serves (G9).
+/// Convergent endpoints rest on no lease and no seal: whatever reached the log or the backup counts, because no Grant closes it.
 /// </remarks>
 public sealed class AnswerRelease(AckMode mode, Func<bool> leaseValid, Guards guards = Guards.All)
 {
     /// <summary>Token of a read at this moment: exclusive reads rest on the lease at their last access.</summary>
-    public ReleaseToken ForRead(OwnedState state) => new(state, state.LastSequence, leaseValid());
+    public ReleaseToken ForRead(OwnedState state) => new(state, state.LastSequence, state.IsConvergent || leaseValid());
 
     /// <summary>Token of a write just committed: it rests on the log, not on the lease.</summary>
     public static ReleaseToken ForWrite(OwnedState state) => new(state, state.LastSequence, true);
@@ -80,7 +81,7 @@ public sealed class AnswerRelease(AckMode mode, Func<bool> leaseValid, Guards gu
     private void OnAcknowledged(OwnedState state, long last, bool isSealed, bool isHeldNow)
     {
         // G3: on an ack alone an answer leaves only with a valid lease, unsealed, and under the epoch held now (TRACES 3).
-        if (guards.HasFlag(Guards.G3) && (!leaseValid() || isSealed || !isHeldNow)) return;
+        if (guards.HasFlag(Guards.G3) && !state.IsConvergent && (!leaseValid() || isSealed || !isHeldNow)) return;
         state.AckedSequence = Math.Max(state.AckedSequence, last);
     }
 }

@@ -42,13 +42,16 @@ public sealed class Holding
     internal Dictionary<EndpointId, Document>? Carried;
     internal readonly TaskCompletionSource<GrantResult> Completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    internal Holding(Epoch epoch, GrantCoverage coverage, bool admitted) => (Epoch, Coverage, IsAdmitted) = (epoch, coverage, admitted);
+    internal Holding(Epoch epoch, GrantCoverage coverage, bool admitted, bool isConvergent) => (Epoch, Coverage, IsAdmitted, IsConvergent) = (epoch, coverage, admitted, isConvergent);
 
     /// <summary>Epoch of the grant.</summary>
     public Epoch Epoch { get; }
 
     /// <summary>What it covers in this partition.</summary>
     public GrantCoverage Coverage { get; }
+
+    /// <summary>The application had convergent templates when it began: its epoch has to be retired, and their endpoints outlive another's Grant.</summary>
+    public bool IsConvergent { get; }
 
     /// <summary>Handlers may run.</summary>
     public bool IsAdmitted { get; internal set; }
@@ -58,6 +61,9 @@ public sealed class Holding
 
     /// <summary>Given up, superseded or failed; final.</summary>
     public bool IsEnded { get; internal set; }
+
+    /// <summary>Ended, and nothing of convergent endpoints is left to publish under it, which would need its Grant before it.</summary>
+    internal bool IsOver => IsEnded && Owned.Values.All(state => state.IsEnded);
 
     /// <summary>Result, once known.</summary>
     public GrantResult? Result { get; internal set; }

@@ -16,6 +16,9 @@ public sealed class OwnedEndpoint
     /// <summary>The grant it is served under.</summary>
     public Epoch Epoch => _state.Holding.Epoch;
 
+    /// <summary>Of a convergent template.</summary>
+    public bool IsConvergent => _state.IsConvergent;
+
     /// <summary>What handlers see now: accepted joined with ahead. Immutable.</summary>
     public Document Current => _state.Current;
 

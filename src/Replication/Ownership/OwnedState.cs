@@ -1,4 +1,5 @@
 using ShardCloud.Crdt;
+using ShardCloud.Routing;
 
 namespace ShardCloud.Replication;
 
@@ -12,9 +13,9 @@ public sealed class OwnedState
     internal List<ReleaseWaiter>? Waiters;
     private Document _current;
 
-    internal OwnedState(EndpointId endpoint, Holding holding, Document current, long accepted)
+    internal OwnedState(EndpointId endpoint, Holding holding, bool isConvergent, Document current, long accepted)
     {
-        (Endpoint, Holding, _current) = (endpoint, holding, current);
+        (Endpoint, Holding, IsConvergent, _current) = (endpoint, holding, isConvergent, current);
         (AcceptedSequence, NextSequence) = (accepted, accepted + 1);
     }
 
@@ -23,6 +24,11 @@ public sealed class OwnedState
 
     /// <summary>The grant it is served under.</summary>
     public Holding Holding { get; }
+
+    /// <summary>Of a convergent template: what is written here counts until this epoch is retired, whoever else was granted the endpoint.</summary>
+    public bool IsConvergent { get; }
+
+    internal Mode Mode => IsConvergent ? Mode.Convergent : Mode.Exclusive;
 
     /// <summary>Accepted joined with ahead: what handlers see. Immutable, any thread.</summary>
     public Document Current
@@ -46,7 +52,8 @@ public sealed class OwnedState
     /// <summary>True once this incarnation no longer serves it under this epoch; final.</summary>
     public bool IsEnded { get; internal set; }
 
-    /// <summary>True when a newer grant to this same incarnation is on its way into the log: nothing is committed here any more, what is ahead still counts.</summary>
+    /// <summary>True when nothing is committed here any more, but what is ahead still counts: a newer grant to this same incarnation is on its way into the log, or a
+    /// convergent endpoint was lost and publishes the rest.</summary>
     public bool IsClosing { get; internal set; }
 
     /// <summary>Completes when the log shows all that was answered on an ack alone; null where nobody waits for that.</summary>

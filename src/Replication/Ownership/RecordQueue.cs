@@ -89,7 +89,7 @@ internal sealed class RecordQueue(IncarnationId writer, int batchBytesMax)
         var (items, states) = (new List<DeltaItem>(_joined.Count), new List<(OwnedState, long)>(_joined.Count));
         foreach (var (state, delta, encoded) in _joined)
         {
-            items.Add(new DeltaItem(state.Endpoint, 0, delta.Epoch, delta.FirstSequence, delta.LastSequence, false, encoded.IsEmpty ? DocumentCodec.ToBytes(delta) : encoded));
+            items.Add(new DeltaItem(state.Endpoint, state.Mode, delta.Epoch, delta.FirstSequence, delta.LastSequence, false, encoded.IsEmpty ? DocumentCodec.ToBytes(delta) : encoded));
             states.Add((state, delta.LastSequence));
         }
         _joined.Clear();
@@ -111,7 +111,7 @@ internal sealed class RecordQueue(IncarnationId writer, int batchBytesMax)
     /// <summary>What ended while it waited is not sent (G8): whatever came later from it was dropped too, so this leaves no gap.</summary>
     private void DropEnded()
     {
-        while (_entries.TryPeek(out var head) && head is { State.IsEnded: true } or { Record.Holding.IsEnded: true })
+        while (_entries.TryPeek(out var head) && head is { State.IsEnded: true } or { Record.Holding.IsOver: true })
         {
             Bytes -= head.Encoded.Length;
             _entries.Dequeue();

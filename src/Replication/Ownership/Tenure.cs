@@ -1,4 +1,5 @@
 using ShardCloud.Crdt;
+using ShardCloud.Routing;
 
 namespace ShardCloud.Replication;
 
@@ -35,6 +36,8 @@ public sealed record TenureEnded(int Partition, TenureEndReason Reason, Epoch Ep
 /// (<see cref="BackupCopies"/>); a take-over appends those copies right after its Grant (G9).</para>
 /// <para>Crash and loss: a higher Grant, a failed append (G11), an incomplete replica or the caller end a tenure; its ahead layer is dropped (G8) and its
 /// held answers are rejected, which closes their legs without a byte.</para>
+/// <para>Convergent endpoints (docs/protocol/convergent.md): another's Grant ends nothing, they are served until the caller says that the map or a fence did;
+/// what is ahead then is still published, and their epoch ends with <see cref="Retire"/>. What others write meanwhile is joined into what is served.</para>
 /// <para>Not guaranteed: that a rejected write did not happen. It may still land before the next Grant; the request's record tells.</para>
 /// </remarks>
 public sealed class Tenure : IReplicaSink
@@ -47,7 +50,10 @@ public sealed class Tenure : IReplicaSink
     private readonly BackupStream _toBackup;
     private readonly BackupCopies _copies;
     private readonly AckMode _mode;
+    private readonly Func<TemplateTable> _templates;
     private readonly List<Holding> _holdings = [];
+    private readonly List<Holding> _publishing = []; // Ended, but for convergent deltas that the log has not shown yet.
+    private readonly List<(RetireBody Body, OutRecord Record)> _retiring = []; // As many as there are handoffs away from here.
     private readonly Dictionary<EndpointId, OwnedState> _open = [];
     private readonly List<Seal> _seals = [];
     private readonly HashSet<long> _endedEpochs = [];
@@ -62,9 +68,11 @@ public sealed class Tenure : IReplicaSink
     /// <param name="batchBytesMax">Deltas gather up to this size while a publish is in flight.</param>
     /// <param name="copiesBytesMax">Most that is kept for owners whose backup this member is.</param>
     /// <param name="guards">Product code passes <see cref="Guards.All"/>.</param>
-    public Tenure(PartitionReplica replica, IncarnationId self, AckMode mode, Func<bool> leaseValid, int batchBytesMax = 64 * 1024, long copiesBytesMax = 4 * 1024 * 1024, Guards guards = Guards.All)
+    /// <param name="templates">The live templates, which say whose endpoints are convergent; null: none are.</param>
+    public Tenure(PartitionReplica replica, IncarnationId self, AckMode mode, Func<bool> leaseValid, int batchBytesMax = 64 * 1024, long copiesBytesMax = 4 * 1024 * 1024, Guards guards = Guards.All,
+        Func<TemplateTable>? templates = null)
     {
-        (Replica, Self, _mode, _guards) = (replica, self, mode, guards);
+        (Replica, Self, _mode, _guards, _templates) = (replica, self, mode, guards, templates ?? (() => TemplateTable.Empty));
         Release = new AnswerRelease(mode, leaseValid, guards);
         _queue = new RecordQueue(self, batchBytesMax);
         _toBackup = new BackupStream(batchBytesMax);
@@ -106,6 +114,7 @@ public sealed class Tenure : IReplicaSink
             Replica.Apply(next, own, this);
         }
         SettleHoldings();
+        SettleRetires();
     }
 
     /// <summary>Takes a repaired replica. Only without holdings, so that nothing served rests on the old one.</summary>
@@ -130,7 +139,7 @@ public sealed class Tenure : IReplicaSink
         if (!IsCompleteFor(coverage)) throw Errors.IncompleteReplica(Replica.Partition);
 
         // G1: a take-over admits at its own Grant's offset; before it, writes of the former owner may still land and count.
-        var holding = new Holding(epoch, coverage, admitted: carried is not null || !_guards.HasFlag(Guards.G1));
+        var holding = new Holding(epoch, coverage, admitted: carried is not null || !_guards.HasFlag(Guards.G1), _templates().HasConvergent);
 
         // What this incarnation held of it under an older epoch stops here: its deltas are queued before the Grant and still count.
         foreach (var state in _open.Values.Where(s => s.Holding.Epoch < epoch && coverage.Covers(s.Endpoint)).ToList())
@@ -138,16 +147,18 @@ public sealed class Tenure : IReplicaSink
             state.IsClosing = true;
             _open.Remove(state.Endpoint);
         }
+        foreach (var older in _holdings.Where(h => h.IsConvergent && Overlaps(h.Coverage, coverage))) older.Dropped.Add(coverage); // Readers take our own newer Grant for its Retire.
+
         // G9: what the dead owner answered through this backup is in no log yet; after the Grant nobody else could bring it in (TRACES 9).
         carried ??= _guards.HasFlag(Guards.G9) ? _copies.Of(coverage, Replica) : [];
         holding.Carried = JoinCarried(carried);
         _holdings.Add(holding);
 
         // G2: the final delta is appended again under the new epoch: the old one's records may land behind the Grant and count for no one.
-        var records = _guards.HasFlag(Guards.G2) ? EncodeCarried(epoch, carried) : [];
+        var records = _guards.HasFlag(Guards.G2) ? EncodeCarried(holding, carried) : [];
         var parts = coverage.Split(GrantPartBytesMax);
         for (var i = 0; i < parts.Count; i++)
-            _queue.AddRecord(new OutRecord(LogRecordCodec.Encode(Self, new GrantBody(epoch, parts[i], records.Count, i + 1, parts.Count))) { Holding = holding });
+            _queue.AddRecord(new OutRecord(LogRecordCodec.Encode(Self, new GrantBody(epoch, parts[i], records.Count, i + 1, parts.Count, holding.IsConvergent))) { Holding = holding });
         foreach (var record in records) _queue.AddRecord(new OutRecord(record) { Holding = holding });
         return holding;
     }
@@ -158,11 +169,12 @@ public sealed class Tenure : IReplicaSink
         if (_seals.Count > 0 && IsSealing(endpoint)) return null;
         if (_open.TryGetValue(endpoint, out var open)) return open;
         if (HoldingOf(endpoint) is not { IsAdmitted: true } holding) return null;
-        if (Replica.EpochOf(endpoint) > holding.Epoch || !Replica.IsCompleteFor(endpoint.Slot)) return null;
+        var isConvergent = IsConvergent(holding, endpoint);
+        if ((!isConvergent && Replica.EpochOf(endpoint) > holding.Epoch) || !Replica.IsCompleteFor(endpoint.Slot)) return null;
 
         var accepted = Replica.Accepted(endpoint);
         var current = holding.Carried is not null && holding.Carried.TryGetValue(endpoint, out var carried) ? Document.Join(accepted, carried) : accepted;
-        var state = new OwnedState(endpoint, holding, current, Replica.LastSequence(endpoint, holding.Epoch));
+        var state = new OwnedState(endpoint, holding, isConvergent, current, Replica.LastSequence(endpoint, holding.Epoch));
         holding.Owned[endpoint] = state;
         return _open[endpoint] = state;
     }
@@ -183,7 +195,7 @@ public sealed class Tenure : IReplicaSink
 
         // In this order: whoever sees the new document without the lock then asks for its sequence gets one that includes it.
         state.NextSequence = delta.LastSequence + 1;
-        state.Current = next;
+        state.Current = state.IsConvergent ? Document.Join(state.Current, delta) : next; // Another's delta may have come in since the transaction began.
 
         // G8: two layers. Without the guard an unacknowledged write stands where snapshots, streams and a later promotion take it from (TRACES 8).
         if (!_guards.HasFlag(Guards.G8)) Replica.WriteThrough(state.Endpoint, next);
@@ -247,25 +259,54 @@ public sealed class Tenure : IReplicaSink
     /// <summary>Serves again what a cancelled handoff had sealed. The caller has checked the map (G6).</summary>
     public void Unseal(HandoffId handoff) => _seals.RemoveAll(s => s.Handoff == handoff);
 
-    /// <summary>Ends the tenure of some endpoints: their ahead layer is dropped and held answers are rejected.</summary>
+    /// <summary>Ends the tenure of some endpoints: their ahead layer is dropped and held answers are rejected. Convergent ones publish what is ahead.</summary>
     public void End(GrantCoverage scope, TenureEndReason reason, string facts)
     {
         foreach (var holding in _holdings.Where(h => !h.IsEnded && Overlaps(h.Coverage, scope)).ToList())
         {
             holding.Dropped.Add(scope);
-            foreach (var state in holding.Owned.Values.Where(s => !s.IsEnded && scope.Covers(s.Endpoint)).ToList()) End(state);
-            if (Contains(scope, holding.Coverage)) End(holding, GrantResult.Lost);
+            foreach (var state in holding.Owned.Values.Where(s => !s.IsEnded && scope.Covers(s.Endpoint)).ToList()) Lose(state);
+            if (holding.Coverage.IsWithin(holding.Dropped)) End(holding, GrantResult.Lost, Lose);
             Raise(reason, holding.Epoch, facts);
         }
     }
 
-    /// <summary>Ends everything held in this partition.</summary>
+    /// <summary>Ends everything held in this partition, for a reason that spares nothing: what is ahead is dropped, of convergent endpoints too.</summary>
     public void EndAll(TenureEndReason reason, string facts)
     {
-        if (_holdings.Count == 0) return;
-        foreach (var holding in _holdings.ToList()) End(holding, GrantResult.Lost);
-        _seals.Clear();
-        Raise(reason, Epoch.None, facts);
+        foreach (var state in _publishing.SelectMany(h => h.Owned.Values).Where(s => !s.IsEnded).ToList()) End(state);
+        EndAll(reason, facts, End);
+    }
+
+    /// <summary>Ends everything held in this partition because the map or a fence says so. Of convergent endpoints the rest is published, and then their epochs are retired.</summary>
+    /// <returns>Each completes when a Retire is in the log.</returns>
+    public IReadOnlyList<Task> Leave(string facts)
+    {
+        var held = _holdings.Where(h => h.IsConvergent).ToList();
+        EndAll(TenureEndReason.Asked, facts, Lose);
+        return [.. held.SelectMany(h => Retire(h.Epoch, Self, h.Coverage))];
+    }
+
+    /// <summary>Says in the log that an epoch of an owner has ended. One of this incarnation's own serves no convergent endpoint of the scope from now on, and is retired
+    /// when all that it wrote there was read back: nothing of it can come behind its Retire.</summary>
+    /// <returns>Each completes when a Retire is in the log.</returns>
+    public IReadOnlyList<Task> Retire(Epoch epoch, IncarnationId owner, GrantCoverage scope)
+    {
+        if (owner == Self)
+        {
+            foreach (var holding in _holdings.Where(h => h.Epoch == epoch && h.IsConvergent)) holding.Dropped.Add(scope);
+            foreach (var state in ConvergentUnder(epoch, scope).ToList()) Lose(state);
+        }
+        var appended = new List<Task>();
+        foreach (var part in scope.Split(GrantPartBytesMax))
+        {
+            var body = new RetireBody(epoch, owner, part);
+            var record = new OutRecord(LogRecordCodec.Encode(Self, body)) { Appended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously) };
+            _retiring.Add((body, record));
+            appended.Add(record.Appended.Task);
+        }
+        SettleRetires();
+        return appended;
     }
 
     /// <summary>The map names this backup for what is owned here; none: nobody lives who could be it. The commit precedes this call (G9).</summary>
@@ -366,12 +407,15 @@ public sealed class Tenure : IReplicaSink
     {
         OnAccepted?.Invoke(delta);
         _copies.Accepted(delta);
-        if (delta.Carried || delta.Writer != Self || StateOf(delta) is not { IsEnded: false } state) return;
+        var own = delta.Carried || delta.Writer != Self ? null : StateOf(delta);
+        if (_open.TryGetValue(delta.Endpoint, out var open) && open.IsConvergent && !ReferenceEquals(open, own)) TakeIn(open, delta.Delta!);
+        if (own is not { IsEnded: false } state) return;
         state.AcceptedSequence = Math.Max(state.AcceptedSequence, delta.Last);
         while (state.Ahead.Count > 0 && state.Ahead.Peek().Last <= delta.Last) NotAhead(state.Ahead.Dequeue());
         Rebase(state);
         SettleWaiters(state);
         SettleLogged(state);
+        if (state.IsConvergent && state.IsClosing && state.Ahead.Count == 0) End(state); // All of it is published.
     }
 
     void IReplicaSink.Rejected(in LoggedDelta delta)
@@ -392,11 +436,11 @@ public sealed class Tenure : IReplicaSink
             var ended = 0;
             foreach (var state in holding.Owned.Values)
             {
-                if (state.IsEnded || !grant.Coverage.Covers(state.Endpoint)) continue;
+                if (state.IsEnded || !grant.Coverage.Covers(state.Endpoint) || (state.IsConvergent && grant.Owner != Self)) continue;
                 End(state);
                 ended++;
             }
-            if (!IsLive(holding)) End(holding, GrantResult.Superseded);
+            if (!IsLive(holding)) Supersede(holding);
             if (grant.Owner != Self && (ended > 0 || holding.IsEnded)) Raise(TenureEndReason.HigherGrant, holding.Epoch, $"the Grant of {grant.Epoch} to {grant.Owner} was read at offset {grant.Offset}");
         }
         _seals.RemoveAll(s => IsBehind(s));
@@ -404,14 +448,14 @@ public sealed class Tenure : IReplicaSink
         if (own is null || own.IsEnded) return;
 
         // A newcomer that finds a higher Grant before its own gives up.
-        if (!IsLive(own)) End(own, GrantResult.Superseded);
-        else own.IsAdmitted = true;
+        if (!IsLive(own)) Supersede(own);
+        own.IsAdmitted = !own.IsEnded;
     }
 
     void IReplicaSink.Incomplete(in ReplicaFault fault)
     {
         var scope = GrantCoverage.OfSlots(fault.Slots);
-        foreach (var holding in _holdings.Where(h => !h.IsEnded).ToList())
+        foreach (var holding in _holdings.Concat(_publishing).ToList())
         {
             var ended = holding.Owned.Values.Where(s => !s.IsEnded && scope.CoversSlot(s.Endpoint.Slot)).ToList();
             foreach (var state in ended) End(state);
@@ -440,10 +484,35 @@ public sealed class Tenure : IReplicaSink
         }
     }
 
-    /// <summary>With nothing ahead both layers are the same: share the accepted document instead of keeping two. Without G2 they are not: what was carried is in no log.</summary>
-    private void Rebase(OwnedState state)
+    private void SettleRetires()
     {
-        if (state.Ahead.Count == 0 && state.Holding.IsSettled && _guards.HasFlag(Guards.G2)) state.Current = Replica.Accepted(state.Endpoint);
+        for (var i = 0; i < _retiring.Count; i++)
+        {
+            var (body, record) = _retiring[i];
+            if (body.Owner == Self && ConvergentUnder(body.Epoch, body.Coverage).Any(state => state.Ahead.Count > 0)) continue;
+            _retiring.RemoveAt(i--);
+            _queue.AddRecord(record);
+        }
+        if (_publishing.Count > 0) _publishing.RemoveAll(h => h.IsOver);
+    }
+
+    private IEnumerable<OwnedState> ConvergentUnder(Epoch epoch, GrantCoverage scope) =>
+        _holdings.Concat(_publishing).Where(h => h.Epoch == epoch).SelectMany(h => h.Owned.Values).Where(state => state.IsConvergent && !state.IsEnded && scope.Covers(state.Endpoint));
+
+    private bool IsConvergent(Holding holding, EndpointId endpoint) => holding.IsConvergent && _templates().ModeOf(endpoint) == Mode.Convergent;
+
+    /// <summary>Another owner's write counts here at once, beside what is ahead.</summary>
+    private void TakeIn(OwnedState state, Delta delta)
+    {
+        if (!Rebase(state)) state.Current = Document.Join(state.Current, delta);
+    }
+
+    /// <summary>With nothing ahead both layers are the same: share the accepted document instead of keeping two. Without G2 they are not: what was carried is in no log.</summary>
+    private bool Rebase(OwnedState state)
+    {
+        if (state.Ahead.Count > 0 || !state.Holding.IsSettled || !_guards.HasFlag(Guards.G2)) return false;
+        state.Current = Replica.Accepted(state.Endpoint);
+        return true;
     }
 
     private void SettleWaiters(OwnedState state)
@@ -469,7 +538,7 @@ public sealed class Tenure : IReplicaSink
     private IEnumerable<OwnedState> AheadStates() => _holdings.OrderBy(h => h.Epoch.Value).SelectMany(h => h.Owned.Values).Where(state => !state.IsEnded && state.Ahead.Count > 0);
 
     private bool IsHeldNow(OwnedState state) =>
-        _open.TryGetValue(state.Endpoint, out var held) && ReferenceEquals(held, state) && Replica.EpochOf(state.Endpoint) <= state.Holding.Epoch;
+        _open.TryGetValue(state.Endpoint, out var held) && ReferenceEquals(held, state) && (state.IsConvergent || Replica.EpochOf(state.Endpoint) <= state.Holding.Epoch);
 
     private void NotAhead(in AheadDelta delta)
     {
@@ -486,20 +555,48 @@ public sealed class Tenure : IReplicaSink
         SettleLogged(state);
     }
 
-    private void End(Holding holding, GrantResult result)
+    /// <summary>Serves it no more: an exclusive endpoint's ahead layer is dropped (G8), a convergent one's is published to its end.</summary>
+    private void Lose(OwnedState state)
+    {
+        if (!state.IsConvergent || state.Ahead.Count == 0)
+        {
+            End(state);
+            return;
+        }
+        state.IsClosing = true;
+        if (_open.TryGetValue(state.Endpoint, out var open) && ReferenceEquals(open, state)) _open.Remove(state.Endpoint);
+    }
+
+    /// <summary>By the log nothing exclusive is left of it. Its convergent endpoints go on until the map or a fence says so, or our own newer grants have all of them.</summary>
+    private void Supersede(Holding holding)
+    {
+        if (!holding.IsConvergent || holding.Coverage.IsWithin(holding.Dropped)) End(holding, GrantResult.Superseded, Lose);
+        else Complete(holding, GrantResult.Superseded);
+    }
+
+    private void EndAll(TenureEndReason reason, string facts, Action<OwnedState> end)
+    {
+        if (_holdings.Count == 0) return;
+        foreach (var holding in _holdings.ToList()) End(holding, GrantResult.Lost, end);
+        _seals.Clear();
+        Raise(reason, Epoch.None, facts);
+    }
+
+    private void End(Holding holding, GrantResult result, Action<OwnedState> end)
     {
         if (holding.IsEnded) return;
-        foreach (var state in holding.Owned.Values.Where(s => !s.IsEnded).ToList()) End(state);
+        foreach (var state in holding.Owned.Values.Where(s => !s.IsEnded).ToList()) end(state);
         holding.IsEnded = true;
         holding.Carried = null;
         _holdings.Remove(holding);
+        if (!holding.IsOver) _publishing.Add(holding);
         _endedEpochs.Add(holding.Epoch.Value);
         Complete(holding, result);
     }
 
     private void Complete(Holding holding, GrantResult result)
     {
-        holding.Result = result;
+        holding.Result ??= result;
         _due.Add(() => holding.Completion.TrySetResult(result));
     }
 
@@ -512,6 +609,8 @@ public sealed class Tenure : IReplicaSink
     private OwnedState? StateOf(in LoggedDelta delta)
     {
         foreach (var holding in _holdings)
+            if (holding.Epoch == delta.Epoch) return holding.Owned.GetValueOrDefault(delta.Endpoint);
+        foreach (var holding in _publishing)
             if (holding.Epoch == delta.Epoch) return holding.Owned.GetValueOrDefault(delta.Endpoint);
         return null;
     }
@@ -562,12 +661,6 @@ public sealed class Tenure : IReplicaSink
         left.Placed.Any(right.Covers) || right.Placed.Any(left.Covers)
         || left.Slots.Any(l => right.Slots.Any(r => l.Range.First < r.Range.End && r.Range.First < l.Range.End));
 
-    private static bool Contains(GrantCoverage outer, GrantCoverage inner) =>
-        inner.Placed.All(outer.Covers)
-        && inner.Slots.All(i => Enumerable.Range(i.Range.First, i.Range.Count).All(slot => outer.CoversSlot(new Slot((ushort)slot))))
-        // An endpoint that was placed since the inner grant stays with it when only its slot moves on (G7).
-        && outer.Slots.All(o => o.Except.All(hash => !inner.Covers(hash) || outer.Covers(hash)));
-
     private static Dictionary<EndpointId, Document> JoinCarried(IReadOnlyList<CarriedState> carried)
     {
         var joined = new Dictionary<EndpointId, Document>(carried.Count);
@@ -580,13 +673,13 @@ public sealed class Tenure : IReplicaSink
         return joined;
     }
 
-    private List<byte[]> EncodeCarried(Epoch epoch, IReadOnlyList<CarriedState> carried)
+    private List<byte[]> EncodeCarried(Holding holding, IReadOnlyList<CarriedState> carried)
     {
         var (records, items, bytes) = (new List<byte[]>(), new List<DeltaItem>(), 0);
         foreach (var (endpoint, delta) in carried.SelectMany(c => c.Ahead.Select(delta => (c.Endpoint, delta))))
         {
             if (items.Count > 0 && bytes + delta.Length > CarriedRecordBytesMax) Close();
-            items.Add(new DeltaItem(endpoint, 0, epoch, records.Count + 1, records.Count + 1, true, delta));
+            items.Add(new DeltaItem(endpoint, IsConvergent(holding, endpoint) ? Mode.Convergent : Mode.Exclusive, holding.Epoch, records.Count + 1, records.Count + 1, true, delta));
             bytes += delta.Length;
         }
         if (items.Count > 0) Close();

@@ -1,3 +1,5 @@
+using ShardCloud.Crdt;
+
 namespace ShardCloud.Replication;
 
 /// <summary>Hears what the log decided, in log order, within the caller's lock.</summary>
@@ -6,7 +8,7 @@ public interface IReplicaSink
     /// <summary>A delta counts for everyone.</summary>
     void Accepted(in LoggedDelta delta);
 
-    /// <summary>A delta counts for no one: a higher Grant covers its endpoint and came before it.</summary>
+    /// <summary>A delta counts for no one: its epoch was closed before it, by a higher Grant that covers its endpoint (exclusive) or a Retire (convergent).</summary>
     void Rejected(in LoggedDelta delta);
 
     /// <summary>A Grant took effect (its last part was read).</summary>
@@ -16,8 +18,8 @@ public interface IReplicaSink
     void Incomplete(in ReplicaFault fault);
 }
 
-/// <summary>A delta and the log's place for it.</summary>
-public readonly record struct LoggedDelta(EndpointId Endpoint, Epoch Epoch, long First, long Last, bool Carried, IncarnationId Writer, long Offset);
+/// <summary>A delta and the log's place for it; its content where it was accepted.</summary>
+public readonly record struct LoggedDelta(EndpointId Endpoint, Epoch Epoch, long First, long Last, bool Carried, IncarnationId Writer, long Offset, Delta? Delta);
 
 /// <summary>Hears of a delta.</summary>
 internal delegate void LoggedDeltaHandler(in LoggedDelta delta);

@@ -1,5 +1,6 @@
 using System.Collections;
 using ShardCloud.Crdt;
+using ShardCloud.Routing;
 
 namespace ShardCloud.Replication;
 
@@ -9,8 +10,10 @@ namespace ShardCloud.Replication;
 /// at its offset and its sequence follows the last one. So the log alone decides what happened, and all readers agree (G8: the accepted layer).</para>
 /// <para>Change of owner: a Grant closes all older epochs of what it covers; what follows it from an older epoch is rejected for everyone (G1).
 /// Records carried by a Grant (the final delta of a handoff) are written under its epoch and numbered 1 to the count it announces (G2).</para>
-/// <para>Folding: at the first delta that an endpoint's owner writes under an epoch, everything older is folded into one number. All complete replicas do
-/// it at the same offset; it is never done for what came by a stream, and not while the slot is incomplete.</para>
+/// <para>Convergent endpoints: a Grant closes nothing. A record counts as long as its own epoch is open for the endpoint: from its Grant to its Retire, to a newer
+/// Grant of the same incarnation, or to an Abandon. So the records of several incarnations may alternate, and what they wrote is joined.</para>
+/// <para>Folding: at the first delta that an owner writes to an endpoint under an epoch, everything older that is closed, and has nothing open below it, is
+/// folded into one number. All complete replicas do it at the same offset; it is never done for what came by a stream, and not while the slot is incomplete.</para>
 /// <para>Damage: a record that cannot be read is set aside, and a gap is remembered; the replica is then incomplete for the slots concerned. It reads
 /// on, but it must not be promoted, snapshotted or streamed for them until it is repaired from a complete peer.</para>
 /// <para>Not guaranteed: anything about records beyond <see cref="Position"/>.</para>
@@ -24,6 +27,7 @@ public sealed class PartitionReplica
     private readonly Dictionary<EndpointId, EndpointState> _endpoints;
     private readonly Dictionary<(long Epoch, IncarnationId Owner), GrantProgress> _grants = [];
     private readonly Dictionary<(long Epoch, IncarnationId Owner), List<GrantBody>> _parts = [];
+    private readonly List<GrantProgress> _open = []; // Grants whose epoch is open for convergent endpoints; none where the application has no convergent template.
     private readonly BitArray _incomplete;
     private int _grantsPruneAt = GrantsKeptMin;
 
@@ -45,14 +49,15 @@ public sealed class PartitionReplica
     {
         Position = snapshot.Position;
         _coverage.Restore(snapshot.SlotEpochs, snapshot.EpochsApart);
-        foreach (var grant in snapshot.Grants) _grants[(grant.Epoch, grant.Owner)] = new GrantProgress(grant.Offset, grant.CarriedRecords) { CarriedSeen = grant.CarriedSeen };
+        foreach (var grant in snapshot.Grants)
+            Add(new GrantProgress(grant.Epoch, grant.Owner, grant.Offset, grant.CarriedRecords) { CarriedSeen = grant.CarriedSeen, Open = grant.Open?.Copy() });
         foreach (var (owner, part) in snapshot.PendingParts)
         {
             if (!_parts.TryGetValue((part.Epoch.Value, owner), out var parts)) _parts[(part.Epoch.Value, owner)] = parts = [];
             parts.Add(part);
         }
         _endpoints.EnsureCapacity(snapshot.Endpoints.Count);
-        foreach (var e in snapshot.Endpoints) _endpoints[e.Endpoint] = new EndpointState(e.Document) { Epoch = e.Epoch, Last = e.Last, ChangedAt = e.ChangedAt };
+        foreach (var e in snapshot.Endpoints) _endpoints[e.Endpoint] = new EndpointState(e.Document, e.Sequences) { ChangedAt = e.ChangedAt };
     }
 
     /// <summary>Event Hub partition.</summary>
@@ -101,7 +106,7 @@ public sealed class PartitionReplica
     internal bool HoldsApart(GrantCoverage coverage, Epoch epoch) => _coverage.Apart.Any(apart => apart.Value <= epoch.Value && coverage.Covers(apart.Key));
 
     /// <summary>Last accepted sequence of the endpoint under an epoch; 0 when none.</summary>
-    public long LastSequence(EndpointId endpoint, Epoch epoch) => _endpoints.TryGetValue(endpoint, out var state) && state.Epoch == epoch.Value ? state.Last : 0;
+    public long LastSequence(EndpointId endpoint, Epoch epoch) => _endpoints.TryGetValue(endpoint, out var state) ? state.LastOf(epoch.Value) : 0;
 
     /// <summary>Endpoints whose accepted state changed after an offset, with that state.</summary>
     public IEnumerable<(EndpointId Endpoint, Document Document)> ChangedAfter(long offset) =>
@@ -132,6 +137,7 @@ public sealed class PartitionReplica
         var writer = decoded.Envelope!.Writer;
         if (decoded.Deltas is not null) ApplyDeltas(offset, record, writer, decoded.Deltas, sink);
         if (decoded.Grant is not null) ApplyGrant(offset, writer, decoded.Grant, sink);
+        if (decoded.Retire is not null) ApplyRetire(writer, decoded.Retire);
     }
 
     /// <summary>Marks all slots: the log lost records that this replica had not read.</summary>
@@ -156,9 +162,9 @@ public sealed class PartitionReplica
             Position = Position,
             SlotEpochs = _coverage.BySlot.ToArray(),
             EpochsApart = [.. _coverage.Apart],
-            Grants = [.. _grants.Select(g => new SnapshotGrant(g.Key.Epoch, g.Key.Owner, g.Value.Offset, g.Value.CarriedRecords, g.Value.CarriedSeen))],
+            Grants = [.. _grants.Select(g => new SnapshotGrant(g.Key.Epoch, g.Key.Owner, g.Value.Offset, g.Value.CarriedRecords, g.Value.CarriedSeen, g.Value.Open?.Copy()))],
             PendingParts = [.. _parts.SelectMany(p => p.Value.Select(part => (p.Key.Owner, part)))],
-            Endpoints = [.. _endpoints.Select(e => new SnapshotEndpoint(e.Key, e.Value.Epoch, e.Value.Last, e.Value.ChangedAt, e.Value.Live.Snapshot()))],
+            Endpoints = [.. _endpoints.Select(e => new SnapshotEndpoint(e.Key, e.Value.Sequences, e.Value.ChangedAt, e.Value.Live.Snapshot()))],
         };
     }
 
@@ -179,18 +185,19 @@ public sealed class PartitionReplica
 
     private void ApplyItem(long offset, ReadOnlyMemory<byte> record, IncarnationId writer, DeltaItem item, IReplicaSink sink)
     {
-        var logged = new LoggedDelta(item.Endpoint, item.Epoch, item.First, item.Last, item.Carried, writer, offset);
+        var logged = new LoggedDelta(item.Endpoint, item.Epoch, item.First, item.Last, item.Carried, writer, offset, null);
         var hash = item.Endpoint.KeyHash;
         var slot = Slot.Of(hash);
         if (!Slots.Contains(slot)) return; // Not of this partition: the envelope's slots lie outside too, nobody's state is concerned.
 
         var current = _coverage.EpochOf(hash);
-        if (item.Mode != 0 || (!item.Carried && (item.Epoch.Value > current || current == 0)))
+        if (!item.Carried && (item.Epoch.Value > current || current == 0))
         {
-            Gap(item.Mode != 0 ? $"mode {item.Mode} of '{item.Endpoint}' is not known to this reader" : $"'{item.Endpoint}' carries {item.Epoch}, whose Grant was not read");
+            Gap($"'{item.Endpoint}' carries {item.Epoch}, whose Grant was not read");
             return;
         }
-        if (item.Epoch.Value != current || !_grants.TryGetValue((current, writer), out var grant))
+        var isConvergent = item.Mode == Mode.Convergent;
+        if (!_grants.TryGetValue((item.Epoch.Value, writer), out var grant) || !(isConvergent ? grant.Open?.Covers(hash) == true : item.Epoch.Value == current))
         {
             // Also carried items whose Grant is not in the log: its append failed, and with it the tenure (G11), while they were in flight behind it.
             Reject();
@@ -209,7 +216,7 @@ public sealed class PartitionReplica
         }
         else
         {
-            var expected = state.Epoch == current ? state.Last + 1 : 1;
+            var expected = state.LastOf(item.Epoch.Value) + 1;
             if (item.Last < expected) return; // Seen before.
             if (item.First != expected || grant.CarriedSeen < grant.CarriedRecords)
             {
@@ -225,12 +232,12 @@ public sealed class PartitionReplica
             return;
         }
 
-        // The first delta of an epoch's own: every older epoch is closed by the Grant, and all that the Grant announced as carried was read.
-        if (!item.Carried && state.Epoch != current && IsCompleteFor(slot)) state.Live.Fold(new Epoch(current - 1));
+        if (isConvergent) state.Older ??= [];
+        if (!item.Carried && item.First == 1 && IsCompleteFor(slot)) Fold(state, hash, current);
         state.Live.Join(delta);
         state.ChangedAt = offset;
-        if (!item.Carried) (state.Epoch, state.Last) = (current, item.Last);
-        sink.Accepted(logged);
+        if (!item.Carried) state.Advance(item.Epoch.Value, item.Last);
+        sink.Accepted(logged with { Delta = delta });
 
         void Reject()
         {
@@ -239,6 +246,21 @@ public sealed class PartitionReplica
         }
 
         void Gap(string reason) => MarkIncomplete([new SlotRange(slot.Value, 1)], ErrorCodes.LogGap, $"{reason} (offset {offset})", offset, sink);
+    }
+
+    /// <summary>At the first delta of an epoch's own: all that its Grant announced as carried was read, and every older epoch is closed but for those still open.</summary>
+    private void Fold(EndpointState state, ulong hash, long current)
+    {
+        var limit = current - 1;
+        if (state.Older is { } older)
+        {
+            foreach (var grant in _open)
+                if (grant.Epoch <= limit && grant.Open!.Covers(hash)) limit = grant.Epoch - 1;
+            // What is carried may hold dots of any older epoch.
+            if (_open.Exists(grant => grant.CarriedSeen < grant.CarriedRecords && grant.Open!.Covers(hash))) return;
+            foreach (var epoch in older.Keys.Where(epoch => epoch <= limit).ToList()) older.Remove(epoch);
+        }
+        state.Live.Fold(new Epoch(limit));
     }
 
     private void ApplyGrant(long offset, IncarnationId writer, GrantBody body, IReplicaSink sink)
@@ -259,18 +281,39 @@ public sealed class PartitionReplica
 
         // G1: from this offset on, nothing of an older epoch counts for what is covered.
         _coverage.Land(body.Epoch.Value, body.Coverage);
-        _grants[key] = new GrantProgress(offset, body.CarriedRecords);
+        foreach (var older in _open.Where(grant => grant.Owner == writer && grant.Epoch < body.Epoch.Value).ToList()) Close(older, body.Coverage);
+        Add(new GrantProgress(body.Epoch.Value, writer, offset, body.CarriedRecords) { Open = body.IsConvergent ? new OpenCoverage(body.Coverage) : null });
         if (_grants.Count > _grantsPruneAt) PruneGrants();
         sink.GrantLanded(new LoggedGrant(body.Epoch, writer, body.Coverage, body.CarriedRecords, offset));
     }
 
-    /// <summary>Bound of the table of Grants: only those that still hold for something, or are the latest, are kept.</summary>
+    private void ApplyRetire(IncarnationId writer, RetireBody body)
+    {
+        // Only an epoch's owner knows that nothing of it is still to come. Who writes it for a fenced owner tells the story of the exclusive endpoints.
+        if (writer != body.Owner && !body.IsAbandon) return;
+        if (_grants.TryGetValue((body.Epoch.Value, body.Owner), out var grant)) Close(grant, body.Coverage);
+    }
+
+    private void Add(GrantProgress grant)
+    {
+        _grants[(grant.Epoch, grant.Owner)] = grant;
+        if (grant.Open is not null) _open.Add(grant);
+    }
+
+    private void Close(GrantProgress grant, GrantCoverage scope)
+    {
+        if (grant.Open?.Retire(scope) != true) return;
+        grant.Open = null;
+        _open.Remove(grant);
+    }
+
+    /// <summary>Bound of the table of Grants: only those that still hold for something, are open, or are the latest, are kept.</summary>
     private void PruneGrants()
     {
         var used = _coverage.EpochsInUse();
         var latest = _grants.Values.Max(g => g.Offset);
         foreach (var (key, grant) in _grants.ToArray())
-            if (!used.Contains(key.Epoch) && grant.Offset != latest) _grants.Remove(key);
+            if (!used.Contains(key.Epoch) && grant.Open is null && grant.Offset != latest) _grants.Remove(key);
         _grantsPruneAt = Math.Max(GrantsKeptMin, 2 * _grants.Count);
     }
 
@@ -300,18 +343,39 @@ public sealed class PartitionReplica
         return state;
     }
 
-    private sealed class EndpointState(Document start)
+    private sealed class EndpointState(Document start, EpochSequences sequences = default)
     {
         public LiveDocument Live = new(start);
-        public long Epoch;
-        public long Last;
         public long ChangedAt = -1;
+
+        /// <summary>Of convergent endpoints: other epochs than the newest one, open ones among them; null for an endpoint that never had a convergent record.</summary>
+        public Dictionary<long, long>? Older = sequences.Older is null ? null : new(sequences.Older);
+
+        private long _epoch = sequences.Epoch, _last = sequences.Last;
+
+        public EpochSequences Sequences => new(_epoch, _last, Older is null ? null : new Dictionary<long, long>(Older));
+
+        public long LastOf(long epoch) => epoch == _epoch ? _last : Older?.GetValueOrDefault(epoch) ?? 0;
+
+        public void Advance(long epoch, long last)
+        {
+            if (epoch < _epoch)
+            {
+                Older![epoch] = last; // Only a convergent record can be of an older epoch.
+                return;
+            }
+            if (epoch > _epoch && _epoch > 0 && Older is not null) Older[_epoch] = _last;
+            (_epoch, _last) = (epoch, last);
+        }
     }
 
-    private sealed class GrantProgress(long offset, int carriedRecords)
+    private sealed class GrantProgress(long epoch, IncarnationId owner, long offset, int carriedRecords)
     {
+        public readonly long Epoch = epoch;
+        public readonly IncarnationId Owner = owner;
         public readonly long Offset = offset;
         public readonly int CarriedRecords = carriedRecords;
         public int CarriedSeen;
+        public OpenCoverage? Open;
     }
 }

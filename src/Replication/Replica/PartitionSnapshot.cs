@@ -4,10 +4,20 @@ using ShardCloud.Crdt;
 namespace ShardCloud.Replication;
 
 /// <summary>A Grant as a snapshot remembers it.</summary>
-public readonly record struct SnapshotGrant(long Epoch, IncarnationId Owner, long Offset, int CarriedRecords, int CarriedSeen);
+/// <param name="Epoch">Its epoch.</param>
+/// <param name="Owner">Its owner.</param>
+/// <param name="Offset">Where it lies.</param>
+/// <param name="CarriedRecords">How many carried records it announced.</param>
+/// <param name="CarriedSeen">How many of them were read.</param>
+/// <param name="Open">What it covers and what of that was retired, while its epoch is open for convergent endpoints; else null.</param>
+public readonly record struct SnapshotGrant(long Epoch, IncarnationId Owner, long Offset, int CarriedRecords, int CarriedSeen, OpenCoverage? Open = null);
 
 /// <summary>One endpoint's accepted state as a snapshot holds it.</summary>
-public readonly record struct SnapshotEndpoint(EndpointId Endpoint, long Epoch, long Last, long ChangedAt, Document Document);
+/// <param name="Endpoint">The endpoint.</param>
+/// <param name="Sequences">Last accepted sequences: the newest epoch's, and those of older ones that may go on; none where nothing was accepted.</param>
+/// <param name="ChangedAt">Offset of the last change; -1 for none.</param>
+/// <param name="Document">The state.</param>
+public readonly record struct SnapshotEndpoint(EndpointId Endpoint, EpochSequences Sequences, long ChangedAt, Document Document);
 
 /// <summary>The accepted layer of one Event Hub partition at one offset: what a Blob holds and what members stream to each other. Immutable.</summary>
 /// <remarks>
@@ -127,6 +137,8 @@ public sealed class PartitionSnapshot
             writer.Varint(grant.Offset);
             writer.Varint(grant.CarriedRecords);
             writer.Varint(grant.CarriedSeen);
+            writer.U8(grant.Open is null ? (byte)0 : (byte)1);
+            grant.Open?.Write(writer);
         }
         writer.Varint(PendingParts.Count);
         foreach (var (owner, part) in PendingParts)
@@ -136,6 +148,7 @@ public sealed class PartitionSnapshot
             writer.Varint(part.CarriedRecords);
             writer.Varint(part.Part);
             writer.Varint(part.Parts);
+            writer.U8(part.IsConvergent ? (byte)1 : (byte)0);
             part.Coverage.Write(writer);
         }
     }
@@ -150,13 +163,13 @@ public sealed class PartitionSnapshot
         for (var i = 0; i < apart.Length; i++) apart[i] = new(reader.U64(), reader.Varint());
         var grants = new SnapshotGrant[reader.Count(bytesEach: 8)];
         for (var i = 0; i < grants.Length && !reader.Bad; i++)
-            grants[i] = new(reader.Varint(), reader.Incarnation(), reader.Varint(), (int)reader.Varint(), (int)reader.Varint());
+            grants[i] = new(reader.Varint(), reader.Incarnation(), reader.Varint(), (int)reader.Varint(), (int)reader.Varint(), reader.U8() == 0 ? null : OpenCoverage.Read(ref reader));
         var parts = new (IncarnationId, GrantBody)[reader.Count(bytesEach: 8)];
         for (var i = 0; i < parts.Length && !reader.Bad; i++)
         {
             var owner = reader.Incarnation();
-            var (epoch, carried, part, of) = (reader.Varint(), reader.Varint(), reader.Varint(), reader.Varint());
-            if (GrantCoverage.Read(ref reader) is { } coverage) parts[i] = (owner, new GrantBody(new Epoch(epoch), coverage, (int)carried, (int)part, (int)of));
+            var (epoch, carried, part, of, convergent) = (reader.Varint(), reader.Varint(), reader.Varint(), reader.Varint(), reader.U8() != 0);
+            if (GrantCoverage.Read(ref reader) is { } coverage) parts[i] = (owner, new GrantBody(new Epoch(epoch), coverage, (int)carried, (int)part, (int)of, convergent));
         }
         var sound = reader.AtEnd && count is > 0 and <= 1024 && partition < count && slots.Length == SlotRange.OfPartition((int)partition, (int)count).Count;
         return !sound ? null : new PartitionSnapshot
@@ -180,8 +193,7 @@ public sealed class PartitionSnapshot
         {
             var e = Endpoints[at];
             writer.Text(e.Endpoint.Value);
-            writer.Varint(e.Epoch);
-            writer.Varint(e.Last);
+            e.Sequences.Write(writer);
             writer.Varint(e.ChangedAt + 1);
             state.Reset();
             DocumentCodec.Encode(e.Document, state);
@@ -195,10 +207,10 @@ public sealed class PartitionSnapshot
         var reader = new ByteReader(block);
         while (!reader.AtEnd)
         {
-            var (endpoint, epoch, last, changed) = (reader.Endpoint(), reader.Varint(), reader.Varint(), reader.Varint() - 1);
+            var (endpoint, sequences, changed) = (reader.Endpoint(), EpochSequences.Read(ref reader), reader.Varint() - 1);
             var bytes = reader.Bytes();
             if (reader.Bad || !DocumentCodec.TryDecodeDocument(bytes, out var document)) throw Errors.SnapshotCorrupt($"endpoint {endpoints.Count + 1} is not well-formed");
-            endpoints.Add(new SnapshotEndpoint(endpoint, epoch, last, changed, document));
+            endpoints.Add(new SnapshotEndpoint(endpoint, sequences, changed, document));
         }
     }
 

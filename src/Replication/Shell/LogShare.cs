@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using ShardCloud.Routing;
 
 namespace ShardCloud.Replication;
 
@@ -22,6 +23,9 @@ internal sealed record LogShare
 
     /// <summary>Sends deltas to named backups; null: all answers wait for the log.</summary>
     public BackupLink? ToBackup { get; init; }
+
+    /// <summary>The live templates, which say whose endpoints are convergent; null: none are.</summary>
+    public Func<TemplateTable>? Templates { get; init; }
 
     public required Action<TenureEnded> OnEnded { get; init; }
 

@@ -34,7 +34,7 @@ internal sealed class PartitionLog : IAsyncDisposable
         (_share, _producer) = (share, producer);
         var options = share.Options;
         _at = new TopicPartition(options.Hub, new Partition(replica.Partition));
-        _tenure = new Tenure(replica, share.Self, options.Ack, share.LeaseValid, options.BatchBytesMax, options.QueueBytesMax)
+        _tenure = new Tenure(replica, share.Self, options.Ack, share.LeaseValid, options.BatchBytesMax, options.QueueBytesMax, templates: share.Templates)
         {
             OnEnded = share.OnEnded,
             OnFault = fault => share.OnFault(fault, this),

@@ -4,6 +4,7 @@ using Azure.Storage.Blobs;
 using Confluent.Kafka;
 using Microsoft.Extensions.Logging;
 using ShardCloud.Crdt;
+using ShardCloud.Routing;
 
 namespace ShardCloud.Replication;
 
@@ -28,6 +29,7 @@ public sealed class ReplicationService : IAsyncDisposable
     private readonly IProducer<Null, byte[]>[] _producers; // An Event Hub partition's records all go through the same one.
     private readonly ConcurrentDictionary<int, PartitionLog> _logs = new();
     private readonly SemaphoreSlim[] _making;
+    private readonly ConcurrentBag<Task> _retired = []; // Of an incarnation that leaves; a handful a partition.
     private readonly CancellationTokenSource _stopping = new();
     private Task _snapshotLoop = Task.CompletedTask;
 
@@ -39,8 +41,9 @@ public sealed class ReplicationService : IAsyncDisposable
     /// <param name="time">Clock of the snapshot schedule.</param>
     /// <param name="logger">Where alarms go.</param>
     /// <param name="toBackup">Sends deltas to named backups, for <see cref="AckMode.Replica"/>; null: all answers wait for the log.</param>
+    /// <param name="templates">The live templates, which say whose endpoints are convergent; null: none are.</param>
     public ReplicationService(ReplicationOptions options, IncarnationId self, Func<bool> leaseValid, BlobContainerClient? snapshots, TimeProvider time, ILogger<ReplicationService> logger,
-        BackupLink? toBackup = null)
+        BackupLink? toBackup = null, Func<TemplateTable>? templates = null)
     {
         options.Validate();
         (_options, Self, _time, _logger) = (options, self, time, logger);
@@ -55,6 +58,7 @@ public sealed class ReplicationService : IAsyncDisposable
             Backlog = new Backlog(options.MemberQueueBytesMax, options.MemberQueueDeltasMax),
             LeaseValid = leaseValid,
             ToBackup = toBackup,
+            Templates = templates,
             OnEnded = OnEnded,
             OnFault = OnFault,
             OnAccepted = (in delta) => DeltaAccepted?.Invoke(delta),
@@ -250,27 +254,28 @@ public sealed class ReplicationService : IAsyncDisposable
         foreach (var log in _logs.Values) log.Do(t => t.Unseal(handoff));
     }
 
-    /// <summary>Ends the tenure of some endpoints: their unacknowledged writes are dropped (G8), held answers rejected.</summary>
+    /// <summary>Ends the tenure of some endpoints: their unacknowledged writes are dropped (G8), held answers rejected. Convergent ones publish the rest.</summary>
     public void EndTenure(GrantCoverage scope, string facts)
     {
         foreach (var partition in scope.Partitions(_options.PartitionCount))
             if (_logs.TryGetValue(partition, out var log)) log.Do(t => t.End(scope.InPartition(partition, _options.PartitionCount), TenureEndReason.Asked, facts));
     }
 
-    /// <summary>Ends everything this member serves: its lease has ended or it was fenced.</summary>
+    /// <summary>Ends everything this member serves: it was fenced, or leaves. See <see cref="WhenRetiredAsync"/> for what of it convergent endpoints still need.</summary>
     public void EndAllTenures(string facts)
     {
-        foreach (var log in _logs.Values) log.Do(t => t.EndAll(TenureEndReason.Asked, facts));
+        foreach (var log in _logs.Values)
+            foreach (var retired in log.Under(t => t.Leave(facts))) _retired.Add(retired);
     }
 
-    /// <summary>Writes that an epoch has ended, for the story the log tells.</summary>
+    /// <summary>Completes when the log holds all that was written to convergent endpoints here before <see cref="EndAllTenures"/>, and their Retire.</summary>
     /// <exception cref="ShardCloudException">SC6001: it was not appended.</exception>
-    public Task AppendRetireAsync(Epoch epoch, GrantCoverage entries, CancellationToken cancellation) => Task.WhenAll(entries.Partitions(_options.PartitionCount).Select(p =>
-    {
-        var part = entries.InPartition(p, _options.PartitionCount);
-        IReadOnlyList<SlotRange> slots = [.. part.Slots.Select(s => s.Range), .. part.Placed.Select(e => new SlotRange(e.Slot.Value, 1))];
-        return LogOf(p).AppendAsync(LogRecordCodec.Encode(Self, new RetireBody(epoch, part.ToEntries()), slots), cancellation);
-    }));
+    public Task WhenRetiredAsync(CancellationToken cancellation) => Task.WhenAll(_retired).WaitAsync(cancellation);
+
+    /// <summary>Writes that an epoch of an owner has ended. Of the owner's own hand it closes the epoch for convergent endpoints; of another's it tells the story.</summary>
+    /// <exception cref="ShardCloudException">SC6001: it was not appended.</exception>
+    public Task AppendRetireAsync(Epoch epoch, IncarnationId owner, GrantCoverage scope, CancellationToken cancellation) => Task.WhenAll(scope.Partitions(_options.PartitionCount).Select(p =>
+        Task.WhenAll(LogOf(p).Under(t => t.Retire(epoch, owner, scope.InPartition(p, _options.PartitionCount)))))).WaitAsync(cancellation);
 
     /// <summary>Proves that a partition of the log can be written.</summary>
     /// <exception cref="ShardCloudException">SC6001: it was not appended.</exception>

@@ -32,10 +32,24 @@ public sealed class TemplateTable
                 if (_templates[i].SameKeys(_templates[j]))
                     throw new ShardCloudException(ErrorCodes.BadTemplate, $"'{_templates[i].Spec.Pattern}' and '{_templates[j].Spec.Pattern}' name the same endpoints.", "Remove one of the two.");
         Specs = [.. _templates.Select(t => t.Spec)];
+        HasConvergent = Specs.Any(spec => spec.Mode == Mode.Convergent);
     }
 
     /// <summary>The templates, most specific first.</summary>
     public IReadOnlyList<TemplateSpec> Specs { get; }
+
+    /// <summary>True when the endpoints of some template are convergent.</summary>
+    public bool HasConvergent { get; }
+
+    /// <summary>The mode of an endpoint: that of the most specific template whose endpoints have keys like its own; exclusive where there is none.</summary>
+    public Mode ModeOf(EndpointId endpoint)
+    {
+        if (!HasConvergent) return Mode.Exclusive;
+        var key = endpoint.Value.AsSpan();
+        var (alive, depth) = (_templates.Length == 64 ? ulong.MaxValue : (1UL << _templates.Length) - 1, 0);
+        foreach (var segment in key.Split('/')) alive = Survivors(alive, depth++, key[segment]);
+        return Complete(alive, depth) is var complete and >= 0 ? _templates[complete].Spec.Mode : Mode.Exclusive;
+    }
 
     /// <summary>Finds the endpoint of a path and writes its normalised key.</summary>
     /// <param name="rawPath">The path as it stood in the request line: still percent-encoded; a query is ignored.</param>

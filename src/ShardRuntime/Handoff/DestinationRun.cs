@@ -143,7 +143,7 @@ internal sealed class DestinationRun : HandoffRun<DestinationEvent, DestinationC
                 return await TellSourceAsync(tell.Version, cancellationToken);
 
             case DestinationCommand.AppendRetire:
-                foreach (var epoch in Batch.SourceEpochs) await _tools.Replication.AppendRetireAsync(epoch, Batch.Coverage, cancellationToken);
+                foreach (var epoch in Batch.SourceEpochs) await _tools.Replication.AppendRetireAsync(epoch, Batch.From, Batch.Coverage, cancellationToken);
                 return new DestinationEvent.RetireAppended();
 
             default: // Discard

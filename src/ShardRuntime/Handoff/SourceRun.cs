@@ -130,7 +130,7 @@ internal sealed class SourceRun : HandoffRun<SourceEvent, SourceCommand>
                 return new SourceEvent.ProxiesAt(await _tools.Proxies.OldestAsync(cancellationToken));
 
             default: // AppendRetire
-                foreach (var epoch in Batch.SourceEpochs) await _tools.Replication.AppendRetireAsync(epoch, Batch.Coverage, cancellationToken);
+                foreach (var epoch in Batch.SourceEpochs) await _tools.Replication.AppendRetireAsync(epoch, Batch.From, Batch.Coverage, cancellationToken);
                 return new SourceEvent.RetireAppended();
         }
     }

@@ -38,7 +38,7 @@ public sealed class EndpointExecutor(
         context.Features.Set(EndpointState.ReadOnly(request.Endpoint, owned.Current, context.Request.Method));
         context.Request.Body = request.Body.Open();
 
-        async ValueTask<bool> ReleaseAsync() => await owned.Seen()(context.RequestAborted) && lease.IsValid;
+        async ValueTask<bool> ReleaseAsync() => await owned.Seen()(context.RequestAborted) && (owned.IsConvergent || lease.IsValid);
         var answer = new AnswerBuffer(context, settings.AnswerBytesMax, ReleaseAsync);
         try
         {
@@ -76,7 +76,7 @@ public sealed class EndpointExecutor(
         try
         {
             // (2) What was true at the decision may have changed in the queue. The seal shows before it drains, see IHandoffTable.
-            if (handoffs.Look(request.Endpoint).Role is HandoffRole.SealedSource || !lease.IsValid || !states.TryOpen(request.Endpoint, out var owned))
+            if (handoffs.Look(request.Endpoint).Role is HandoffRole.SealedSource || !states.TryOpen(request.Endpoint, out var owned) || !(owned.IsConvergent || lease.IsValid))
                 return RunOutcome.Again;
 
             var current = owned.Current;

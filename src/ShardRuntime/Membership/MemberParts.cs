@@ -60,6 +60,8 @@ internal sealed class ReplicatedStates(MemberParts parts) : IEndpointStates
     {
         public Epoch Epoch => owned.Epoch;
 
+        public bool IsConvergent => owned.IsConvergent;
+
         public Crdt.Document Current => owned.Current;
 
         public Crdt.DocumentTransaction BeginTransaction() => owned.BeginTransaction();

@@ -9,7 +9,9 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// Start: the listeners are bound; the row is registered (Joining) and its lease runs; the map is followed. A router is ready then. A shard joins the live list together
 /// with its templates, waits until earlier starts of itself are off the live list, and is ready once what has fallen to it is served.
 /// Life: every change of the map is looked at (level-triggered) by <see cref="TenureKeeper"/> and <see cref="BackupKeeper"/>; the leases of the others by <see cref="TakeOverWatch"/>.
-/// Fenced: an incarnation whose row is fenced, or that is off the live list it once was on, stops serving at once and ends with SC2002.
+/// Cut off from the tables: no lease, so exclusive endpoints wait; convergent ones go on, by the map as it was.
+/// Fenced: an incarnation whose row is fenced, or that is off the live list it once was on, stops serving at once and ends with SC2002. What it wrote to convergent
+/// endpoints it publishes first, and retires their epochs, within the time that leaving has.
 /// Append failed under <c>ack: replica</c>: it ends as if it had crashed, without Leaving, and its backups take over.
 /// Leaving: after the listeners have drained, what waits for the log is appended, and Leaving is written last.
 /// </remarks>
@@ -126,7 +128,7 @@ internal sealed partial class MembershipService(
             ConnectionString = options.Log.ConnectionString,
             Credential = options.Log.Security == "entra" ? new Azure.Identity.DefaultAzureCredential() : null,
             Ack = Ack,
-        }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>(), backupLegs.SendAsync);
+        }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>(), backupLegs.SendAsync, () => follower.Current.Templates);
         await replication.StartAsync(cancellationToken);
         replication.Control.Heard += follower.Poke;
         SetBudget(map);
@@ -247,7 +249,7 @@ internal sealed partial class MembershipService(
         if (result.IsCommitted) await replication.Control.PublishMapVersionAsync(result.Version, cancellationToken);
     }
 
-    /// <summary>After this everything that was committed here is in the log: a probe behind it in each partition was acknowledged.</summary>
+    /// <summary>After this everything that was committed here is in the log: a probe behind it in each partition was acknowledged, and the epochs of convergent endpoints are retired.</summary>
     private async Task<bool> FlushAsync(CancellationToken cancellationToken)
     {
         if (parts.Replication is not { } replication || shard.Role == MemberRole.Router) return true;
@@ -258,6 +260,7 @@ internal sealed partial class MembershipService(
             var held = Enumerable.Range(0, follower.Current.PartitionCount).Where(replication.HasReplica);
             await Task.WhenAll(held.Select(partition => replication.AppendProbeAsync(partition, budget.Token)));
             replication.EndAllTenures("this incarnation leaves");
+            await replication.WhenRetiredAsync(budget.Token);
             return true;
         }
         catch (Exception error) when (error is OperationCanceledException or ShardCloudException)

@@ -27,7 +27,7 @@ public readonly record struct ProxyFacts
     /// <summary>Destination while the entry is <c>Migrating</c>.</summary>
     public IncarnationId To { get; init; }
 
-    /// <summary>This member's lease is valid now.</summary>
+    /// <summary>This member's lease is valid now, or the endpoint is convergent and open here, which needs none.</summary>
     public bool IsLeaseValid { get; init; }
 
     /// <summary>This member holds the endpoint, recovered and unsealed, under <see cref="Epoch"/>.</summary>

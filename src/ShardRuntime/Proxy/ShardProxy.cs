@@ -204,7 +204,7 @@ internal sealed class ShardProxy(
             Owner = entry.Owner,
             Epoch = entry.Epoch,
             To = entry.To,
-            IsLeaseValid = lease.IsValid,
+            IsLeaseValid = lease.IsValid || (isOpen && owned!.IsConvergent),
             IsOpen = isOpen,
             Handoff = handoffs.Look(endpoint).Role,
             IsFromMember = arrival.IsFromMember,

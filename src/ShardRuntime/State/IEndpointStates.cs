@@ -26,6 +26,9 @@ public interface IOwnedState
     /// <summary>The epoch it is held under.</summary>
     Epoch Epoch { get; }
 
+    /// <summary>Of a convergent template: served and answered without a lease.</summary>
+    bool IsConvergent => false;
+
     /// <summary>The document now. Immutable.</summary>
     Document Current { get; }
 

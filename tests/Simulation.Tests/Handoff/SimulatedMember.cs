@@ -358,7 +358,7 @@ internal sealed class SimulatedMember
                     _time.After(_time.Delay(), () => Tell(handoff, new SourceEvent.ProxiesAt(oldest)));
                     break;
                 case SourceCommand.AppendRetire:
-                    foreach (var epoch in batch.SourceEpochs) Tenure.Append(new OutRecord(LogRecordCodec.Encode(Self, new RetireBody(epoch, batch.Coverage.ToEntries()), [new SlotRange(0, 1)])));
+                    foreach (var epoch in batch.SourceEpochs) Tenure.Append(new OutRecord(LogRecordCodec.Encode(Self, new RetireBody(epoch, batch.From, batch.Coverage))));
                     Tell(handoff, new SourceEvent.RetireAppended());
                     break;
             }
@@ -471,7 +471,7 @@ internal sealed class SimulatedMember
                         });
                     break;
                 case DestinationCommand.AppendRetire:
-                    foreach (var epoch in batch.SourceEpochs) Tenure.Append(new OutRecord(LogRecordCodec.Encode(Self, new RetireBody(epoch, batch.Coverage.ToEntries()), [new SlotRange(0, 1)])));
+                    foreach (var epoch in batch.SourceEpochs) Tenure.Append(new OutRecord(LogRecordCodec.Encode(Self, new RetireBody(epoch, batch.From, batch.Coverage))));
                     Tell(handoff, new DestinationEvent.RetireAppended());
                     break;
             }
