@@ -1,13 +1,12 @@
 using ShardCloud.Crdt;
 using ShardCloud.ShardRuntime.Hosting;
-using ShardCloud.ShardRuntime.Membership;
 using ShardCloud.ShardRuntime.State;
 
 namespace ShardCloud.ShardRuntime.Expiring;
 
 /// <summary>Removes what nobody came back for: the owner of an expired session or cache entry empties its document.</summary>
-/// <remarks>Level-triggered, from the replicas themselves, so it needs no memory that a move or crash could lose. A round does at most <see cref="RoundMax"/>; the next one does the rest.</remarks>
-internal sealed class ExpirySweep(MemberParts parts, IEndpointStates states, ExpiringClient client, TimeProvider time, ILogger<ExpirySweep> log) : BackgroundService
+/// <remarks>Level-triggered, from the replicas themselves, so it needs no memory that a move or crash could lose. A round does at most <see cref="RoundMax"/> of an Event Hub partition; the next one does the rest.</remarks>
+internal sealed class ExpirySweep(IEndpointStates states, ExpiringClient client, TimeProvider time, ILogger<ExpirySweep> log) : BackgroundService
 {
     public const int RoundMax = 1_000;
 
@@ -31,10 +30,9 @@ internal sealed class ExpirySweep(MemberParts parts, IEndpointStates states, Exp
 
     private async Task SweepAsync(CancellationToken cancellationToken)
     {
-        if (parts.Replication is not { } replication) return;
         var now = time.GetUtcNow();
         bool IsOver(EndpointId endpoint, OrMap fields) => BuiltInEndpoints.Has(endpoint) && ExpiringDocument.IsPast(fields, now);
-        foreach (var endpoint in replication.Where(IsOver, RoundMax))
+        foreach (var endpoint in states.Where(IsOver, RoundMax))
         {
             if (states.TryOpen(endpoint, out _)) await client.WriteAsync(endpoint, ExpiringChanges.Use, cancellationToken); // Any change empties what is over.
         }

@@ -56,6 +56,8 @@ internal sealed class ReplicatedStates(MemberParts parts) : IEndpointStates
         return state is not null;
     }
 
+    public IReadOnlyList<EndpointId> Where(Func<EndpointId, Crdt.OrMap, bool> picks, int most) => parts.Replication?.Where(picks, most) ?? [];
+
     private sealed class ReplicatedState(OwnedEndpoint owned) : IOwnedState
     {
         public Epoch Epoch => owned.Epoch;

@@ -47,6 +47,11 @@ public interface IEndpointStates
 {
     /// <summary>True when it is owned here, recovered and not sealed.</summary>
     bool TryOpen(EndpointId endpoint, [NotNullWhen(true)] out IOwnedState? state);
+
+    /// <summary>Endpoints that this member has a copy of, owned or not, and that are picked by their accepted fields; in no order.</summary>
+    /// <param name="picks">Called under a lock for each endpoint: cheap, and it keeps nothing.</param>
+    /// <param name="most">Endpoints of one Event Hub partition, at most.</param>
+    IReadOnlyList<EndpointId> Where(Func<EndpointId, OrMap, bool> picks, int most);
 }
 
 /// <summary>A router owns nothing.</summary>
@@ -57,4 +62,6 @@ internal sealed class NoEndpointStates : IEndpointStates
         state = null;
         return false;
     }
+
+    public IReadOnlyList<EndpointId> Where(Func<EndpointId, OrMap, bool> picks, int most) => [];
 }

@@ -37,6 +37,8 @@ public sealed class MemoryStates : IEndpointStates
         return state is not null;
     }
 
+    public IReadOnlyList<EndpointId> Where(Func<EndpointId, OrMap, bool> picks, int most) => [.. _owned.Where(o => picks(o.Key, o.Value.Current.Fields)).Select(o => o.Key).Take(most)];
+
     private sealed class Owned(MemoryStates states, Epoch epoch, Document document) : IOwnedState
     {
         public Epoch Epoch => epoch;

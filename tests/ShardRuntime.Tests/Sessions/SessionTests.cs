@@ -5,7 +5,10 @@ using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Caching.Distributed;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using ShardCloud.Contracts;
+using ShardCloud.ShardRuntime.Expiring;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.State;
 using ShardCloud.ShardRuntime.Tests.Hosting;
@@ -182,6 +185,29 @@ public sealed class SessionTests : IAsyncLifetime
         Assert.Equal("SC3003", (await Assert.ThrowsAsync<ShardCloudException>(() => cache.SetAsync("a", new byte[300_000], new DistributedCacheEntryOptions(), token))).Code);
         await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => cache.SetAsync("a", [1], new DistributedCacheEntryOptions { AbsoluteExpiration = DateTimeOffset.UtcNow.AddDays(-1) }, token));
         await Assert.ThrowsAsync<ArgumentNullException>(() => cache.GetAsync(null!, token));
+    }
+
+    /// <summary>Nobody comes back for an entry: its owner empties it, and leaves the others alone.</summary>
+    [Fact]
+    public async Task Sweep_OfExpiredEntries_EmptiesThem()
+    {
+        var (cache, token, time) = (_app.Get<IDistributedCache>(), TestContext.Current.CancellationToken, new FakeTimeProvider(DateTimeOffset.UtcNow));
+        await cache.SetAsync("over", [1], new DistributedCacheEntryOptions { AbsoluteExpirationRelativeToNow = TimeSpan.FromMilliseconds(1) }, token);
+        await cache.SetAsync("alive", [1], new DistributedCacheEntryOptions { SlidingExpiration = TimeSpan.FromHours(1) }, token);
+        int Count(string key) => _sessions.States.Of(ExpiringEndpoints.Of(BuiltInEndpoints.Cache, key)).Fields.Count;
+        var alive = Count("alive");
+        Assert.NotEqual(0, Count("over"));
+
+        using var sweep = new ExpirySweep(_sessions.States, _sessions.Get<ExpiringClient>(), time, NullLogger<ExpirySweep>.Instance);
+        await sweep.StartAsync(token);
+        await Eventually.TrueAsync(() =>
+        {
+            time.Advance(TimeSpan.FromSeconds(30)); // One round.
+            return Count("over") == 0;
+        }, "the sweep has emptied the entry");
+        await sweep.StopAsync(token);
+
+        Assert.Equal(alive, Count("alive"));
     }
 
     private Task<TestMember> StartAsync(string shard) => _cluster.StartAsync(shard, map: Map, services: services =>
