@@ -32,7 +32,7 @@ internal sealed class SessionWork(CancellationToken aborted)
     public async ValueTask<bool> SettleAsync()
     {
         ThrowIfFailed();
-        if (Session is { } session) await session.SettleAsync(aborted);
+        if (Session is { } session) await session.SettleAsync(CancellationToken.None);
         return true;
     }
 }

@@ -46,7 +46,7 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
     }
 
     public async Task LoadAsync(CancellationToken cancellationToken = default) =>
-        _seen ??= (await TryAsync("read", token => client.ReadAsync(endpoint, token), cancellationToken)).Values;
+        _seen ??= (await TryAsync("read", token => client.ReadAsync(endpoint, token), cancellationToken, work?.Aborted ?? default)).Values;
 
     public bool TryGetValue(string key, [NotNullWhen(true)] out byte[]? value)
     {
@@ -83,7 +83,7 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
         if (_seen is null) await UseAsync(cancellationToken);
     }
 
-    /// <summary>Writes what was changed; when it returns, the changes count.</summary>
+    /// <summary>Writes what was changed; when it returns, the changes count. A client that has left does not stop it: the handler's other changes stand too.</summary>
     public async Task SettleAsync(CancellationToken cancellationToken)
     {
         if (_changes.Count == 0 && !_clearsFirst) return;
@@ -92,7 +92,7 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
         {
             await client.WriteAsync(endpoint, changes, token);
             return true;
-        }, cancellationToken);
+        }, cancellationToken, clientLeft: default);
         if (_seen is not null || _clearsFirst) _seen = Changed(_clearsFirst ? ExpiringContent.None.Values : _seen!);
         _changes.Clear();
         _clearsFirst = false;
@@ -131,10 +131,10 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
         return _seen!;
     }
 
-    private async Task<T> TryAsync<T>(string what, Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken)
+    private async Task<T> TryAsync<T>(string what, Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken, CancellationToken clientLeft)
     {
         work?.ThrowIfFailed();
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, work?.Aborted ?? default);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, clientLeft);
         limit.CancelAfter(ioTimeout);
         try
         {
@@ -145,7 +145,7 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
             work?.Fail(error);
             throw;
         }
-        catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested && work?.Aborted.IsCancellationRequested != true)
+        catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested && !clientLeft.IsCancellationRequested)
         {
             var late = new ShardCloudException(ErrorCodes.SessionUnavailable, $"'{endpoint}' could not be {what} within {ioTimeout.TotalSeconds:0.#} s.",
                 "Retry; 'shardcloud status' shows which shard is missing. SessionOptions.IOTimeout sets the time.", error);

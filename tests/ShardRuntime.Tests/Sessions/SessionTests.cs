@@ -22,6 +22,8 @@ public sealed class SessionTests : IAsyncLifetime
     private TestMember _app = null!, _sessions = null!;
     private string _cookie = "";
 
+    private readonly TaskCompletionSource _entered = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     /// <summary>Handlers of <c>/wait</c> go on when this completes.</summary>
     private readonly TaskCompletionSource _goOn = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -187,6 +189,22 @@ public sealed class SessionTests : IAsyncLifetime
         await Assert.ThrowsAsync<ArgumentNullException>(() => cache.GetAsync(null!, token));
     }
 
+    /// <summary>A handler that goes on after its client left changes its session as it changes its endpoint.</summary>
+    [Fact]
+    public async Task Write_AfterTheClientLeft_Counts()
+    {
+        await PostAsync("/set/start");
+        var session = await SessionAsync();
+        using var leaving = new CancellationTokenSource();
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/set-when-left/late") { Headers = { { "Cookie", _cookie } } };
+        var answer = _app.Client.SendAsync(request, leaving.Token);
+        await _entered.Task.WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => answer);
+
+        await Eventually.TrueAsync(() => _sessions.States.Of(session).Fields.ContainsKey("late"), "the session holds what was set");
+    }
+
     /// <summary>Nobody comes back for an entry: its owner empties it, and leaves the others alone.</summary>
     [Fact]
     public async Task Sweep_OfExpiredEntries_EmptiesThem()
@@ -235,6 +253,14 @@ public sealed class SessionTests : IAsyncLifetime
         });
         app.MapPost("/swallow", (HttpContext context) => context.Session.IsAvailable ? "there" : "an empty session, then");
         app.MapPost("/set/{name}", (string name, HttpContext context) => context.Session.SetString(name, "x"));
+        app.MapPost("/set-when-left/{name}", async (string name, HttpContext context) =>
+        {
+            var left = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            await using var registration = context.RequestAborted.Register(left.SetResult);
+            _entered.SetResult();
+            await left.Task;
+            context.Session.SetString(name, "x");
+        });
         app.MapPost("/wait/{name}", async (string name, HttpContext context) =>
         {
             await context.Session.LoadAsync();
