@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Buffers.Binary;
 using System.Net.Sockets;
 using ShardCloud.LocalCloud.EventHubs.Log;
@@ -19,7 +18,7 @@ internal sealed class Connection(Socket socket, HubCatalog hubs, LocalEventHubsO
     private static readonly TimeSpan SendTimeout = TimeSpan.FromMinutes(1);
 
     private readonly Authentication _authentication = new(options.Key);
-    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferBytesMin);
+    private byte[] _buffer = WireBuffers.Rent(BufferBytesMin);
     private int _begin, _end;
 
     /// <summary>Serves until the client leaves.</summary>
@@ -41,7 +40,7 @@ internal sealed class Connection(Socket socket, HubCatalog hubs, LocalEventHubsO
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(_buffer);
+            WireBuffers.Return(_buffer);
         }
     }
 
@@ -131,14 +130,14 @@ internal sealed class Connection(Socket socket, HubCatalog hubs, LocalEventHubsO
         if (kept == 0 && _buffer.Length > 4 * BufferBytesMin)
         {
             // An idle connection gives back the room of a large request.
-            ArrayPool<byte>.Shared.Return(_buffer);
-            _buffer = ArrayPool<byte>.Shared.Rent(BufferBytesMin);
+            WireBuffers.Return(_buffer);
+            _buffer = WireBuffers.Rent(BufferBytesMin);
         }
         else if (kept == _buffer.Length)
         {
-            var larger = ArrayPool<byte>.Shared.Rent(2 * _buffer.Length);
+            var larger = WireBuffers.Rent(2 * _buffer.Length);
             _buffer.AsSpan(0, kept).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(_buffer);
+            WireBuffers.Return(_buffer);
             _buffer = larger;
         }
         else if (_begin > 0)

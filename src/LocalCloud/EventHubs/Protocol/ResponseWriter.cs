@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Buffers.Binary;
 using System.Text;
 
@@ -7,7 +6,7 @@ namespace ShardCloud.LocalCloud.EventHubs.Protocol;
 /// <summary>Builds one answer in a pooled buffer: frame length, correlation id, body.</summary>
 internal sealed class ResponseWriter : IDisposable
 {
-    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(512);
+    private byte[] _buffer = WireBuffers.Rent(512);
 
     public ResponseWriter(int correlation)
     {
@@ -63,9 +62,9 @@ internal sealed class ResponseWriter : IDisposable
     {
         if (Length + count > _buffer.Length)
         {
-            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(Length + count, _buffer.Length * 2));
+            var larger = WireBuffers.Rent(Math.Max(Length + count, _buffer.Length * 2));
             _buffer.AsSpan(0, Length).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(_buffer);
+            WireBuffers.Return(_buffer);
             _buffer = larger;
         }
 
@@ -79,6 +78,6 @@ internal sealed class ResponseWriter : IDisposable
     public void Dispose()
     {
         var buffer = Interlocked.Exchange(ref _buffer, []);
-        if (buffer.Length > 0) ArrayPool<byte>.Shared.Return(buffer);
+        if (buffer.Length > 0) WireBuffers.Return(buffer);
     }
 }

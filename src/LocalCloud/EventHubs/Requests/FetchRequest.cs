@@ -6,12 +6,13 @@ namespace ShardCloud.LocalCloud.EventHubs.Requests;
 
 /// <summary>Fetch, version 4: waits until there are enough bytes, a partition is in error, or the time is up; then reads from the files.</summary>
 /// <remarks>
-/// While it waits it holds no buffer, only the parsed request. An answer holds at most 8 MiB, or one batch if that is larger.
+/// While it waits it holds no buffer, only the parsed request. An answer fits an array of 1 MiB, unless its one batch is larger: a client that
+/// is behind asks again at once, and no burst of late readers takes more than that for each.
 /// Past the throughput units it waits for what went out before, and says so (throttle time); where that lasts too long the answer has no records.
 /// </remarks>
 internal sealed class FetchRequest
 {
-    private const int AnswerBytesMax = 8 * 1024 * 1024;
+    private const int AnswerBytesMax = 1024 * 1024 - 16 * 1024;
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(60);
 
     private readonly List<(string Name, List<Wanted> Partitions)> _topics = [];
