@@ -67,6 +67,7 @@ internal static class Report
         Console.Write(text);
         if (settings.Output.Length > 0)
         {
+            Directory.CreateDirectory(settings.Output);
             var path = Path.Combine(settings.Output, $"{DateTime.UtcNow:yyyy-MM-dd}-soak{(seen.Ends > 0 ? "-ends" : "")}");
             File.WriteAllText(path + ".md", text.ToString());
             File.WriteAllText(path + ".json", JsonSerializer.Serialize(new
