@@ -1,103 +1,197 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Net.Http.Json;
 using ShardCloud.Cli.Api;
 using ShardCloud.Cli.Demo;
 using ShardCloud.Cli.Stack;
+using ShardCloud.Cli.Stack.Faults;
 using ShardCloud.Contracts;
 
 namespace ShardCloud.Bench.Crash;
 
-/// <summary>Question: how long is what a killed shard owned not answered, and is anything that was answered lost, counted twice or failed meanwhile?</summary>
-/// <remarks>
-/// A round: a random shard that owns rooms is killed (SIGKILL) under open-loop load; every room it owned is asked for at once through the router and timed until
-/// another shard answers; then a shard is added and given a third of the rooms, so that there are three again. The count of every room is compared at the end.
-/// </remarks>
-internal sealed class CrashRun(Settings settings)
+/// <summary>Whom a round kills.</summary>
+public enum Victim
 {
-    private readonly List<(string Shard, int Rooms, double P50, double Max)> _rounds = [];
-    private readonly Random _random = new(settings.Seed);
+    /// <summary>A random shard that owns rooms.</summary>
+    Shard,
 
-    public async Task<int> RunAsync()
+    /// <summary>Every shard, at the same moment; a bootstrap brings them back. Not under <c>ack: replica</c>, which does not survive it.</summary>
+    AllShards,
+
+    /// <summary>The Event Hubs stand-in, which its supervisor starts again.</summary>
+    EventHubs,
+}
+
+/// <summary>How hard a run is.</summary>
+/// <param name="Rounds">Whom to kill, round after round.</param>
+/// <param name="RequestsPerSecond">The demo's load.</param>
+/// <param name="Rooms">A third of them moves after a shard was killed.</param>
+/// <param name="Seed">Moments and victims.</param>
+internal sealed record CrashRunOptions(IReadOnlyList<Victim> Rounds, int RequestsPerSecond, int Rooms, int Seed)
+{
+    /// <summary>Before each kill: a random time up to this.</summary>
+    public TimeSpan Gap { get; init; } = TimeSpan.FromSeconds(1.5);
+}
+
+/// <summary>One round.</summary>
+/// <param name="Victim">Kind.</param>
+/// <param name="Killed">Names.</param>
+/// <param name="Rooms">How many rooms were asked for.</param>
+/// <param name="P50Ms">From the kill until half of them had answered a write.</param>
+/// <param name="LastMs">From the kill until all had.</param>
+/// <param name="Failed">Requests that failed during the round.</param>
+internal sealed record CrashRound(Victim Victim, string Killed, int Rooms, double P50Ms, double LastMs, long Failed);
+
+/// <summary>The result; lost and duplicated count answered changes and must be 0.</summary>
+internal sealed record CrashReport(
+    string Ack, IReadOnlyList<CrashRound> Rounds, long Sent, long Succeeded, long Failed, double P50Ms, double P99Ms, double MaxMs, long Lost, long Duplicated,
+    IReadOnlyDictionary<string, int> Migrations, int EndedThemselves, double Seconds, IReadOnlyList<string> Problems);
+
+/// <summary>The demo's load on a running cloud, while processes are killed with SIGKILL: is anything that was answered lost or counted twice, and how long until all is answered again?</summary>
+/// <remarks>
+/// After the kill every room that is concerned is asked at once for a write through the router, and timed. Then the cloud is made whole: a shard is added and a third of the rooms
+/// begin to move to it, and the next round does not wait for that, so that it may hit a handoff or a shard that is just starting. The count of every room is compared at the end.
+/// </remarks>
+internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions options, Action<string> say)
+{
+    private const int Shards = 3;
+    private static readonly TimeSpan BackMax = TimeSpan.FromSeconds(90), MigrationMax = TimeSpan.FromMinutes(2);
+
+    private readonly Random _random = new(options.Seed);
+    private readonly RoomLedger[] _rooms = [.. Enumerable.Range(1, options.Rooms).Select(number => new RoomLedger($"{number}"))];
+    private readonly List<CrashRound> _rounds = [];
+    private readonly List<string> _problems = [];
+    private readonly Dictionary<string, int> _migrations = new(StringComparer.Ordinal);
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private readonly HttpClient _http = new() { BaseAddress = new Uri(stack.Run.Router), Timeout = TimeSpan.FromSeconds(60) };
+    private int _endedThemselves, _hubsKilled;
+
+    public async Task<CrashReport> RunAsync(CancellationToken cancellationToken)
     {
-        var data = Directory.CreateTempSubdirectory("shardcloud-crash-").FullName;
-        await using var stack = await LocalStack.StartAsync(new LocalStackOptions { DataDirectory = data, Shards = 3, Ack = settings.Ack, Progress = Console.Error.WriteLine }, CancellationToken.None);
-        var rooms = Enumerable.Range(1, settings.Rooms).Select(number => new RoomLedger($"{number}")).ToArray();
         using var api = ManagementClient.Of(stack.Run);
-        using var http = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 512 }) { BaseAddress = new Uri(stack.Run.Router), Timeout = TimeSpan.FromSeconds(60) };
-        using var load = new RoomsLoad(new Uri(stack.Run.Router), rooms, settings.RequestsPerSecond);
-        await load.CountAsync(CancellationToken.None);
+        using var load = new RoomsLoad(new Uri(stack.Run.Router), _rooms, options.RequestsPerSecond);
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        await load.CountAsync(cancellationToken); // Opens every room.
 
-        using var end = new CancellationTokenSource();
         var loading = load.RunAsync(end.Token);
-        for (var round = 1; round <= settings.Rounds; round++)
+        var moving = Task.CompletedTask;
+        try
         {
-            await Task.Delay(TimeSpan.FromMilliseconds(_random.Next(500, 2_000))); // At any moment of whatever is under way.
-            await CrashAsync(api, http, rooms);
-            var (shard, owned, p50, max) = _rounds[^1];
-            Console.Error.WriteLine($"{round,3}: {shard} with {owned} rooms killed; answered again after {p50:0} ms (p50), {max:0} ms (max); {load.Failed} failed so far");
-            await RefillAsync(api, rooms);
+            foreach (var victim in options.Rounds)
+            {
+                await Task.Delay(options.Gap * _random.NextDouble(), cancellationToken); // At any moment of whatever is under way.
+                await RoundAsync(victim, api, load, cancellationToken);
+                if (victim != Victim.Shard) continue;
+                await moving;
+                moving = await RefillAsync(api, cancellationToken);
+            }
+            await moving;
         }
-        await end.CancelAsync();
-        await loading;
-        var verdict = await load.CountAsync(CancellationToken.None);
-
-        var report = Report(load, verdict);
-        Console.WriteLine(report);
-        if (settings.Output is { } file) await File.WriteAllTextAsync(file, report);
-        foreach (var failure in load.Failures) Console.Error.WriteLine(failure);
-        return load.Failed == 0 && verdict == default ? 0 : 1;
-    }
-
-    private async Task CrashAsync(ManagementClient api, HttpClient http, RoomLedger[] rooms)
-    {
-        var owners = await Task.WhenAll(rooms.Select(room => OwnerAsync(http, room.Room)));
-        var status = await api.StatusAsync(CancellationToken.None);
-        var victims = owners.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray();
-        var victim = victims[_random.Next(victims.Length)];
-        using var process = Process.GetProcessById(status.Members.Single(member => member.Shard == victim && member.State.Equals("ready", StringComparison.OrdinalIgnoreCase)).Pid);
-
-        process.Kill();
-        var killed = Stopwatch.GetTimestamp();
-        var times = await Task.WhenAll(rooms.Where((_, index) => owners[index] == victim).Select(async room =>
+        finally
         {
-            while (await OwnerAsync(http, room.Room) == victim) { } // An answer that had left before.
-            return Stopwatch.GetElapsedTime(killed).TotalMilliseconds;
-        }));
+            await end.CancelAsync();
+        }
+        await loading;
+        _http.Dispose();
+
+        var verdict = await load.CountAsync(cancellationToken);
+        if (verdict.Lost > 0) _problems.Add($"{verdict.Lost} answered changes were lost.");
+        if (verdict.Duplicated > 0) _problems.Add($"{verdict.Duplicated} changes took effect twice.");
+        // A whole cloud that died may be away for longer than requests are parked.
+        var failed = load.Failed - _rounds.Where(round => round.Victim == Victim.AllShards).Sum(round => round.Failed);
+        if (failed > 0) _problems.Add($"{failed} requests failed, the first: {string.Join(" | ", load.Failures.Take(5))}");
+        return new CrashReport(ack, _rounds, load.Sent, load.Succeeded, load.Failed, load.Latency.PercentileMs(0.5), load.Latency.PercentileMs(0.99), load.Latency.MaxMs,
+            verdict.Lost, verdict.Duplicated, _migrations, _endedThemselves, _clock.Elapsed.TotalSeconds, _problems);
+    }
+
+    private async Task RoundAsync(Victim victim, ManagementClient api, RoomsLoad load, CancellationToken cancellationToken)
+    {
+        var failedBefore = load.Failed;
+        var (targets, rooms) = await ChooseAsync(victim, cancellationToken);
+        var killed = Stopwatch.GetTimestamp();
+        foreach (var target in targets)
+        {
+            var pid = stack.Faults.Apply(new FaultRequest("kill", target)).Pid;
+            if (target == StackProcesses.EventHubs) _hubsKilled = pid;
+        }
+
+        var restarting = victim == Victim.AllShards ? BringBackAsync(api, cancellationToken) : Task.CompletedTask;
+        var times = await Task.WhenAll(rooms.Select(room => TimeWriteAsync(load, room, killed, cancellationToken)));
+        await restarting;
         Array.Sort(times);
-        _rounds.Add((victim, times.Length, times[times.Length / 2], times[^1]));
+        var round = new CrashRound(victim, string.Join(", ", targets), times.Length, times[times.Length / 2], times[^1], load.Failed - failedBefore);
+        _rounds.Add(round);
+        say($"{_clock.Elapsed.TotalSeconds,5:0} s  {_rounds.Count,3}: {round.Killed} killed; {round.Rooms} rooms wrote again after {round.P50Ms:0} ms (p50), {round.LastMs:0} ms (last); {load.Failed} failed so far");
     }
 
-    private async Task RefillAsync(ManagementClient api, RoomLedger[] rooms)
+    private async Task<(IReadOnlyList<string> Targets, RoomLedger[] Rooms)> ChooseAsync(Victim victim, CancellationToken cancellationToken)
     {
-        var added = await api.WaitForOperationAsync(await api.AddShardAsync("1.0.0", CancellationToken.None), null, CancellationToken.None);
-        var some = rooms.Select(room => $"rooms/{room.Room}").OrderBy(_ => _random.Next()).Take(rooms.Length / 3).ToArray();
-        var migration = await api.WaitForMigrationAsync(await api.MigrateAsync(new StartMigrationRequest(some, added.Shards[^1], "refill"), null, CancellationToken.None), null, CancellationToken.None);
-        if (migration.Outcome != MigrationOutcome.Done) Console.Error.WriteLine($"The refill ended as {migration.Outcome}: {migration.Error?.Message}");
+        if (victim == Victim.EventHubs)
+        {
+            while (stack.Faults.All().FirstOrDefault(part => part.Name == StackProcesses.EventHubs) is not { Pid: { } pid } || pid == _hubsKilled)
+                await Task.Delay(TimeSpan.FromMilliseconds(20), cancellationToken); // Killed a moment ago, and not seen to end or not started again yet; bounded by its supervisor.
+            return ([StackProcesses.EventHubs], _rooms);
+        }
+        if (victim == Victim.AllShards) return (RunningShards(), _rooms);
+        var owners = await Task.WhenAll(_rooms.Select(async room => (await _http.GetFromJsonAsync($"rooms/{room.Room}", RoomsJson.Default.RoomAnswer, cancellationToken))!.Shard));
+        var candidates = owners.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).Intersect(RunningShards(), StringComparer.Ordinal).ToArray();
+        var chosen = candidates[_random.Next(candidates.Length)];
+        return ([chosen], [.. _rooms.Where((_, index) => owners[index] == chosen)]);
     }
 
-    private static async Task<string> OwnerAsync(HttpClient http, string room) => (await http.GetFromJsonAsync($"rooms/{room}", RoomsJson.Default.RoomAnswer))!.Shard;
+    private IReadOnlyList<string> RunningShards() => [.. stack.Faults.All().Where(part => part is { Kind: "member", Pid: not null } && part.Name != StackProcesses.Router).Select(part => part.Name)];
 
-    private string Report(RoomsLoad load, LedgerVerdict verdict)
+    /// <summary>Until a write that was sent after the kill is answered.</summary>
+    private async Task<double> TimeWriteAsync(RoomsLoad load, RoomLedger room, long killed, CancellationToken cancellationToken)
     {
-        var all = _rounds.Select(round => round.Max).Order().ToArray();
-        return string.Create(CultureInfo.InvariantCulture, $"""
-            # Crash of a random shard under load, ack: {settings.Ack}
-
-            {DateTimeOffset.UtcNow:yyyy-MM-dd}, commit {settings.Commit}, {Environment.ProcessorCount} cores, .NET {Environment.Version}, seed {settings.Seed}: {settings.Rounds} rounds of kill -9, {settings.RequestsPerSecond} requests/s on {settings.Rooms} rooms, three shards, lease {new LocalStackOptions { DataDirectory = "" }.LeaseLength.TotalSeconds} s.
-
-            | | |
-            | --- | --- |
-            | requests | {load.Sent} sent, {load.Succeeded} answered, {load.Failed} failed |
-            | answered changes lost | {verdict.Lost} |
-            | changes counted twice | {verdict.Duplicated} |
-            | kill until the last room of the dead shard was answered | median {all[all.Length / 2]:0} ms, least {all[0]:0} ms, most {all[^1]:0} ms |
-            | latency of all requests, the parked ones included | p50 {load.Latency.PercentileMs(0.5):0.0} ms, p99 {load.Latency.PercentileMs(0.99):0} ms, max {load.Latency.MaxMs:0} ms |
-
-            | round | killed | its rooms | answered again, p50 ms | last, ms |
-            | --- | --- | --- | --- | --- |
-            {string.Join('\n', _rounds.Select((round, index) => string.Create(CultureInfo.InvariantCulture, $"| {index + 1} | {round.Shard} | {round.Rooms} | {round.P50:0} | {round.Max:0} |")))}
-
-            """);
+        while (await load.IncrementAsync(room) is { } failure)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (Stopwatch.GetElapsedTime(killed) > BackMax) throw new TimeoutException($"rooms/{room.Room} does not answer {BackMax.TotalSeconds:0} s after the kill: {failure}");
+            await Task.Delay(TimeSpan.FromMilliseconds(20), cancellationToken); // A refusal may come at once.
+        }
+        return Stopwatch.GetElapsedTime(killed).TotalMilliseconds;
     }
+
+    private static async Task BringBackAsync(ManagementClient api, CancellationToken cancellationToken)
+    {
+        var started = await ManagementClient.PatientlyAsync(() => api.BootstrapAsync(new BootstrapRequest(Shards, "1.0.0"), cancellationToken), cancellationToken);
+        await api.WaitForOperationAsync(started, null, cancellationToken);
+    }
+
+    /// <summary>Three shards again; a third of the rooms begin to move to the newest. The answer is that move.</summary>
+    private async Task<Task> RefillAsync(ManagementClient api, CancellationToken cancellationToken)
+    {
+        var missing = Shards - RunningShards().Count;
+        _endedThemselves += Math.Max(0, missing - 1); // A member that did not get to renew its lease in time ends as well.
+        var newest = "";
+        for (; missing > 0; missing--)
+        {
+            var adding = await ManagementClient.PatientlyAsync(() => api.AddShardAsync("1.0.0", cancellationToken), cancellationToken);
+            newest = (await api.WaitForOperationAsync(adding, null, cancellationToken)).Shards[^1];
+        }
+        return newest.Length == 0 ? Task.CompletedTask : MoveAsync(api, newest, cancellationToken);
+    }
+
+    private async Task MoveAsync(ManagementClient api, string to, CancellationToken cancellationToken)
+    {
+        var some = _rooms.Select(room => $"rooms/{room.Room}").OrderBy(_ => _random.Next()).Take(_rooms.Length / 3).ToArray();
+        var key = Guid.NewGuid().ToString("n");
+        try
+        {
+            var id = await ManagementClient.PatientlyAsync(() => api.MigrateAsync(new StartMigrationRequest(some, to, "refill"), key, cancellationToken), cancellationToken);
+            var migration = await api.WaitForMigrationAsync(id, null, cancellationToken).WaitAsync(MigrationMax, cancellationToken);
+            Count($"{migration.Outcome}");
+            if (migration.Outcome is not (MigrationOutcome.Done or MigrationOutcome.Cancelled or MigrationOutcome.Partly)) _problems.Add($"Migration {id} ended as {migration.Outcome}: {migration.Error?.Code} {migration.Error?.Message}");
+        }
+        catch (ShardCloudException refused) when (refused.Code is ErrorCodes.DestinationNotReady or ErrorCodes.AlreadyThere)
+        {
+            Count($"refused {refused.Code}"); // It was killed before.
+        }
+        catch (TimeoutException)
+        {
+            _problems.Add($"A migration to {to} did not end within {MigrationMax.TotalSeconds:0} s.");
+        }
+    }
+
+    private void Count(string outcome) => _migrations[outcome] = _migrations.GetValueOrDefault(outcome) + 1;
 }

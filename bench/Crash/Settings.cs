@@ -2,13 +2,18 @@ using System.Globalization;
 
 namespace ShardCloud.Bench.Crash;
 
-/// <summary>What to run: <c>--rounds 20 --ack log --rps 200 --rooms 48 --seed 1 --commit abc1234 --output bench/results/2026-11-24-crash-log.md</c>.</summary>
-internal sealed record Settings(int Rounds, string Ack, int RequestsPerSecond, int Rooms, int Seed, string Commit, string? Output)
+/// <summary>What to run: <c>--shard 60 --all 20 --event-hubs 20 --ack log --rps 100 --rooms 24 --seed 1 --report crash.json</c>; the counts are rounds of each kind, shuffled.</summary>
+internal sealed record Settings(string Ack, CrashRunOptions Run, string? Report)
 {
     public static Settings Parse(string[] args)
     {
-        string Of(string name, string otherwise) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : otherwise;
-        int Number(string name, int otherwise) => int.Parse(Of(name, $"{otherwise}"), CultureInfo.InvariantCulture);
-        return new Settings(Number("--rounds", 20), Of("--ack", "log"), Number("--rps", 200), Number("--rooms", 48), Number("--seed", Environment.TickCount), Of("--commit", "unknown"), Of("--output", "") is { Length: > 0 } file ? file : null);
+        var given = args.Chunk(2).ToDictionary(pair => pair[0], pair => pair.Length == 2 ? pair[1] : throw new ArgumentException($"'{pair[0]}' has no value."), StringComparer.Ordinal);
+        var (ack, seed) = (given.GetValueOrDefault("--ack", "log"), Number("--seed", 1));
+        Victim[] rounds = [.. Times(Victim.Shard, "--shard", 10), .. Times(Victim.AllShards, "--all", ack == "replica" ? 0 : 5), .. Times(Victim.EventHubs, "--event-hubs", 5)];
+        new Random(seed).Shuffle(rounds);
+        return new Settings(ack, new CrashRunOptions(rounds, Number("--rps", 100), Number("--rooms", 24), seed), given.GetValueOrDefault("--report"));
+
+        int Number(string name, int otherwise) => given.TryGetValue(name, out var text) ? int.Parse(text, CultureInfo.InvariantCulture) : otherwise;
+        IEnumerable<Victim> Times(Victim victim, string name, int otherwise) => Enumerable.Repeat(victim, Number(name, otherwise));
     }
 }

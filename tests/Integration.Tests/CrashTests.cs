@@ -1,47 +1,28 @@
-using ShardCloud.Contracts;
+using ShardCloud.Bench.Crash;
 
 namespace ShardCloud.Integration.Tests;
 
-/// <summary>Shards killed with SIGKILL while clients write. One cloud a mode.</summary>
+/// <summary>The crash bench in small, ten kills in all; <c>bench/Crash</c> runs two hundred.</summary>
 [Collection(Cloud.Collection)]
-public sealed class CrashTests
+public sealed class CrashTests(ITestOutputHelper output)
 {
-    private static readonly string[] Rooms = [.. Enumerable.Range(1, 12).Select(number => $"{number}")];
-
     /// <summary>
-    /// A shard dies; its backups serve what it owned. In one of the modes another dies and is started again at once: newcomer and backups find out who serves.
-    /// Every client got every answer, each write counted once.
+    /// Processes die by SIGKILL under load: shards, whose backups then serve what they owned while clients wait; all shards at once; the log. Every client got every answer
+    /// (a whole cloud may be away for longer than requests are parked), and each answered write counts once.
     /// </summary>
     [Theory]
-    [InlineData("log")]
-    [InlineData("replica")]
-    public async Task Shard_KilledUnderWrites_BackupsServeAndNoAnsweredWriteIsLostOrDoubled(string ack)
+    [InlineData("log", Victim.Shard, Victim.EventHubs, Victim.AllShards, Victim.EventHubs, Victim.Shard)]
+    [InlineData("replica", Victim.Shard, Victim.EventHubs, Victim.EventHubs, Victim.Shard, Victim.EventHubs)]
+    public async Task Processes_KilledUnderWrites_NoAnsweredWriteIsLostOrDoubled(string ack, params Victim[] rounds)
     {
         await using var cloud = await Cloud.StartAsync(ack: ack);
-        foreach (var room in Rooms) Assert.Equal(1, await cloud.IncrementAsync(room));
-        using var stop = new CancellationTokenSource();
-        var writers = Rooms.Select(room => WriteAsync(cloud, room, stop.Token)).ToArray();
+        var run = new CrashRun(cloud.Stack, ack, new CrashRunOptions(rounds, RequestsPerSecond: 50, Rooms: 16, Seed: 7) { Gap = TimeSpan.FromSeconds(1) }, output.WriteLine);
 
-        var first = (await cloud.ReadAsync(Rooms[0])).Shard;
-        Cloud.Kill(await cloud.PidOfAsync(first));
-        foreach (var room in Rooms) Assert.NotEqual(first, (await cloud.ReadAsync(room)).Shard); // Parked until somebody else serves it.
+        var report = await run.RunAsync(TestContext.Current.CancellationToken);
 
-        if (ack == "log")
-        {
-            Cloud.Kill(await cloud.PidOfAsync((await cloud.ReadAsync(Rooms[0])).Shard));
-            var started = await cloud.Api.BootstrapAsync(new BootstrapRequest(3, "1.0.0"), CancellationToken.None);
-            await cloud.Api.WaitForOperationAsync(started, null, CancellationToken.None);
-            foreach (var room in Rooms) await cloud.ReadAsync(room);
-        }
-
-        await stop.CancelAsync();
-        for (var index = 0; index < Rooms.Length; index++) Assert.Equal(1 + await writers[index], (await cloud.ReadAsync(Rooms[index])).Value);
-    }
-
-    private static async Task<long> WriteAsync(Cloud cloud, string room, CancellationToken stop)
-    {
-        long written = 0;
-        for (; !stop.IsCancellationRequested; written++) Assert.Equal(written + 2, await cloud.IncrementAsync(room)); // The only writer of this room: each answer tells the count.
-        return written;
+        Assert.Empty(report.Problems);
+        Assert.Equal((0, 0), (report.Lost, report.Duplicated));
+        Assert.Equal(rounds, report.Rounds.Select(round => round.Victim));
+        Assert.True(report.Succeeded > 500, $"only {report.Succeeded} requests were answered");
     }
 }

@@ -87,6 +87,16 @@ internal sealed class RoomsLoad : IDisposable
         return total;
     }
 
+    /// <summary>One increment beside the schedule, counted in its room's ledger. Returns why it failed, or null.</summary>
+    public async Task<string?> IncrementAsync(RoomLedger ledger)
+    {
+        var before = ledger.Highest;
+        var (answer, failure) = await SendAsync(HttpMethod.Post, $"rooms/{ledger.Room}/increment");
+        if (answer is null) ledger.IncrementUnknown();
+        else ledger.Incremented(answer.Value, before);
+        return failure;
+    }
+
     public void Dispose() => _http.Dispose();
 
     private async Task SendOneAsync(long number, long dueAt)
@@ -112,15 +122,6 @@ internal sealed class RoomsLoad : IDisposable
             Volatile.Read(ref _window).Record(took);
         }
         Interlocked.Decrement(ref _inFlight);
-    }
-
-    private async Task<string?> IncrementAsync(RoomLedger ledger)
-    {
-        var before = ledger.Highest;
-        var (answer, failure) = await SendAsync(HttpMethod.Post, $"rooms/{ledger.Room}/increment");
-        if (answer is null) ledger.IncrementUnknown();
-        else ledger.Incremented(answer.Value, before);
-        return failure;
     }
 
     private async Task<string?> ReadAsync(RoomLedger ledger)

@@ -116,9 +116,7 @@ internal sealed class DestinationRun : HandoffRun<DestinationEvent, DestinationC
                 return await AskSealAsync(cancellationToken);
 
             case DestinationCommand.CommitGrant grant:
-                return await SeenAsync(await _tools.Maps.CommitAsync(map => Batch.View(map).Standing is BatchStanding.Migrating
-                    ? new MapCommit($"handoff {Batch.Handoff}", $"{Batch.To.Shard} has what {Batch.From.Shard} had", [new GrantMove(grant.Handoff, Batch.Entries, Batch.To)])
-                    : null, cancellationToken), cancellationToken);
+                return await SeenAsync(await _tools.Maps.CommitAsync(map => Batch.View(map).Standing is BatchStanding.Migrating ? Batch.GrantOn(map, grant.Handoff) : null, cancellationToken), cancellationToken);
 
             case DestinationCommand.CommitCancel cancel:
                 return await SeenAsync(await _tools.Maps.CommitAsync(map => Batch.View(map).Standing is BatchStanding.Migrating

@@ -1,5 +1,6 @@
 using ShardCloud.Replication;
 using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Membership;
 
 namespace ShardCloud.ShardRuntime.Handoff;
 
@@ -65,6 +66,13 @@ public sealed class HandoffBatch
         }
         return common ?? Gone(map);
     }
+
+    /// <summary>(6) The granting commit. It names the destination's backups too: until they were named, a destination that died would be nobody's to take over for
+    /// <see cref="TakeOver.OrphanPatience"/>.</summary>
+    /// <param name="map">The head that it is built on.</param>
+    /// <param name="attempt">The plan that it fulfils.</param>
+    public MapCommit GrantOn(RoutingMap map, HandoffId attempt) =>
+        new($"handoff {Handoff}", $"{To.Shard} has what {From.Shard} had", [new GrantMove(attempt, Entries, To), .. BackupChoice.Missing(map, To, Partitions)]);
 
     private BatchView ViewOf(RoutingMap map, MapEntry? entry)
     {

@@ -19,6 +19,16 @@ internal static class BackupChoice
             .Select(member => (IncarnationId?)member.Incarnation).FirstOrDefault();
     }
 
+    /// <summary>Names a backup for each of these partitions where the owner has none that lives.</summary>
+    public static IEnumerable<SetBackup> Missing(RoutingMap map, IncarnationId owner, IEnumerable<int> partitions)
+    {
+        foreach (var partition in partitions)
+        {
+            if (map.BackupOf(partition, owner) is { IsNone: false } named && map.Live.ContainsKey(named)) continue;
+            if (Propose(map, partition, owner) is { } proposed) yield return new SetBackup(partition, owner, proposed);
+        }
+    }
+
     /// <summary>Event Hub partitions in which each owner has something. A pass over all placed endpoints.</summary>
     public static Dictionary<IncarnationId, SortedSet<int>> OwnedPartitions(RoutingMap map)
     {

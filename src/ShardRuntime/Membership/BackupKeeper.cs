@@ -37,15 +37,8 @@ internal sealed partial class BackupKeeper(
 
     private List<MapOperation> Missing(RoutingMap map)
     {
-        var missing = new List<MapOperation>();
-        foreach (var partition in BackupChoice.OwnedPartitions(map).GetValueOrDefault(shard.Self) ?? [])
-        {
-            var named = map.BackupOf(partition, shard.Self);
-            if (!named.IsNone && map.Live.ContainsKey(named)) continue;
-            if (BackupChoice.Propose(map, partition, shard.Self) is not { } proposed) continue;
-            WarnOfOneFaultDomain(map.Live[proposed]);
-            missing.Add(new SetBackup(partition, shard.Self, proposed));
-        }
+        List<MapOperation> missing = [.. BackupChoice.Missing(map, shard.Self, BackupChoice.OwnedPartitions(map).GetValueOrDefault(shard.Self) ?? [])];
+        foreach (var named in missing.OfType<SetBackup>()) WarnOfOneFaultDomain(map.Live[named.Backup]);
         return missing;
     }
 

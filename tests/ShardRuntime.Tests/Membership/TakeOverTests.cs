@@ -1,4 +1,5 @@
 using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Handoff;
 using ShardCloud.ShardRuntime.Membership;
 
 namespace ShardCloud.ShardRuntime.Tests.Membership;
@@ -101,6 +102,20 @@ public sealed class TakeOverTests
         Assert.Equal(S, world.Commit(B, S).Lookup(Room(0))!.Owner);
         world.LookAt(B, Later);
         Assert.Equal(B, world.Commit(B, S).Lookup(Room(0))!.Owner);
+    }
+
+    /// <summary>Found by bench/Crash: a shard that died within 2 s of its first endpoints had no backup yet, and they were left alone for <see cref="TakeOver.OrphanPatience"/>.</summary>
+    [Fact]
+    public void OwnerOver_RightAfterTheGrantOfItsFirstEndpoints_ItsBackupTakesOverAtOnce()
+    {
+        var world = new World(S, D, B);
+        world.Apply(new PlanMove([EntryKey.Of(Room(0))], S, B));
+        var batch = new HandoffBatch(new HandoffId(world.Map.Version), S, B, [EntryKey.Of(Room(0))], world.Map);
+        world.Apply([.. batch.GrantOn(world.Map, batch.Handoff).Operations]);
+
+        var backup = world.Ends(B).Map.BackupOf(0, B);
+        Assert.Equal([B], world.LookAt(backup, Zero));
+        Assert.Equal(backup, world.Commit(backup, B).Lookup(Room(0))!.Owner);
     }
 
     [Fact]

@@ -441,7 +441,7 @@ internal sealed class SimulatedMember
                     break;
                 case DestinationCommand.CommitGrant grant when !IsCut:
                     _world.Map.CommitFromAfar(map => batch.View(map) is { Standing: BatchStanding.Migrating or BatchStanding.Replanned }
-                        ? new MapCommit("grant", "", [new GrantMove(grant.Handoff, batch.Entries, Self)]) : null, map => Seen(handoff, map), _world.Loss);
+                        ? batch.GrantOn(map, grant.Handoff) : null, map => Seen(handoff, map), _world.Loss);
                     break;
                 case DestinationCommand.CommitCancel cancel when !IsCut:
                     _world.Map.CommitFromAfar(map => batch.View(map).Standing is BatchStanding.Migrating
