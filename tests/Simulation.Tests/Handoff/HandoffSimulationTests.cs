@@ -5,10 +5,13 @@ namespace ShardCloud.Simulation.Tests.Handoff;
 /// <summary>
 /// Method: the production cores of map, log reader, tenure and handoff run on simulated time, network, stores and log. Checked after every event: at most one
 /// member would serve an endpoint, every answer agrees with the ones before it. Checked at the end: every handoff ended, every request was answered, every
-/// endpoint is served, and a fresh reader of the log finds every answered write exactly once. A failure prints its seed and history.
+/// endpoint is served, a fresh reader of the log finds every answered write exactly once, and what the clients were answered is linearizable
+/// (<see cref="ShardCloud.Tests.Shared.Linearizability"/>). A failure prints its seed and history. <c>SHARDCLOUD_HISTORIES</c>: how many histories in each mode, instead of 60.
 /// </summary>
-public sealed class HandoffSimulationTests
+public sealed class HandoffSimulationTests(ITestOutputHelper output)
 {
+    private static readonly int Histories = int.TryParse(Environment.GetEnvironmentVariable("SHARDCLOUD_HISTORIES"), out var wanted) ? wanted : 60;
+
     [Theory]
     [InlineData(1, AckMode.Log)]
     [InlineData(10_001, AckMode.Lease)]
@@ -16,14 +19,35 @@ public sealed class HandoffSimulationTests
     public void Handoffs_UnderDelaysLossesCrashesAndCuts_KeepEveryPromise(int firstSeed, AckMode ack)
     {
         var (granted, cancelled, answers) = (0, 0, 0);
-        for (var seed = firstSeed; seed < firstSeed + 60; seed++)
+        for (var seed = firstSeed; seed < firstSeed + Histories; seed++)
         {
             var world = new SimulatedCluster(seed, Guards.All, ack);
             world.Run();
             (granted, cancelled, answers) = (granted + world.Granted, cancelled + world.Cancelled, answers + world.Answers);
         }
         // A world in which nothing moves, nothing is cancelled or nothing is answered keeps every promise too.
-        Assert.True(granted > 60 && cancelled > 30 && answers > 3_000, $"granted {granted}, cancelled {cancelled}, answers {answers}");
+        Assert.True(granted > Histories && cancelled > Histories / 2 && answers > 50 * Histories, $"granted {granted}, cancelled {cancelled}, answers {answers}");
+    }
+
+    /// <summary>What the clients' answers alone must give away: answers that leave before the log has the write, and reads from what was sealed.</summary>
+    [Theory]
+    [InlineData(AckMode.Memory, Plant.None)]
+    [InlineData(AckMode.Log, Plant.ReadsAfterTheSeal)]
+    public void Answers_WithAMistakePlanted_AreNotLinearizable(AckMode ack, Plant plant)
+    {
+        for (var seed = 1; seed <= 200; seed++)
+        {
+            try
+            {
+                new SimulatedCluster(seed, Guards.All, ack, plant).Run(mustEnd: false, onlyAnswers: true);
+            }
+            catch (BrokenException broken) when (broken.Message.Contains(History.NotLinearizable, StringComparison.Ordinal))
+            {
+                output.WriteLine($"seed {seed}");
+                return;
+            }
+        }
+        Assert.Fail("the checker found nothing");
     }
 
     /// <summary>Only broken promises count: two owners, a lost or repeated write, an answer that contradicts another. A history that merely gets stuck does not.</summary>
@@ -44,6 +68,7 @@ public sealed class HandoffSimulationTests
             }
             catch (BrokenException)
             {
+                output.WriteLine($"seed {seed}");
                 return;
             }
         }

@@ -1,4 +1,5 @@
 using ShardCloud.Replication;
+using ShardCloud.Tests.Shared;
 
 namespace ShardCloud.Simulation.Tests.Handoff;
 
@@ -8,7 +9,11 @@ internal sealed class BrokenException(string what) : Exception(what);
 /// <summary>What the clients saw, and whether it can be true.</summary>
 internal sealed class History
 {
+    public const string NotLinearizable = "no order of one operation at a time explains the answers";
+
     private readonly Dictionary<EndpointId, Dictionary<string, long>> _acked = [];
+    private readonly Dictionary<EndpointId, List<Operation<bool, long>>> _operations = [];
+    private long _ticks; // Finer than simulated time: of two things in one millisecond one came first.
 
     public static void Broken(string what) => throw new BrokenException(what);
 
@@ -36,11 +41,31 @@ internal sealed class History
         if (value < floor) Broken($"a read of {endpoint} showed {value} after {floor} had been answered");
     }
 
+    /// <summary>A client asks for an increment, or to read. To be called with the answer when the client has it, however often it was sent.</summary>
+    public Action<long> Asked(EndpointId endpoint, bool isIncrement)
+    {
+        if (!_operations.TryGetValue(endpoint, out var operations)) _operations[endpoint] = operations = [];
+        var index = operations.Count;
+        operations.Add(new Operation<bool, long>(isIncrement, 0, _ticks++, null));
+        return value => operations[index] = operations[index] with { Output = value, Returned = _ticks++ };
+    }
+
+    /// <summary>What the clients were answered, and what the log shows at the end, must be possible for a counter that does one thing at a time.</summary>
+    public void CheckLinearizable(SimulatedLog log)
+    {
+        var replica = Read(log);
+        foreach (var (endpoint, operations) in _operations)
+        {
+            Asked(endpoint, isIncrement: false)(replica.Accepted(endpoint).Fields.Counter("count"));
+            if (!CounterModel.Holds(operations))
+                Broken($"{NotLinearizable} of {endpoint}: {string.Join(", ", operations.Select(o => $"{(o.Input ? "+" : "=")}{(o.Returned is null ? "?" : o.Output)} {o.Invoked}-{o.Returned}"))}");
+        }
+    }
+
     /// <summary>The log is the truth: it must hold every answered write once.</summary>
     public void Check(SimulatedLog log)
     {
-        var replica = new PartitionReplica(0, 1, "log");
-        for (var offset = 0; offset < log.Count; offset++) replica.Apply(offset, log[offset], Deaf.Instance);
+        var replica = Read(log);
         if (!replica.IsComplete) Broken("the log has a gap");
         foreach (var (endpoint, acked) in _acked)
         {
@@ -53,6 +78,13 @@ internal sealed class History
             if (document.Fields.Counter("count") != document.RequestCount)
                 Broken($"{endpoint} counts {document.Fields.Counter("count")} for {document.RequestCount} requests: one took effect twice or not at all");
         }
+    }
+
+    private static PartitionReplica Read(SimulatedLog log)
+    {
+        var replica = new PartitionReplica(0, 1, "log");
+        for (var offset = 0; offset < log.Count; offset++) replica.Apply(offset, log[offset], Deaf.Instance);
+        return replica;
     }
 
     private sealed class Deaf : IReplicaSink

@@ -23,6 +23,7 @@ internal sealed class SimulatedMember
     private readonly Dictionary<EndpointId, int> _running = [];
     private readonly List<(ReleaseToken Token, SimulatedRequest Request, long Value)> _held = [];
     private readonly HashSet<Epoch> _claimed = [];
+    private readonly Dictionary<EndpointId, OwnedState> _lastServed = [];
     private readonly HandoffTimes _times;
     private long _nextArrival, _leaseFrom;
     private bool _isNaming;
@@ -83,12 +84,17 @@ internal sealed class SimulatedMember
     public void Take(SimulatedRequest request, Epoch epoch)
     {
         if (!IsAlive) return;
+        if (_world.Plant is Plant.ReadsAfterTheSeal && request.Id is null && !Serves(request.Endpoint) && _lastServed.TryGetValue(request.Endpoint, out var stale))
+        {
+            request.Answer(stale.Current.Fields.Counter("count"));
+            return;
+        }
         if (Map.Lookup(request.Endpoint)?.Epoch != epoch || !Serves(request.Endpoint) || (request.Id is not null && _running.GetValueOrDefault(request.Endpoint) > 0))
         {
             request.Answer(null);
             return;
         }
-        var state = Tenure.Open(request.Endpoint)!;
+        var state = _lastServed[request.Endpoint] = Tenure.Open(request.Endpoint)!;
         if (request.Id is null)
         {
             // A read looks once and is held like everything else.
