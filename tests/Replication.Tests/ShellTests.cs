@@ -30,6 +30,19 @@ public sealed class ShellTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task Where_ByNameAndAcceptedFields_PicksInEveryPartitionUpToTheBound()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var owner = await cluster.OwnerAsync();
+        await Task.WhenAll(Enumerable.Range(0, 40).Select(i => cluster.Add(owner, new EndpointId($"rooms/{i}"))));
+
+        Assert.Equal(["rooms/37", "rooms/7"], owner.Where((endpoint, fields) => endpoint.Value.EndsWith('7') && fields.Count == 1, 40)
+            .Select(endpoint => endpoint.Value).Where(name => name is "rooms/7" or "rooms/37").Order(StringComparer.Ordinal));
+        Assert.Empty(owner.Where((_, fields) => fields.Count > 1, 40));
+        Assert.Equal(2 * 3, owner.Where((_, _) => true, 3).Count); // Of two partitions.
+    }
+
+    [Fact]
     public async Task Restart_FromSnapshotAndTail_HasEverything()
     {
         await using var cluster = await Cluster.StartAsync();
