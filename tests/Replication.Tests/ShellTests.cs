@@ -1,4 +1,5 @@
 using Azure.Storage.Blobs;
+using Azure.Storage.Blobs.Models;
 using ShardCloud.Tests;
 
 namespace ShardCloud.Replication.Tests;
@@ -79,8 +80,49 @@ public sealed class ShellTests(AzuriteFixture azurite)
         var newer = owner.CaptureSnapshot(Cluster.RoomPartition);
         Assert.True(await store.SaveAsync(newer, cluster.Token));
         Assert.False(await store.SaveAsync(older, cluster.Token));
-        Assert.Equal(newer.Position, (await store.LoadAsync(Cluster.RoomPartition, cluster.Token))!.Position);
+        Assert.Equal(newer.Position, (await store.LoadAsync(Cluster.RoomPartition, NotDamaged, cluster.Token))!.Position);
     }
+
+    /// <summary>The last two snapshots are kept: a damaged one is told of, and the one before it used, with the tail of the log from its offset.</summary>
+    [Fact]
+    public async Task Snapshot_Damaged_TheOneBeforeItAndTheTailAreUsed()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var container = new BlobServiceClient(azurite.ConnectionString).GetBlobContainerClient("snapshots");
+        var application = AzuriteFixture.NewApplication();
+        var store = new SnapshotStore(container, application, "log-1");
+        var owner = await cluster.OwnerAsync(1, container, application);
+        var positions = new List<long>();
+        for (var i = 0; i < 3; i++)
+        {
+            await cluster.AddAsync(owner);
+            Assert.True(await owner.WriteSnapshotAsync(Cluster.RoomPartition, cluster.Token));
+            positions.Add(owner.Position(Cluster.RoomPartition));
+        }
+        var newest = (await container.GetBlobsAsync(BlobTraits.Metadata, BlobStates.None, $"{application}/", cluster.Token).ToListAsync(cluster.Token)).MaxBy(blob => long.Parse(blob.Metadata["position"]))!;
+        Assert.Equal(positions[2], long.Parse(newest.Metadata["position"]));
+        var blob = container.GetBlobClient(newest.Name);
+        var bytes = (await blob.DownloadContentAsync(cluster.Token)).Value.Content.ToArray();
+        bytes[^20] ^= 1;
+        await blob.UploadAsync(BinaryData.FromBytes(bytes), new BlobUploadOptions { Metadata = newest.Metadata }, cluster.Token);
+
+        var damaged = new List<string>();
+        Assert.Equal(positions[1], (await store.LoadAsync(Cluster.RoomPartition, (_, name) => damaged.Add(name), cluster.Token))!.Position);
+        Assert.Equal(newest.Name, Assert.Single(damaged));
+        await cluster.StopAsync(owner);
+        var next = cluster.Start(container, application);
+        await next.StartAsync(cluster.Token);
+        await cluster.ReplicateAsync(next);
+        Assert.Equal((3, positions[2]), (Cluster.Value(next.Accepted(Cluster.Room)), next.Position(Cluster.RoomPartition)));
+
+        // The next one takes the place of the older one, whichever is damaged: there is always one that can be read.
+        Assert.Equal(GrantResult.Held, await next.BeginTenureAsync(new Epoch(2), Cluster.Everything, null, cluster.Token));
+        await cluster.AddAsync(next);
+        Assert.True(await next.WriteSnapshotAsync(Cluster.RoomPartition, cluster.Token));
+        Assert.Equal(next.Position(Cluster.RoomPartition), (await store.LoadAsync(Cluster.RoomPartition, NotDamaged, cluster.Token))!.Position);
+    }
+
+    private static void NotDamaged(ShardCloudException error, string name) => Assert.Fail($"{name}: {error.Message}");
 
     [Fact]
     public async Task Newcomer_FromAPeersStream_StartsWhereThePeerStands()

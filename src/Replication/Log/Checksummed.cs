@@ -19,5 +19,5 @@ internal static class Checksummed
 
     /// <summary>Reads the head; true when it is of this version and the body is undamaged.</summary>
     public static bool ReadHead(ref ByteReader reader, ReadOnlySpan<byte> frame, byte version) =>
-        reader.U8() == version && reader.U32() == Crc32C.Of(frame[Math.Min(HeadBytes, frame.Length)..]);
+        reader.U8() == version && reader.U32() == Crc32C.Of(frame[Math.Min(HeadBytes, frame.Length)..]) && !reader.Bad;
 }

@@ -6,43 +6,45 @@ using Azure.Storage.Blobs.Specialized;
 
 namespace ShardCloud.Replication;
 
-/// <summary>Snapshots as Blobs, <c>{application}/{log identity}/p0007</c>: replaced only by a higher offset and only the version that was looked at (TRACES 24).</summary>
+/// <summary>
+/// Snapshots as Blobs, <c>{application}/{log identity}/p0007.a</c> and <c>.b</c>: the last two of a partition. The older one is replaced, only by a higher offset than both have and
+/// only in the version that was looked at (TRACES 24), so the newest one is never overwritten, and one that turns out damaged has one before it.
+/// </summary>
 internal sealed class SnapshotStore(BlobContainerClient container, string application, string logIdentity)
 {
     private const string PositionKey = "position";
 
     public async Task EnsureCreatedAsync(CancellationToken cancellation) => await container.CreateIfNotExistsAsync(cancellationToken: cancellation).ConfigureAwait(false);
 
-    /// <summary>The newest snapshot; null when there is none.</summary>
-    public async Task<PartitionSnapshot?> LoadAsync(int partition, CancellationToken cancellation)
+    /// <summary>The newest snapshot that can be read; null when there is none.</summary>
+    /// <param name="partition">Event Hub partition.</param>
+    /// <param name="onDamaged">Hears of each that cannot, with its name.</param>
+    /// <param name="cancellation">Gives up.</param>
+    public async Task<PartitionSnapshot?> LoadAsync(int partition, Action<ShardCloudException, string> onDamaged, CancellationToken cancellation)
     {
-        try
+        foreach (var generation in (await LookAsync(partition, cancellation).ConfigureAwait(false)).Where(g => g.ETag is not null).OrderByDescending(g => g.Position))
         {
-            var stream = await Blob(partition).OpenReadAsync(new BlobOpenReadOptions(allowModifications: false), cancellation).ConfigureAwait(false);
-            await using (stream.ConfigureAwait(false)) return await PartitionSnapshot.ReadAsync(stream, cancellation).ConfigureAwait(false);
+            try
+            {
+                var stream = await generation.Blob.OpenReadAsync(new BlobOpenReadOptions(allowModifications: false), cancellation).ConfigureAwait(false);
+                await using (stream.ConfigureAwait(false)) return await PartitionSnapshot.ReadAsync(stream, cancellation).ConfigureAwait(false);
+            }
+            catch (ShardCloudException error) when (error.Code == ErrorCodes.CorruptDelta)
+            {
+                onDamaged(error, generation.Blob.Name);
+            }
         }
-        catch (RequestFailedException error) when (error.Status == 404)
-        {
-            return null;
-        }
+        return null;
     }
 
     /// <summary>Writes a snapshot unless the store has one that is as new.</summary>
     /// <returns>True when this one was written; false when another was as new or came first.</returns>
     public async Task<bool> SaveAsync(PartitionSnapshot snapshot, CancellationToken cancellation)
     {
-        var blob = Blob(snapshot.Partition);
-        var conditions = new BlobRequestConditions { IfNoneMatch = ETag.All };
-        try
-        {
-            var properties = (await blob.GetPropertiesAsync(cancellationToken: cancellation).ConfigureAwait(false)).Value;
-            if (properties.Metadata.TryGetValue(PositionKey, out var text) && long.Parse(text, CultureInfo.InvariantCulture) >= snapshot.Position) return false;
-            conditions = new BlobRequestConditions { IfMatch = properties.ETag };
-        }
-        catch (RequestFailedException error) when (error.Status == 404)
-        {
-            // The first one: only if there is still none.
-        }
+        var generations = await LookAsync(snapshot.Partition, cancellation).ConfigureAwait(false);
+        if (generations.Max(g => g.Position) >= snapshot.Position) return false;
+        var (blob, _, found) = generations.MinBy(g => (g.ETag is not null, g.Position));
+        var conditions = found is { } etag ? new BlobRequestConditions { IfMatch = etag } : new BlobRequestConditions { IfNoneMatch = ETag.All };
 
         var blocks = new BlockStream(blob);
         await using (blocks.ConfigureAwait(false))
@@ -66,7 +68,28 @@ internal sealed class SnapshotStore(BlobContainerClient container, string applic
         }
     }
 
-    private BlockBlobClient Blob(int partition) => container.GetBlockBlobClient($"{application}/{Uri.EscapeDataString(logIdentity)}/p{partition:D4}");
+    private async Task<IReadOnlyList<Generation>> LookAsync(int partition, CancellationToken cancellation)
+    {
+        var generations = new List<Generation>();
+        foreach (var letter in "ab")
+        {
+            var blob = container.GetBlockBlobClient($"{application}/{Uri.EscapeDataString(logIdentity)}/p{partition:D4}.{letter}");
+            try
+            {
+                var properties = (await blob.GetPropertiesAsync(cancellationToken: cancellation).ConfigureAwait(false)).Value;
+                var isKnown = long.TryParse(properties.Metadata.TryGetValue(PositionKey, out var text) ? text : null, NumberStyles.None, CultureInfo.InvariantCulture, out var position);
+                generations.Add(new Generation(blob, isKnown ? position : -1, properties.ETag));
+            }
+            catch (RequestFailedException error) when (error.Status == 404)
+            {
+                generations.Add(new Generation(blob, -1, null));
+            }
+        }
+        return generations;
+    }
+
+    /// <summary>A place for a snapshot, and what stands there; no tag: nothing.</summary>
+    private readonly record struct Generation(BlockBlobClient Blob, long Position, ETag? ETag);
 
     /// <summary>Stages what is written to it, 4 MiB a block.</summary>
     private sealed class BlockStream(BlockBlobClient blob) : Stream
