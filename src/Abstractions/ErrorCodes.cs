@@ -80,6 +80,7 @@ public static class ErrorCodes
     public const string StoreUnavailable = "SC6004";
     public const string Incomplete = "SC6005";
     public const string NoCompletePeer = "SC6006";
+    public const string ReplicasDiffered = "SC6007";
 
     public const string NodeMissing = "SC7001";
     public const string NodeTooOld = "SC7002";

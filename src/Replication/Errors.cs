@@ -7,6 +7,9 @@ internal static class Errors
         $"The replica of Event Hub partition {partition} does not vouch for all of its slots.",
         "Repair it from a complete peer or from the newest snapshot; until then it is neither promoted nor copied.");
 
+    public static ShardCloudException NoExchange(string why) => new(ErrorCodes.OverLimit,
+        $"No exchange is under way here for this caller and partition: {why}.", "Begin anew after a short wait.");
+
     public static ShardCloudException BehindTheLog(int partition, long next) => new(ErrorCodes.LogGap,
         $"The log of Event Hub partition {partition} no longer holds offset {next}, and the state here ends before it.",
         "None needed while a peer or a newer snapshot has the state: the replica is repaired from it. SC6006 tells that there is none.");

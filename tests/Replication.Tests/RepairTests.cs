@@ -1,3 +1,5 @@
+using ShardCloud.Crdt;
+
 namespace ShardCloud.Replication.Tests;
 
 /// <summary>Steps of docs/protocol/repair.md: what an incomplete replica is refused, and how it becomes complete again.</summary>
@@ -99,6 +101,78 @@ public sealed class RepairTests
         Assert.Equal(GrantResult.Held, await backup.BeginTenureAsync(new Epoch(2), Cluster.Everything, null, cluster.Token));
     }
 
+    /// <summary>The same through an exchange: of a thousand endpoints only what differs travels, and the stream is not asked.</summary>
+    [Fact]
+    public async Task Backup_RepairedByAnExchange_TakesOnlyWhatDiffers()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var (owner, backup) = (await cluster.OwnerAsync(), cluster.Start());
+        await cluster.ReplicateAsync(backup);
+        var rooms = Enumerable.Range(0, 1000).Select(i => new EndpointId($"rooms/{i}")).ToArray();
+        await Task.WhenAll(rooms.Select(room => cluster.AddAsync(owner, room)));
+        await cluster.ReadAsync(backup);
+        Poison(backup);
+        await cluster.AddAsync(owner); // What the backup misses.
+        var reader = rooms.First(room => room.Slot.PartitionOf(Cluster.Partitions) == Cluster.RoomPartition && room != Cluster.Room);
+        await cluster.AddAsync(owner, reader);
+
+        var bytes = 0;
+        await backup.EnsureReplicaAsync(Cluster.RoomPartition, _ => throw new InvalidOperationException("The stream was asked."), cluster.Token, [Count(LinkTo(owner, "backup"), n => bytes += n)]);
+        Assert.True(backup.HasReplica(Cluster.RoomPartition));
+        Assert.InRange(bytes, 100, 2_000);
+        foreach (var room in rooms.Where(room => room.Slot.PartitionOf(Cluster.Partitions) == Cluster.RoomPartition)) Assert.True(owner.Accepted(room).SameAs(backup.Accepted(room)));
+        await cluster.AddAsync(owner);
+        Assert.Equal(3, await cluster.ReadAsync(backup));
+    }
+
+    /// <summary>Two replicas that both believe to be complete differ in both directions: the alarm is raised, both end with the join, and who serves asks for a new grant.</summary>
+    [Fact]
+    public async Task Compare_SilentDivergence_BothHoldTheJoinAndTheOwnersTenureEnds()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var (owner, backup) = (await cluster.OwnerAsync(), cluster.Start());
+        await cluster.ReplicateAsync(backup);
+        await cluster.AddAsync(owner);
+        await cluster.ReadAsync(backup);
+        var link = LinkTo(owner, "backup");
+        Assert.Empty((await backup.CompareAsync(Cluster.RoomPartition, link, cluster.Token))!.Differences);
+
+        var repaired = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        owner.ReplicaRepaired += partition => repaired.TrySetResult(partition);
+        Corrupt(backup, "only here");
+        Corrupt(owner, "only there", sequence: 2);
+        var report = await backup.CompareAsync(Cluster.RoomPartition, link, cluster.Token);
+        Assert.Equal((Cluster.Room, 1, 1), (Assert.Single(report!.Differences), report.Taken, report.Pushed));
+        Assert.Equal(Cluster.RoomPartition, await repaired.Task.WaitAsync(cluster.Token));
+        Assert.True(owner.Accepted(Cluster.Room).SameAs(backup.Accepted(Cluster.Room)));
+        Assert.Equal(["only here", "only there"], owner.Accepted(Cluster.Room).Fields.Set("marks").Items.Select(mark => mark.AsString()).Order());
+        Assert.False(owner.TryOpen(Cluster.Room, out _)); // No answers until a new Grant lands.
+
+        Assert.Empty((await backup.CompareAsync(Cluster.RoomPartition, link, cluster.Token))!.Differences);
+        Assert.Equal(GrantResult.Held, await owner.BeginTenureAsync(new Epoch(2), Cluster.Everything, null, cluster.Token));
+        await cluster.AddAsync(owner);
+        Assert.Equal(2, await cluster.ReadAsync(backup));
+    }
+
+    /// <summary>An incomplete replica answers no exchange, an asker of another log gets none, and no more than a few are open at once.</summary>
+    [Fact]
+    public async Task Exchange_NotAllowed_IsRefusedWithACode()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var owner = await cluster.OwnerAsync();
+        byte[] Open(string log) => new ExchangeAsker(ExchangeMode.Adopt, 1, -1, log).Next()!;
+        async Task<string> Refusal(string asker, byte[] message) =>
+            (await Assert.ThrowsAsync<ShardCloudException>(() => owner.AnswerExchangeAsync(Cluster.RoomPartition, asker, message, cluster.Token))).Code;
+
+        Assert.Equal(ErrorCodes.LogReplaced, await Refusal("a", Open("log-2")));
+        Assert.Equal(ErrorCodes.CorruptDelta, await Refusal("a", [1, 2, 3]));
+        for (var i = 0; i < 4; i++) await owner.AnswerExchangeAsync(Cluster.RoomPartition, $"asker-{i}", Open("log-1"), cluster.Token);
+        Assert.Equal(ErrorCodes.OverLimit, await Refusal("one-too-many", Open("log-1")));
+        await owner.AnswerExchangeAsync(Cluster.RoomPartition, "asker-0", Open("log-1"), cluster.Token); // In the place of its own.
+        Poison(owner);
+        Assert.Equal(ErrorCodes.Incomplete, await Refusal("asker-0", Open("log-1")));
+    }
+
     /// <summary>The owner itself is incomplete: it serves what is sound until a peer has the state, then everything under a new grant.</summary>
     [Fact]
     public async Task Owner_MeetsADamagedRecord_IsRepairedFromTheBackupAndServesUnderANewGrant()
@@ -156,6 +230,33 @@ public sealed class RepairTests
         await cluster.AddAsync(owner);
         Assert.Equal(5, await cluster.ReadAsync(alone));
     }
+
+    internal static ExchangeLink LinkTo(ReplicationService peer, string asker) => async (message, cancellation) =>
+    {
+        try
+        {
+            return await peer.AnswerExchangeAsync(Cluster.RoomPartition, asker, message, cancellation);
+        }
+        catch (ShardCloudException)
+        {
+            return null;
+        }
+    };
+
+    private static ExchangeLink Count(ExchangeLink link, Action<int> count) => async (message, cancellation) =>
+    {
+        var answer = await link(message, cancellation);
+        count(message.Length + (answer?.Length ?? 0));
+        return answer;
+    };
+
+    /// <summary>A change that no log explains, under an epoch of its own.</summary>
+    private static void Corrupt(ReplicationService member, string mark, long sequence = 1) => member.LogOf(Cluster.RoomPartition).Do(t =>
+    {
+        var transaction = new DocumentTransaction(t.Replica.Accepted(Cluster.Room), Epoch.None, sequence);
+        transaction.Set("marks").Add(mark);
+        t.Replica.TakeIn(Cluster.Room, default, transaction.Commit(out _, out _).Changes);
+    });
 
     /// <summary>Bytes that the log does not hold come to this member in the place of its next record.</summary>
     private static void Poison(ReplicationService member, byte[]? record = null) =>

@@ -174,6 +174,18 @@ public sealed class PartitionReplica
     /// <summary>Only with guard G8 switched off, by tests: the owner's unacknowledged state stands in the layer that snapshots and streams show.</summary>
     internal void WriteThrough(EndpointId endpoint, Document document) => StateOf(endpoint).Live = new LiveDocument(document);
 
+    /// <summary>Takes in a complete peer's state of an endpoint that differs from this one by nothing the log could explain: their join.</summary>
+    /// <returns>False when it had all of it.</returns>
+    internal bool TakeIn(EndpointId endpoint, EpochSequences sequences, Document content)
+    {
+        if (!Slots.Contains(endpoint.Slot)) return false;
+        var (before, known) = (Accepted(endpoint), _endpoints.GetValueOrDefault(endpoint)?.Sequences ?? default);
+        var (document, seen) = (Document.Join(before, content), EpochSequences.Max(known, sequences));
+        if (document.SameAs(before) && seen.SameAs(known)) return false;
+        _endpoints[endpoint] = new EndpointState(document, seen) { ChangedAt = Position }; // As of now: a handoff's catch-up must see it.
+        return true;
+    }
+
     private void ApplyDeltas(long offset, ReadOnlyMemory<byte> record, IncarnationId writer, IReadOnlyList<DeltaItem> items, IReplicaSink sink)
     {
         foreach (var item in items) ApplyItem(offset, record, writer, item, sink);

@@ -185,6 +185,18 @@ internal sealed class PartitionLog : IAsyncDisposable
         _consumer.Dispose();
     }
 
+    /// <summary>What it holds now, vouched for or not.</summary>
+    public PartitionSnapshot Freeze() => Under(static t => t.Replica.Freeze());
+
+    /// <summary>Joins states of a complete peer into this complete replica. If that changes anything, what was held here ends: it rested on less.</summary>
+    /// <returns>How many endpoints changed.</returns>
+    public int TakeIn(IEnumerable<PushedState> states, string facts) => Under(t =>
+    {
+        var changed = states.Count(state => t.Replica.TakeIn(state.Endpoint, state.Sequences, state.Delta.Changes));
+        if (changed > 0) t.EndAll(TenureEndReason.Repaired, facts);
+        return changed;
+    });
+
     /// <summary>Puts complete state in the place of the replica and reads on from there. What was held on the old one ends; what is kept for other owners stays.</summary>
     public void Repair(PartitionReplica replica, string facts)
     {
@@ -264,6 +276,7 @@ internal sealed class PartitionLog : IAsyncDisposable
 
     private void Read()
     {
+        var asksFor = SnapshotPosition + 1;
         while (!_stopping)
         {
             try
@@ -273,8 +286,9 @@ internal sealed class PartitionLog : IAsyncDisposable
                     _repaired.Wait(PollTimeout);
                     continue;
                 }
-                if (TakeSeek() is { } next) _consumer.Assign(new TopicPartitionOffset(_at, new Offset(next)));
+                if (TakeSeek() is { } next) _consumer.Assign(new TopicPartitionOffset(_at, new Offset(asksFor = next)));
                 if (_consumer.Consume(PollTimeout) is not { } result) continue;
+                asksFor = result.Offset.Value + 1;
                 Do(t =>
                 {
                     if (_seek is not null) return;
@@ -284,6 +298,13 @@ internal sealed class PartitionLog : IAsyncDisposable
             }
             catch (ConsumeException error) when (error.Error.Code is ErrorCode.Local_AutoOffsetReset or ErrorCode.OffsetOutOfRange)
             {
+                if (asksFor <= Position)
+                {
+                    // Own records are applied at their acks, ahead of the consumer: what retention took from it is here already.
+                    _consumer.Assign(new TopicPartitionOffset(_at, new Offset(asksFor = Position + 1)));
+                    continue;
+                }
+
                 // The log no longer holds the next record: reading on would skip what nobody can name.
                 IsBehindTheLog = true;
                 Lose($"the log no longer holds offset {Position + 1}: {error.Error.Reason}");

@@ -32,6 +32,18 @@ internal static partial class ReplicationLog
     [LoggerMessage(6011, LogLevel.Error, "ALARM {Code}: the replica of Event Hub partition {Partition} stays incomplete: neither a peer nor a snapshot has complete state of offset {Offset} or later")]
     public static partial void NotRepaired(this ILogger logger, string code, int partition, long offset);
 
+    [LoggerMessage(6012, LogLevel.Information, "Event Hub partition {Partition} was repaired by an exchange: {Differences} endpoints differed, {Bytes} bytes")]
+    public static partial void Exchanged(this ILogger logger, int partition, int differences, long bytes);
+
+    [LoggerMessage(6013, LogLevel.Error, "ALARM {Code}: two complete replicas of Event Hub partition {Partition} differed at offset {Position} in {Differences} endpoints ({Names}): {Taken} lacked something here, {Pushed} there; both hold the join now")]
+    public static partial void ReplicasDiffered(this ILogger logger, string code, int partition, long position, int differences, string names, int taken, int pushed);
+
+    [LoggerMessage(6014, LogLevel.Warning, "An exchange of Event Hub partition {Partition} broke off")]
+    public static partial void ExchangeFailed(this ILogger logger, Exception error, int partition);
+
+    [LoggerMessage(6015, LogLevel.Error, "ALARM {Code}: snapshot {Name} is damaged, the one before it is used: {Reason}")]
+    public static partial void SnapshotDamaged(this ILogger logger, string code, string name, string reason);
+
     [LoggerMessage(6009, LogLevel.Error, "A listener failed")]
     public static partial void ListenerFailed(this ILogger logger, Exception error);
 

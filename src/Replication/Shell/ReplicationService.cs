@@ -9,7 +9,7 @@ using ShardCloud.Routing;
 namespace ShardCloud.Replication;
 
 /// <summary>Replication of one member: its replicas, what it owns and serves from, its snapshots and the control channel. Thread-safe.</summary>
-public sealed class ReplicationService : IAsyncDisposable
+public sealed partial class ReplicationService : IAsyncDisposable
 {
     /// <summary>Connections that append.</summary>
     /// <remarks>
@@ -19,7 +19,6 @@ public sealed class ReplicationService : IAsyncDisposable
     private const int ProducersMax = 4;
 
     private static readonly TimeSpan SnapshotCheck = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan RepairPauseMin = TimeSpan.FromSeconds(1), RepairPauseMax = TimeSpan.FromSeconds(30);
 
     private readonly ReplicationOptions _options;
     private readonly SnapshotStore? _snapshots;
@@ -48,6 +47,7 @@ public sealed class ReplicationService : IAsyncDisposable
         options.Validate();
         (_options, Self, _time, _logger) = (options, self, time, logger);
         _snapshots = snapshots is null ? null : new SnapshotStore(snapshots, options.Application, options.LogIdentity);
+        _exchanges = new ExchangeTable(time);
         _making = [.. Enumerable.Range(0, options.PartitionCount).Select(_ => new SemaphoreSlim(1))];
         _share = new LogShare
         {
@@ -106,8 +106,12 @@ public sealed class ReplicationService : IAsyncDisposable
     /// <param name="partition">Event Hub partition.</param>
     /// <param name="directStream">Opens a peer's <see cref="OpenSnapshotStreamAsync"/>; null, or a null stream: the newest Blob, else the log from its start.</param>
     /// <param name="cancellation">Gives up the wait; the replica, once made, reads on.</param>
-    /// <exception cref="ShardCloudException">SC6005: no complete replica can be made from what there is. SC6003: the snapshot belongs to another log.</exception>
-    public async Task EnsureReplicaAsync(int partition, Func<CancellationToken, Task<Stream?>>? directStream, CancellationToken cancellation)
+    /// <param name="links">To peers that may repair an incomplete replica by an exchange, of which only differences travel; tried before the stream.</param>
+    /// <exception cref="ShardCloudException">
+    /// SC6005: no complete replica can be made from what there is, or a repair failed a moment ago. SC6006: neither a peer nor a snapshot has complete state. SC6002: the
+    /// log no longer holds what follows the state. SC6003: the snapshot belongs to another log.
+    /// </exception>
+    public async Task EnsureReplicaAsync(int partition, Func<CancellationToken, Task<Stream?>>? directStream, CancellationToken cancellation, IReadOnlyList<ExchangeLink>? links = null)
     {
         PartitionLog log;
         await _making[partition].WaitAsync(cancellation).ConfigureAwait(false);
@@ -115,7 +119,7 @@ public sealed class ReplicationService : IAsyncDisposable
         {
             if (_logs.TryGetValue(partition, out log!))
             {
-                if (!log.IsComplete) await RepairAsync(log, directStream, cancellation).ConfigureAwait(false);
+                if (!log.IsComplete) await RepairAsync(log, directStream, links ?? [], cancellation).ConfigureAwait(false);
             }
             else
             {
@@ -136,13 +140,6 @@ public sealed class ReplicationService : IAsyncDisposable
         if (!log.IsComplete) throw Errors.IncompleteReplica(partition);
         log.LastRepair = default;
     }
-
-    /// <summary>Event Hub partitions whose replica here is incomplete: <see cref="EnsureReplicaAsync"/> repairs it.</summary>
-    public IReadOnlyList<int> IncompletePartitions => [.. _logs.Where(pair => !pair.Value.IsComplete).Select(pair => pair.Key)];
-
-    /// <summary>Records of a partition that could not be read here.</summary>
-    /// <exception cref="ShardCloudException">SC6005: no replica here.</exception>
-    public SetAsideRecords SetAside(int partition) => LogOf(partition).SetAside;
 
     /// <summary>True when a complete replica of the partition is here.</summary>
     public bool HasReplica(int partition) => _logs.TryGetValue(partition, out var log) && log.IsComplete;
@@ -310,32 +307,6 @@ public sealed class ReplicationService : IAsyncDisposable
 
     internal PartitionLog LogOf(int partition) => _logs.TryGetValue(partition, out var log) ? log : throw Errors.NoReplica(partition);
 
-    /// <summary>Steps of docs/protocol/repair.md. One try; the next one waits, ever longer.</summary>
-    private async Task RepairAsync(PartitionLog log, Func<CancellationToken, Task<Stream?>>? directStream, CancellationToken cancellation)
-    {
-        var (triedAt, pause) = log.LastRepair;
-        if (pause > TimeSpan.Zero && _time.GetElapsedTime(triedAt) < pause) throw Errors.IncompleteReplica(log.Partition);
-        log.LastRepair = (_time.GetTimestamp(), pause == TimeSpan.Zero ? RepairPauseMin : pause * 2 < RepairPauseMax ? pause * 2 : RepairPauseMax);
-
-        // (2) State from before the damage would only lead to it again.
-        var fault = log.FaultOffset;
-        var replica = await LoadAsync(log.Partition, directStream, fault, cancellation).ConfigureAwait(false);
-        if (replica is null)
-        {
-            _logger.NotRepaired(ErrorCodes.NoCompletePeer, log.Partition, fault);
-            if (log.HasHoldings || log.IsBehindTheLog) throw Errors.NoCompletePeer(log.Partition, fault); // Its sound slots go on being served.
-
-            // Nothing is served on it: what was damaged on its way here, and not in the log, is whole the second time.
-            replica = await LoadAsync(log.Partition, null, positionMin: -1, cancellation).ConfigureAwait(false) ?? Empty(log.Partition);
-        }
-
-        // (3) Exchanged as a whole; (4) whoever owns something here asks for a new grant.
-        var facts = $"the replica was replaced by complete state of offset {replica.Position}";
-        var isTold = log.HasHoldings;
-        log.Repair(replica, facts);
-        if (!isTold) OnEnded(new TenureEnded(log.Partition, TenureEndReason.Repaired, Epoch.None, facts));
-    }
-
     private PartitionReplica Empty(int partition)
     {
         _logger.ReplicaStarts(partition, -1, "log");
@@ -352,7 +323,7 @@ public sealed class ReplicationService : IAsyncDisposable
         }).ConfigureAwait(false);
         if (snapshot?.Position < positionMin) snapshot = null;
         var source = snapshot is null ? "Blob" : "peer";
-        if (snapshot is null && _snapshots is not null) snapshot = await TryAsync("Blob", () => _snapshots.LoadAsync(partition, cancellation)).ConfigureAwait(false);
+        if (snapshot is null && _snapshots is not null) snapshot = await TryAsync("Blob", () => _snapshots.LoadAsync(partition, (error, name) => _logger.SnapshotDamaged(error.Code, name, error.Message), cancellation)).ConfigureAwait(false);
         if (snapshot is null || snapshot.Position < positionMin) return null;
         if (snapshot.LogIdentity != _options.LogIdentity) throw Errors.LogReplaced(_options.LogIdentity, snapshot.LogIdentity);
         if (snapshot.Partition != partition || snapshot.PartitionCount != _options.PartitionCount)

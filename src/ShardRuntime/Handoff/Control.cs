@@ -39,6 +39,17 @@ internal static class Control
         throw new ShardCloudException(ErrorCodes.MalformedJson, $"The body is not a {type.Type.Name}.", "Send the JSON that docs/protocol/members.md shows.");
     }
 
+    /// <summary>The body as bytes.</summary>
+    /// <exception cref="ShardCloudException">SC5001: its length is not told, or over the limit.</exception>
+    public static async Task<ReadOnlyMemory<byte>> BytesAsync(HttpContext context, int bytesMax)
+    {
+        if (context.Request.ContentLength is not { } length || length < 1 || length > bytesMax)
+            throw new ShardCloudException(ErrorCodes.MalformedJson, $"The body is {context.Request.ContentLength} bytes; 1 to {bytesMax} are read here.", "Send what docs/protocol/members.md shows.");
+        var bytes = new byte[length];
+        await context.Request.Body.ReadExactlyAsync(bytes, context.RequestAborted);
+        return bytes;
+    }
+
     /// <summary>Writes JSON.</summary>
     public static Task WriteAsync<T>(HttpContext context, int status, T value, JsonTypeInfo<T> type)
     {

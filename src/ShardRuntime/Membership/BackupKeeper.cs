@@ -21,7 +21,7 @@ internal sealed partial class BackupKeeper(
             if (owner == shard.Self) replication.NameBackup(partition, map.Live.ContainsKey(backup) ? backup : IncarnationId.None);
         foreach (var (partition, owner, backup) in map.Backups)
         {
-            if (backup == shard.Self && map.Live.ContainsKey(owner) && !replication.HasReplica(partition))
+            if (backup == shard.Self && map.Live.ContainsKey(owner) && !replication.Reads(partition)) // An incomplete one is ReplicaRepair's.
                 await replication.EnsureReplicaAsync(partition, peers.Of(partition), cancellationToken);
         }
 

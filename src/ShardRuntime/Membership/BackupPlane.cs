@@ -16,7 +16,7 @@ internal sealed class BackupPlane(ShardContext shard, MapFollowerService followe
     private async Task KeepAsync(HttpContext context)
     {
         var partition = int.Parse((string)context.Request.RouteValues["partition"]!, CultureInfo.InvariantCulture);
-        var batch = BackupBatch.Read(await BodyAsync(context));
+        var batch = BackupBatch.Read(await Control.BytesAsync(context, BatchBytesMax));
         var owner = new IncarnationId(context.MemberCaller()!.Subject); // Who says so by its token, and nobody else.
 
         // The lease at the moment of keeping: whoever was fenced may keep nothing that somebody else's take-over should have found.
@@ -27,14 +27,5 @@ internal sealed class BackupPlane(ShardContext shard, MapFollowerService followe
         if (parts.RequireLease().WhyInvalid() is { } invalid) throw invalid;
         parts.RequireReplication().Keep(partition, owner, batch);
         context.Response.StatusCode = StatusCodes.Status204NoContent;
-    }
-
-    private static async Task<ReadOnlyMemory<byte>> BodyAsync(HttpContext context)
-    {
-        if (context.Request.ContentLength is not (> 0 and <= BatchBytesMax) || context.Request.ContentLength is not { } length)
-            throw new ShardCloudException(ErrorCodes.MalformedJson, $"The body is {context.Request.ContentLength} bytes; a batch has 1 to {BatchBytesMax}.", "Send a batch as docs/protocol/take-over.md shows.");
-        var bytes = new byte[length];
-        await context.Request.Body.ReadExactlyAsync(bytes, context.RequestAborted);
-        return bytes;
     }
 }

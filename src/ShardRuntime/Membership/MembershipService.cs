@@ -163,7 +163,7 @@ internal sealed partial class MembershipService(
         var backups = new BackupKeeper(shard, maps, follower, replication, peers, time, loggers.CreateLogger<BackupKeeper>());
         replication.TenureEnded += ended =>
         {
-            if (Ack == AckMode.Replica && ended.Reason is TenureEndReason.AppendFailed or TenureEndReason.Incomplete)
+            if (Ack == AckMode.Replica && ended.Reason is TenureEndReason.AppendFailed or TenureEndReason.Incomplete or TenureEndReason.Repaired)
             {
                 // What the log lacks of what was answered is at the backups: only their take-over brings it in, and a new grant to this member would close it out.
                 LogTenureEnded(ended.Partition, ended.Facts);
@@ -171,11 +171,11 @@ internal sealed partial class MembershipService(
                 End(4);
                 return;
             }
-            if (ended.Reason is not (TenureEndReason.AppendFailed or TenureEndReason.Repaired)) return; // A newer grant, or we ourselves; an incomplete replica is repaired first.
+            if (ended.Reason is not TenureEndReason.AppendFailed) return; // A newer grant, or we ourselves; an incomplete replica is repaired first.
             LogTenureEnded(ended.Partition, ended.Facts);
-            tenures.Ended(ended.Partition);
-            Look();
+            AskForGrant(tenures, ended.Partition);
         };
+        replication.ReplicaRepaired += partition => AskForGrant(tenures, partition);
 
         await JoinAsync(replication, cancellationToken);
         var takeOvers = new TakeOverWatch(shard, directory, maps, follower, replication.Control, () => parts.Lease!.IsValid, time, loggers.CreateLogger<TakeOverWatch>());
@@ -268,6 +268,12 @@ internal sealed partial class MembershipService(
             LogNotFlushed(error);
             return false;
         }
+    }
+
+    private void AskForGrant(TenureKeeper tenures, int partition)
+    {
+        tenures.Ended(partition);
+        Look();
     }
 
     private void Look()

@@ -1,20 +1,17 @@
+using System.Net.Mime;
+using ShardCloud.Replication;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 
 namespace ShardCloud.ShardRuntime.Membership;
 
-/// <summary>Opens the direct stream of a partition's accepted layer from a member that surely reads it: its owner or its backup.</summary>
+/// <summary>Ways to the members that surely read a partition, its owners and backups: the direct stream of its accepted layer, and exchanges of what differs.</summary>
 internal sealed class PeerSnapshots(ShardContext shard, MapFollowerService follower, MemberClient members)
 {
     /// <summary>A way to the stream, for a replica that is about to join; null where the map knows nobody else.</summary>
     public Func<CancellationToken, Task<Stream?>>? Of(int partition)
     {
-        var map = follower.Current;
-        var slots = SlotRange.OfPartition(partition, map.PartitionCount);
-        var peers = map.SlotRuns.Where(run => run.Slots.First < slots.End && slots.First < run.Slots.End).Select(run => run.Entry.Owner)
-            .Concat(map.Backups.Where(named => named.Partition == partition).Select(named => named.Backup))
-            .Where(peer => peer != shard.Self).Distinct()
-            .Select(peer => map.Live.GetValueOrDefault(peer)).OfType<LiveMember>().Take(3).ToArray();
+        var peers = PeersOf(partition);
         if (peers.Length == 0) return null;
         return async cancellationToken =>
         {
@@ -33,5 +30,31 @@ internal sealed class PeerSnapshots(ShardContext shard, MapFollowerService follo
             }
             return null;
         };
+    }
+
+    /// <summary>Links for exchanges, the likeliest peer first.</summary>
+    public IReadOnlyList<ExchangeLink> LinksOf(int partition) => [.. PeersOf(partition).Select(peer => new ExchangeLink(async (message, cancellationToken) =>
+    {
+        using var content = new ReadOnlyMemoryContent(message);
+        content.Headers.ContentType = new(MediaTypeNames.Application.Octet);
+        try
+        {
+            using var response = await members.SendAsync(HttpMethod.Post, peer.MemberAddress, $"/_shard/partitions/{partition}/exchange", content, cancellationToken);
+            return response.IsSuccessStatusCode ? await response.Content.ReadAsByteArrayAsync(cancellationToken) : null;
+        }
+        catch (HttpRequestException)
+        {
+            return null;
+        }
+    }))];
+
+    private LiveMember[] PeersOf(int partition)
+    {
+        var map = follower.Current;
+        var slots = SlotRange.OfPartition(partition, map.PartitionCount);
+        return [.. map.SlotRuns.Where(run => run.Slots.First < slots.End && slots.First < run.Slots.End).Select(run => run.Entry.Owner)
+            .Concat(map.Backups.Where(named => named.Partition == partition).Select(named => named.Backup))
+            .Where(peer => peer != shard.Self).Distinct()
+            .Select(peer => map.Live.GetValueOrDefault(peer)).OfType<LiveMember>().Take(3)];
     }
 }

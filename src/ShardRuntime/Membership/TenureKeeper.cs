@@ -46,7 +46,7 @@ internal sealed partial class TenureKeeper(
         var coverage = map.CoverageOf(entries);
         try
         {
-            await Task.WhenAll(coverage.Partitions(map.PartitionCount).Select(partition => replication.EnsureReplicaAsync(partition, peers.Of(partition), cancellationToken)));
+            await Task.WhenAll(coverage.Partitions(map.PartitionCount).Select(partition => replication.EnsureReplicaAsync(partition, peers.Of(partition), cancellationToken, peers.LinksOf(partition))));
             var result = await replication.BeginTenureAsync(epoch, coverage, carried: null, cancellationToken);
             LogBegan(epoch.Value, coverage.Slots.Count, coverage.Placed.Count, result);
             if (result == GrantResult.Held) Settled(coverage.Partitions(map.PartitionCount));
