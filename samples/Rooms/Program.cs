@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using ShardCloud.Routing;
 using ShardCloud.ShardRuntime;
 
 // Rooms: a visit counter and a member list for each room, and a session for each visitor. The tutorial, the demo and the tests run it.
@@ -64,6 +65,16 @@ room.MapPost("/greet", async (string room, HttpContext context) =>
     return Visitor(context);
 });
 
+// 7. Likes are convergent: while two shards believe to own a page, both count, and what they counted is joined. Fit for what merges; a room's visits have one owner instead.
+var likes = app.MapShardEndpoint("/likes/{page}", Mode.Convergent);
+likes.MapPost("", (string page, HttpContext context) =>
+{
+    var count = context.EndpointState().GrowCounter("likes");
+    count.Increment();
+    return new PageLikes(page, count.Value, context.Shard().Id.Value);
+});
+likes.MapGet("", (string page, HttpContext context) => new PageLikes(page, context.EndpointState().GrowCounter("likes").Value, context.Shard().Id.Value));
+
 await app.RunAsync();
 
 static Visitor Visitor(HttpContext context) => new(context.Session.GetString("name") ?? "stranger", context.Session.GetInt32("greetings") ?? 0,
@@ -78,8 +89,12 @@ internal sealed record RoomView(string Room, long Value, string[] Members, strin
 /// <summary>A visitor, as the session knows it.</summary>
 internal sealed record Visitor(string Name, int Greetings, string Endpoint, string Shard);
 
+/// <summary>How often a page was liked, as far as this shard has seen.</summary>
+internal sealed record PageLikes(string Page, long Likes, string Shard);
+
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
 [JsonSerializable(typeof(Visit))]
 [JsonSerializable(typeof(RoomView))]
 [JsonSerializable(typeof(Visitor))]
+[JsonSerializable(typeof(PageLikes))]
 internal sealed partial class RoomsJson : JsonSerializerContext;

@@ -6,7 +6,7 @@ using Spectre.Console;
 
 namespace ShardCloud.Cli.Commands;
 
-/// <summary><c>chaos list|kill|pause|resume|stall|partition</c>: faults in a running local cloud.</summary>
+/// <summary><c>chaos list|kill|pause|resume|stall|partition|mend</c>: faults in a running local cloud.</summary>
 internal static class ChaosCommand
 {
     private const string Example = "\n\nExample: shardcloud chaos ";
@@ -19,6 +19,7 @@ internal static class ChaosCommand
         Fault("resume", "Let a frozen process run on (SIGCONT)." + Example + "resume shard-2"),
         Fault("stall", "Freeze a process for some seconds." + Example + "stall azurite --seconds 5", Seconds()),
         Fault("partition", "Cut a member off for some seconds; needs a cloud that was started with 'up --gates'." + Example + "partition shard-1 --seconds 10 --from storage", Seconds(), From()),
+        Fault("mend", "End a partition before its time." + Example + "mend shard-1"),
     };
 
     private static Command List() =>

@@ -16,14 +16,15 @@ internal static class DemoCommand
         var shards = Number("--shards", "Shards to begin with, 2 to 32.", 3, 2, 32);
         var ack = Shared.NewAck();
         var (profile, profileFile) = (Shared.NewProfile(), Shared.NewProfileFile());
+        var overlap = new Option<bool>("--overlap") { Description = "Afterwards cut one shard off from the tables until another takes over, and write to a convergent endpoint at it and at the shard that takes over." };
         var report = new Option<FileInfo?>("--report") { Description = "Write the result as JSON to this file." };
         return new Command("demo", "A local cloud of its own on free ports, load through the router, live moves, and a count of everything at the end.\n\nExample: shardcloud demo --seconds 60 --rps 500 --report demo.json")
-            { seconds, rate, rooms, shards, ack, profile, profileFile, report, Shared.Json }
+            { seconds, rate, rooms, shards, ack, profile, profileFile, overlap, report, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
                 var slow = Shared.ProfileOf(parsed.GetRequiredValue(profile), parsed.GetValue(profileFile));
                 var options = new DemoOptions(parsed.GetValue(seconds) ?? (slow is null ? 60 : 180), parsed.GetValue(rate)!.Value, parsed.GetValue(rooms)!.Value, parsed.GetValue(shards)!.Value, parsed.GetRequiredValue(ack));
-                var run = new DemoRun(options with { Profile = slow }, terminal);
+                var run = new DemoRun(options with { Profile = slow, Overlap = parsed.GetValue(overlap) }, terminal);
                 var result = await run.RunAsync(cancellationToken);
                 if (parsed.GetValue(report) is { } file) await File.WriteAllTextAsync(file.FullName, JsonSerializer.Serialize(result, DemoJson.Default.DemoReport), cancellationToken);
                 terminal.Result(result, DemoJson.Default.DemoReport, console => Show(console, result));
@@ -41,6 +42,7 @@ internal static class DemoCommand
         if (report.Pauses.Count > 0) table.AddRow("pause of an endpoint", $"p50 {report.Pauses.P50Ms:0.0} ms, p99 {report.Pauses.P99Ms:0.0} ms, max {report.Pauses.MaxMs:0.0} ms; longest wait of a request {report.Migrations.Max(migration => migration.MaxWaitMs):0.0} ms");
         table.AddRow("shards", $"{report.Shards.Added} added, {report.Shards.Removed} removed");
         table.AddRow("time", $"{report.Seconds:0} s of load, ready after {report.ColdStartSeconds:0.0} s");
+        if (report.Overlap is { } overlap) table.AddRow("overlap", $"{overlap.WritesA:n0} writes at the old owner, {overlap.WritesB:n0} at the new one, {overlap.Kept:n0} kept, {overlap.Lost:n0} lost");
         console.Write(table);
         foreach (var problem in report.Problems) console.MarkupLineInterpolated($"[red]{problem}[/]");
         console.MarkupLine(report.Problems.Count == 0 ? "[green]Nothing failed, nothing was lost, nothing counted twice.[/]" : "[red]The demo did not hold.[/]");

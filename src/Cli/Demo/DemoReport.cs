@@ -9,6 +9,9 @@ internal sealed record DemoReport(
 {
     /// <summary>Why the demo did not pass; empty when it did.</summary>
     public IReadOnlyList<string> Problems { get; init; } = [];
+
+    /// <summary>Both sides of an overlap wrote; null without <c>--overlap</c>.</summary>
+    public OverlapSection? Overlap { get; init; }
 }
 
 internal sealed record RequestsSection(long Sent, long Succeeded, long Failed, double P50Ms, double P99Ms, double P999Ms, double MaxMs);
@@ -25,6 +28,10 @@ internal sealed record MigrationSection(
 
 internal sealed record ShardsSection(int Added, int Removed);
 
-[JsonSourceGenerationOptions(System.Text.Json.JsonSerializerDefaults.Web, WriteIndented = true)]
+/// <summary>Writes that were answered at the old owner and at the new one while both served, how many of them count at the end, and how many do not (below 0: twice).</summary>
+internal sealed record OverlapSection(long WritesA, long WritesB, long Kept, long Lost);
+
+[JsonSourceGenerationOptions(System.Text.Json.JsonSerializerDefaults.Web, WriteIndented = true, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(DemoReport))]
+[JsonSerializable(typeof(System.Text.Json.JsonElement))]
 internal sealed partial class DemoJson : JsonSerializerContext;

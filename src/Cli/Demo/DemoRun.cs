@@ -11,6 +11,9 @@ internal sealed record DemoOptions(int Seconds, int RequestsPerSecond, int Rooms
 {
     /// <summary>How slow the stand-ins are; null: as fast as they can.</summary>
     public CloudProfile? Profile { get; init; }
+
+    /// <summary>At the end one shard is cut off from the tables, and clients write at it and at the one that took over.</summary>
+    public bool Overlap { get; init; }
 }
 
 /// <summary>The demo: a local cloud of its own, open-loop load, half of the rooms moved back and forth, a shard added and removed, and the count at the end.</summary>
@@ -35,7 +38,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         try
         {
             await using var stack = await LocalStack.StartAsync(
-                new LocalStackOptions { DataDirectory = data, Shards = options.Shards, Ack = options.Ack, Profile = options.Profile, RouterPort = 0, OrchestratorPort = 0, Progress = terminal.Say },
+                new LocalStackOptions { DataDirectory = data, Shards = options.Shards, Ack = options.Ack, Profile = options.Profile, Gates = options.Overlap, RouterPort = 0, OrchestratorPort = 0, Progress = terminal.Say },
                 cancellationToken);
             var rooms = Enumerable.Range(1, options.Rooms).Select(number => new RoomLedger($"{number}")).ToArray();
             using var load = new RoomsLoad(new Uri(stack.Run.Router), rooms, options.RequestsPerSecond);
@@ -47,7 +50,9 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
             using var api = ManagementClient.Of(stack.Run);
             var seconds = await LoadWhileMovingAsync(api, load, rooms, cancellationToken);
             var verdict = await load.CountAsync(cancellationToken);
-            var report = Report(load, verdict, seconds, coldStart);
+            var overlap = options.Overlap ? await new OverlapRun(stack, api, terminal.Say).RunAsync("front", cancellationToken) : null;
+            if (overlap is { Lost: not 0 }) Problem($"{overlap.Lost} of {overlap.WritesA + overlap.WritesB} writes of the overlap do not count, or count twice.");
+            var report = Report(load, verdict, seconds, coldStart) with { Overlap = overlap };
             _finished = true;
             return report;
         }

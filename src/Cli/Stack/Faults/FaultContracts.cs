@@ -4,7 +4,7 @@ using ShardCloud.Contracts;
 namespace ShardCloud.Cli.Stack.Faults;
 
 /// <summary>What shall happen to whom.</summary>
-/// <param name="Action">kill, pause, resume, stall or partition.</param>
+/// <param name="Action">kill, pause, resume, stall, partition or mend.</param>
 /// <param name="Target">A name of <see cref="StackProcess"/>.</param>
 /// <param name="Seconds">Length of a stall or partition, 1 to 600.</param>
 /// <param name="From">Of a partition: storage, log, peers or all.</param>

@@ -57,8 +57,13 @@ internal sealed class FaultPlane(StackProcesses processes, MemberGates? gates, A
                 case "partition":
                     Cut(target, FromOf(request), SecondsOf(request));
                     break;
+                case "mend":
+                    if (!_cuts.Remove(target.Name, out var cut)) throw NotNow($"'{target.Name}' is not cut off.", "See 'shardcloud chaos list'.");
+                    cut.Cancel(); // It does not end a second time.
+                    gates!.Mend(target.Name);
+                    break;
                 default:
-                    throw new ShardCloudException(ErrorCodes.BadValue, $"There is no fault '{request.Action}'.", "kill, pause, resume, stall or partition.");
+                    throw new ShardCloudException(ErrorCodes.BadValue, $"There is no fault '{request.Action}'.", "kill, pause, resume, stall, partition or mend.");
             }
             say($"chaos: {request.Action} {target.Name} (process {pid}){(request.Seconds is { } seconds ? $" for {seconds} s" : "")}{(request.From is { } from ? $" from {from}" : "")}");
             return new FaultDone(request.Action, target.Name, pid, request.Seconds, request.From);
