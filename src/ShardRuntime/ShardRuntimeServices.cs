@@ -67,6 +67,7 @@ public static class ShardRuntimeServices
         services.AddSingleton<ListenerGate>();
 
         services.AddSingleton<ShardMetrics>();
+        services.AddSingleton<Replication.LogMetrics>();
         services.AddSingleton<HandoffMeters>();
         services.AddSingleton(p => new Parking(p.GetRequiredService<ShardRuntimeOptions>().Parking, p.GetRequiredService<ShardRuntimeOptions>().Lease.Length,
             p.GetRequiredService<HandoffMeters>(), p.GetRequiredService<ShardMetrics>(), p.GetRequiredService<TimeProvider>()));

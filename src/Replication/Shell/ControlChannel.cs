@@ -7,20 +7,21 @@ namespace ShardCloud.Replication;
 /// <summary>Tells all members that the routing map has a new version: a hub of one partition, read from its end. A hint only; members poll the map as well.</summary>
 public sealed class ControlChannel : IAsyncDisposable
 {
-    private readonly IProducer<Null, byte[]> _producer;
+    private readonly LogProducer _producer;
+    private readonly LogHealth _health;
     private readonly IConsumer<Ignore, byte[]> _consumer;
     private readonly TopicPartition _at;
     private readonly ILogger _logger;
     private readonly Thread _thread;
     private volatile bool _stopping;
 
-    internal ControlChannel(ReplicationOptions options, KafkaClients clients, IProducer<Null, byte[]> producer, ILogger logger)
+    internal ControlChannel(ReplicationOptions options, KafkaClients clients, LogProducer producer, LogHealth health, ILogger logger)
     {
-        (_producer, _logger) = (producer, logger);
+        (_producer, _health, _logger) = (producer, health, logger);
         _at = new TopicPartition(options.ControlHub, new Partition(0));
 
         // A jump to the end loses hints, and the map is polled anyway.
-        _consumer = clients.Consumer(AutoOffsetReset.Latest, logger.ClientError);
+        _consumer = clients.Consumer(AutoOffsetReset.Latest, health.Error);
         _consumer.Assign(new TopicPartitionOffset(_at, Offset.End));
         _thread = new Thread(Read) { IsBackground = true, Name = "control" };
         _thread.Start();
@@ -38,7 +39,7 @@ public sealed class ControlChannel : IAsyncDisposable
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(1), version.Value);
         try
         {
-            await _producer.ProduceAsync(_at, new Message<Null, byte[]> { Value = bytes }, cancellation).ConfigureAwait(false);
+            await _producer.ProduceAsync(_at, bytes, cancellation).ConfigureAwait(false);
         }
         catch (KafkaException error)
         {
@@ -66,7 +67,7 @@ public sealed class ControlChannel : IAsyncDisposable
             }
             catch (ConsumeException error)
             {
-                _logger.ClientError(error.Error.Reason);
+                _health.Error(error.Error.Reason);
             }
             catch (Exception error) // A listener's fault must not end the channel.
             {

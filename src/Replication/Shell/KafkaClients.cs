@@ -7,7 +7,7 @@ namespace ShardCloud.Replication;
 /// <remarks>Event Hubs shows extra delay to a consumer of several partitions while some are idle, so each partition has its own connection.</remarks>
 internal sealed class KafkaClients(ReplicationOptions options)
 {
-    public IProducer<Null, byte[]> Producer(Action<string> onError)
+    public IProducer<Null, byte[]> Producer(Action<Error> onError, Action<string> onStatistics)
     {
         var config = Common(new ProducerConfig
         {
@@ -17,8 +17,9 @@ internal sealed class KafkaClients(ReplicationOptions options)
             MessageTimeoutMs = 0,     // G11: no local time-out, the lease is the limit. A record that timed out may still land.
             BatchSize = 900_000,      // Event Hubs counts a publication as one batch, of 1 MB at most.
             CompressionType = CompressionType.None,
+            StatisticsIntervalMs = (int)LogHealth.StatisticsEvery.TotalMilliseconds, // The only place where throttling shows.
         });
-        var builder = new ProducerBuilder<Null, byte[]>(config).SetErrorHandler((_, error) => onError(error.Reason)).SetLogHandler((_, _) => { });
+        var builder = new ProducerBuilder<Null, byte[]>(config).SetErrorHandler((_, error) => onError(error)).SetStatisticsHandler((_, json) => onStatistics(json)).SetLogHandler((_, _) => { });
         if (options.Security == LogSecurity.Entra) builder.SetOAuthBearerTokenRefreshHandler(Refresh);
         return builder.Build();
     }

@@ -18,6 +18,12 @@ internal sealed record LogShare
     /// <summary>What waits for the log.</summary>
     public required Backlog Backlog { get; init; }
 
+    /// <summary>What the log's clients report.</summary>
+    public required LogHealth Health { get; init; }
+
+    /// <summary>Instruments.</summary>
+    public required LogMetrics Metrics { get; init; }
+
     /// <summary>Whether the lease is valid now; cheap, any thread.</summary>
     public required Func<bool> LeaseValid { get; init; }
 

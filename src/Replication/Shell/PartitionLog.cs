@@ -15,7 +15,7 @@ internal sealed class PartitionLog : IAsyncDisposable
 
     private readonly Lock _gate = new();
     private readonly LogShare _share;
-    private readonly IProducer<Null, byte[]> _producer;
+    private readonly LogProducer _producer;
     private readonly IConsumer<Ignore, byte[]> _consumer;
     private readonly TopicPartition _at;
     private readonly Tenure _tenure;
@@ -23,13 +23,17 @@ internal sealed class PartitionLog : IAsyncDisposable
     private readonly Thread _thread;
     private readonly BackupSender? _backup;
     private readonly AppendPlace _place;
+    private readonly Episode _refusing;
+    private volatile bool _refuses;
+    private long _levelAt; // When the replica was last level with the end it knows of.
+    private double _recordBytes; // Of a record, mean of those read lately.
     private long _waitingBytes, _waitingDeltas; // As of the last step; read without the lock.
     private volatile bool _stopping;
     private readonly SemaphoreSlim _repaired = new(0, 1);
     private volatile bool _lost; // The reader stands still until a repair.
     private long? _seek; // Where the consumer has to go after a repair; what it delivers before that is of the replica that was replaced.
 
-    public PartitionLog(PartitionReplica replica, LogShare share, IProducer<Null, byte[]> producer)
+    public PartitionLog(PartitionReplica replica, LogShare share, LogProducer producer)
     {
         (_share, _producer) = (share, producer);
         var options = share.Options;
@@ -40,9 +44,11 @@ internal sealed class PartitionLog : IAsyncDisposable
             OnFault = fault => share.OnFault(fault, this),
             OnAccepted = share.OnAccepted,
         };
+        _refusing = new Episode(share.Time);
+        _levelAt = share.Time.GetTimestamp();
         _place = new AppendPlace(share.Budget, share.Time, () => Do(static _ => { }));
         SnapshotPosition = replica.Position;
-        _consumer = share.Clients.Consumer(AutoOffsetReset.Error, share.Logger.ClientError);
+        _consumer = share.Clients.Consumer(AutoOffsetReset.Error, share.Health.Error);
         _consumer.Assign(new TopicPartitionOffset(_at, new Offset(replica.Position + 1)));
         if (options.Ack == AckMode.Replica && share.ToBackup is not null) _backup = new BackupSender(this, share.ToBackup, share.Time, share.Logger);
         _thread = new Thread(Read) { IsBackground = true, Name = $"log {replica.Partition}" };
@@ -78,6 +84,17 @@ internal sealed class PartitionLog : IAsyncDisposable
 
     /// <summary>Records in the log that were not read yet, as of the last fetch.</summary>
     public long Lag => Math.Max(0, _consumer.GetWatermarkOffsets(_at).High.Value - 1 - Position);
+
+    /// <summary>For the instruments.</summary>
+    public PartitionReading Reading
+    {
+        get
+        {
+            var lag = Lag;
+            var (setAside, rejected) = Under(static t => (t.Replica.SetAside, t.Replica.RejectedItems));
+            return new PartitionReading(Partition, lag, lag * _recordBytes, lag == 0 ? TimeSpan.Zero : _share.Time.GetElapsedTime(Volatile.Read(ref _levelAt)), setAside, rejected);
+        }
+    }
 
     public Task<long> QueryEndAsync() => Task.Run(() =>
     {
@@ -139,6 +156,7 @@ internal sealed class PartitionLog : IAsyncDisposable
             ? (o, delta.IssuedCount == 0 ? t.Release.ForRead(state) : AnswerRelease.ForWrite(state))
             : (o, default));
         token = seen;
+        if (outcome == CommitOutcome.Committed && delta.IssuedCount > 0) _share.Metrics.Committed(encoded.Length, next.EncodedSize);
         return outcome;
     }
 
@@ -147,8 +165,23 @@ internal sealed class PartitionLog : IAsyncDisposable
     private void CheckRoom()
     {
         var (bytes, deltas) = (Volatile.Read(ref _waitingBytes), Volatile.Read(ref _waitingDeltas));
-        if (bytes > _share.Options.QueueBytesMax || deltas > _share.Options.QueueDeltasMax) throw Errors.QueueFull($"Event Hub partition {Partition}", bytes, deltas);
-        if (_share.Backlog.IsFull) throw Errors.QueueFull("this member", _share.Backlog.Bytes, _share.Backlog.Deltas);
+        var full = bytes > _share.Options.QueueBytesMax || deltas > _share.Options.QueueDeltasMax ? Errors.QueueFull($"Event Hub partition {Partition}", bytes, deltas)
+            : _share.Backlog.IsFull ? Errors.QueueFull("this member", _share.Backlog.Bytes, _share.Backlog.Deltas) : null;
+        if (full is null)
+        {
+            if (_refuses) TakeAgain();
+            return;
+        }
+        _share.Metrics.Refused();
+        _refuses = true;
+        if (_refusing.Begins()) _share.Logger.Refusing(full.Message);
+        throw full;
+    }
+
+    private void TakeAgain()
+    {
+        _refuses = false;
+        if (_refusing.Ends(out var refused, out var lasted)) _share.Logger.TakingAgain(refused, lasted.TotalSeconds);
     }
 
     public ValueTask<ReleaseOutcome> WhenReleasedAsync(ReleaseToken token, CancellationToken cancellation)
@@ -249,10 +282,13 @@ internal sealed class PartitionLog : IAsyncDisposable
             else _share.Budget.SentAtOnce(record.Bytes.Length);
             try
             {
-                _producer.Produce(_at, new Message<Null, byte[]> { Value = record.Bytes }, report => OnReport(record, report));
+                _share.Metrics.Appends(record.DeltaCount, record.Bytes.Length);
+                var at = _share.Time.GetTimestamp();
+                _producer.Produce(_at, record.Bytes, report => OnReport(record, report, at));
             }
             catch (KafkaException error)
             {
+                _share.Metrics.AppendFailed();
                 _tenure.AppendFailed(record, error.Error.Reason);
             }
         }
@@ -267,12 +303,17 @@ internal sealed class PartitionLog : IAsyncDisposable
         Volatile.Write(ref _waitingDeltas, deltas);
     }
 
-    private void OnReport(OutRecord record, DeliveryReport<Null, byte[]> report) => Do(t =>
+    private void OnReport(OutRecord record, DeliveryReport<Null, byte[]> report, long at)
     {
-        if (report.Error.IsError) t.AppendFailed(record, report.Error.Reason);
-        else t.Produced(record, report.Offset.Value);
-        WakeReaders(t.Replica.Position);
-    });
+        if (report.Error.IsError) _share.Metrics.AppendFailed();
+        else _share.Metrics.Appended(_share.Time.GetElapsedTime(at));
+        Do(t =>
+        {
+            if (report.Error.IsError) t.AppendFailed(record, report.Error.Reason);
+            else t.Produced(record, report.Offset.Value);
+            WakeReaders(t.Replica.Position);
+        });
+    }
 
     private void Read()
     {
@@ -287,14 +328,18 @@ internal sealed class PartitionLog : IAsyncDisposable
                     continue;
                 }
                 if (TakeSeek() is { } next) _consumer.Assign(new TopicPartitionOffset(_at, new Offset(asksFor = next)));
-                if (_consumer.Consume(PollTimeout) is not { } result) continue;
-                asksFor = result.Offset.Value + 1;
-                Do(t =>
+                var result = _consumer.Consume(PollTimeout);
+                if (result is not null)
                 {
-                    if (_seek is not null) return;
-                    t.Apply(result.Offset.Value, result.Message.Value ?? []);
-                    WakeReaders(t.Replica.Position);
-                });
+                    asksFor = result.Offset.Value + 1;
+                    Do(t =>
+                    {
+                        if (_seek is not null) return;
+                        t.Apply(result.Offset.Value, result.Message.Value ?? []);
+                        WakeReaders(t.Replica.Position);
+                    });
+                }
+                NoteLag(result);
             }
             catch (ConsumeException error) when (error.Error.Code is ErrorCode.Local_AutoOffsetReset or ErrorCode.OffsetOutOfRange)
             {
@@ -311,7 +356,7 @@ internal sealed class PartitionLog : IAsyncDisposable
             }
             catch (ConsumeException error) when (!error.Error.IsFatal)
             {
-                _share.Logger.ClientError(error.Error.Reason);
+                _share.Health.Error(error.Error.Reason);
             }
             catch (Exception error) // Whatever ends this reader must show: a silent reader holds back answers for ever.
             {
@@ -319,6 +364,17 @@ internal sealed class PartitionLog : IAsyncDisposable
                 Lose($"its reader stopped: {error.Message}");
             }
         }
+    }
+
+    /// <summary>For the instruments. The end is asked for where nothing came, and else once in a poll's time: asking for it at each record would cost more than reading it.</summary>
+    private void NoteLag(ConsumeResult<Ignore, byte[]>? result)
+    {
+        if (result is not null)
+        {
+            _recordBytes += ((result.Message.Value?.Length ?? 0) - _recordBytes) / 16;
+            if (_share.Time.GetElapsedTime(_levelAt) < PollTimeout) return;
+        }
+        if (Lag == 0) Volatile.Write(ref _levelAt, _share.Time.GetTimestamp());
     }
 
     private long? TakeSeek()

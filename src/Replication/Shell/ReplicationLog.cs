@@ -14,7 +14,7 @@ internal static partial class ReplicationLog
     [LoggerMessage(6003, LogLevel.Warning, "Tenure in Event Hub partition {Partition} ended ({Reason}, {Epoch}): {Facts}")]
     public static partial void TenureEnded(this ILogger logger, int partition, TenureEndReason reason, Epoch epoch, string facts);
 
-    [LoggerMessage(6004, LogLevel.Warning, "The log's client reports: {Reason}")]
+    [LoggerMessage(6004, LogLevel.Warning, "The log's client reports: {Reason} (told once until it is quiet)")]
     public static partial void ClientError(this ILogger logger, string reason);
 
     [LoggerMessage(6005, LogLevel.Warning, "The snapshot of Event Hub partition {Partition} was not written; it is tried again later")]
@@ -49,4 +49,22 @@ internal static partial class ReplicationLog
 
     [LoggerMessage(6010, LogLevel.Debug, "A batch of Event Hub partition {Partition} did not reach its backup {Backup}; its answers wait for the log")]
     public static partial void NotBackedUp(this ILogger logger, Exception error, int partition, IncarnationId backup);
+
+    [LoggerMessage(6021, LogLevel.Information, "The log's client is quiet again: {Reports} reports in {Seconds:0.0} s")]
+    public static partial void ClientQuiet(this ILogger logger, long reports, double seconds);
+
+    [LoggerMessage(6022, LogLevel.Warning, "The log throttles: it held answers back for up to {Milliseconds} ms (told once until it stops); raise its throughput units if it goes on")]
+    public static partial void Throttled(this ILogger logger, double milliseconds);
+
+    [LoggerMessage(6023, LogLevel.Information, "The log does not throttle any more; it did for {Seconds:0.0} s")]
+    public static partial void NotThrottled(this ILogger logger, double seconds);
+
+    [LoggerMessage(6024, LogLevel.Error, "A producer of the log failed for good: {Reason}; another one takes its place after {PauseSeconds} s")]
+    public static partial void ProducerFailed(this ILogger logger, string reason, double pauseSeconds);
+
+    [LoggerMessage(6025, LogLevel.Warning, "Writes are refused: {Facts} (told once until they are taken again)")]
+    public static partial void Refusing(this ILogger logger, string facts);
+
+    [LoggerMessage(6026, LogLevel.Information, "Writes are taken again; {Refused} were refused in {Seconds:0.0} s")]
+    public static partial void TakingAgain(this ILogger logger, long refused, double seconds);
 }

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using Azure.Storage.Blobs;
-using Confluent.Kafka;
 using Microsoft.Extensions.Logging;
 using ShardCloud.Crdt;
 using ShardCloud.Routing;
@@ -25,7 +24,7 @@ public sealed partial class ReplicationService : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly LogShare _share;
-    private readonly IProducer<Null, byte[]>[] _producers; // An Event Hub partition's records all go through the same one.
+    private readonly LogProducer[] _producers; // An Event Hub partition's records all go through the same one.
     private readonly ConcurrentDictionary<int, PartitionLog> _logs = new();
     private readonly SemaphoreSlim[] _making;
     private readonly ConcurrentBag<Task> _retired = []; // Of an incarnation that leaves; a handful a partition.
@@ -41,8 +40,9 @@ public sealed partial class ReplicationService : IAsyncDisposable
     /// <param name="logger">Where alarms go.</param>
     /// <param name="toBackup">Sends deltas to named backups, for <see cref="AckMode.Replica"/>; null: all answers wait for the log.</param>
     /// <param name="templates">The live templates, which say whose endpoints are convergent; null: none are.</param>
+    /// <param name="metrics">Instruments; null: in a meter of its own.</param>
     public ReplicationService(ReplicationOptions options, IncarnationId self, Func<bool> leaseValid, BlobContainerClient? snapshots, TimeProvider time, ILogger<ReplicationService> logger,
-        BackupLink? toBackup = null, Func<TemplateTable>? templates = null)
+        BackupLink? toBackup = null, Func<TemplateTable>? templates = null, LogMetrics? metrics = null)
     {
         options.Validate();
         (_options, Self, _time, _logger) = (options, self, time, logger);
@@ -56,6 +56,8 @@ public sealed partial class ReplicationService : IAsyncDisposable
             Clients = new KafkaClients(options),
             Budget = new AppendBudget(time),
             Backlog = new Backlog(options.MemberQueueBytesMax, options.MemberQueueDeltasMax),
+            Health = new LogHealth(time, logger),
+            Metrics = metrics ?? new LogMetrics(),
             LeaseValid = leaseValid,
             ToBackup = toBackup,
             Templates = templates,
@@ -66,8 +68,9 @@ public sealed partial class ReplicationService : IAsyncDisposable
             Logger = logger,
         };
         SetBudget(options.RecordsPerSecond, options.BytesPerSecond);
-        _producers = [.. Enumerable.Range(0, Math.Min(ProducersMax, options.PartitionCount)).Select(_ => _share.Clients.Producer(logger.ClientError))];
-        Control = new ControlChannel(options, _share.Clients, _producers[0], logger);
+        _producers = [.. Enumerable.Range(0, Math.Min(ProducersMax, options.PartitionCount)).Select(_ => new LogProducer(_share.Clients, _share.Health, _share.Metrics, time, logger))];
+        Control = new ControlChannel(options, _share.Clients, _producers[0], _share.Health, logger);
+        _share.Metrics.Watch(_share.Backlog, () => _share.Health.Throttled, () => _logs.Values.Select(log => log.Reading));
     }
 
     /// <summary>This incarnation.</summary>
@@ -300,6 +303,7 @@ public sealed partial class ReplicationService : IAsyncDisposable
         _logs.Clear();
         await Control.DisposeAsync().ConfigureAwait(false);
         foreach (var producer in _producers) producer.Dispose();
+        _share.Health.Dispose();
         _stopping.Dispose();
     }
 

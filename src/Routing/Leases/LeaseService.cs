@@ -16,6 +16,7 @@ public sealed partial class LeaseService(MemberDirectory directory, MemberRow se
     private readonly LeaseClocks _clocks = new(time ?? TimeProvider.System);
     private readonly ILogger _logger = logger ?? NullLogger<LeaseService>.Instance;
     private readonly SemaphoreSlim _soon = new(0, 1);
+    private readonly Episode _unconfirmed = new(time ?? TimeProvider.System);
     private LeaseKeeper? _keeper;
     private MemberRow? _row; // Null until registered.
     private volatile LeaseGrant? _grant;
@@ -121,9 +122,10 @@ public sealed partial class LeaseService(MemberDirectory directory, MemberRow se
                 var result = await directory.RenewAsync(refresh(Row) with { RenewalCount = renew.Count, ETag = renew.ETag }, either.Token);
                 if (result.Outcome == RenewOutcome.NotConfirmed)
                 {
-                    LogNotConfirmed(_logger, renew.Count);
+                    if (_unconfirmed.Begins()) LogNotConfirmed(_logger, renew.Count);
                     return new LeaseEvent.NotConfirmed(renew.Count);
                 }
+                if (_unconfirmed.Ends(out var tries, out var lasted)) LogConfirmed(_logger, tries, lasted.TotalSeconds);
                 Volatile.Write(ref _row, result.Row);
                 return new LeaseEvent.Renewed(renew.Count, result.Row.ETag);
 
@@ -165,9 +167,12 @@ public sealed partial class LeaseService(MemberDirectory directory, MemberRow se
         }
     }
 
-    [LoggerMessage(1021, LogLevel.Warning, "Renewal {Count} was not confirmed; the row decides")]
+    [LoggerMessage(1021, LogLevel.Warning, "Renewal {Count} was not confirmed; the row decides (told once until one is)")]
     private static partial void LogNotConfirmed(ILogger logger, long count);
 
     [LoggerMessage(1022, LogLevel.Critical, "{Incarnation} is over ({Code}): {Reason}")]
     private static partial void LogLost(ILogger logger, IncarnationId incarnation, string code, string reason);
+
+    [LoggerMessage(1023, LogLevel.Information, "Renewals are confirmed again; {Tries} were not in {Seconds:0.0} s")]
+    private static partial void LogConfirmed(ILogger logger, long tries, double seconds);
 }

@@ -18,6 +18,7 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly Lock _stepping = new(); // One step and its publication at a time; reads run outside.
     private readonly Lock _waiting = new();
+    private readonly Episode _unread = new(time ?? TimeProvider.System);
     private readonly List<(MapVersion Version, TaskCompletionSource<RoutingMap> Done)> _waiters = [];
     private long _heard;
     private MapFollower? _core;
@@ -138,8 +139,8 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
         {
             switch (command)
             {
-                case FollowerCommand.ReadHead read: return new FollowerEvent.HeadRead(await store.ReadHeadVersionAsync(stoppingToken), read.AppliedAtSend);
-                case FollowerCommand.ReadChanges read: return new FollowerEvent.ChangesRead(await store.ReadChangesAsync(read.After, stoppingToken));
+                case FollowerCommand.ReadHead read: return Read(new FollowerEvent.HeadRead(await store.ReadHeadVersionAsync(stoppingToken), read.AppliedAtSend));
+                case FollowerCommand.ReadChanges read: return Read(new FollowerEvent.ChangesRead(await store.ReadChangesAsync(read.After, stoppingToken)));
                 case FollowerCommand.Stop stop: Stop(stop.Error); return null;
                 default: throw new InvalidOperationException($"Unknown command {command}.");
             }
@@ -151,9 +152,15 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
         }
         catch (ShardCloudException error)
         {
-            LogReadFailed(_logger, error.Code, error);
+            if (_unread.Begins()) LogReadFailed(_logger, error.Code, error);
             return new FollowerEvent.ReadFailed();
         }
+    }
+
+    private FollowerEvent Read(FollowerEvent happened)
+    {
+        if (_unread.Ends(out var failed, out var lasted)) LogReadAgain(_logger, failed, lasted.TotalSeconds);
+        return happened;
     }
 
     private void Publish(RoutingMap map)
@@ -195,9 +202,12 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
         }
     }
 
-    [LoggerMessage(1011, LogLevel.Warning, "The routing map could not be read ({Code}); the next poll tries again")]
+    [LoggerMessage(1011, LogLevel.Warning, "The routing map could not be read ({Code}); each poll tries again (told once until one succeeds)")]
     private static partial void LogReadFailed(ILogger logger, string code, Exception error);
 
     [LoggerMessage(1012, LogLevel.Critical, "The routing map cannot be trusted ({Code}); this member stops")]
     private static partial void LogStopped(ILogger logger, string code, Exception error);
+
+    [LoggerMessage(1013, LogLevel.Information, "The routing map is read again; {Failed} reads failed in {Seconds:0.0} s")]
+    private static partial void LogReadAgain(ILogger logger, long failed, double seconds);
 }

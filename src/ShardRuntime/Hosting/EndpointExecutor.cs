@@ -112,7 +112,6 @@ public sealed class EndpointExecutor(
             // The log is slower than the writes: nothing was changed, and the client is told when to come again.
             answer?.Detach();
             context.Response.Clear();
-            metrics.Refused();
             await Problems.WriteAsync(context, error, StatusCodes.Status503ServiceUnavailable, "Log busy", TimeSpan.FromSeconds(1));
             return RunOutcome.Answered;
         }

@@ -8,7 +8,7 @@ public sealed class ShardMetrics
     /// <summary>Name of the meter.</summary>
     public const string MeterName = "ShardCloud.ShardRuntime";
 
-    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _refusedCounter;
+    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter;
     private long _requests, _parked, _forwarded, _repeated, _replayed;
 
     /// <summary>Counters in the factory's meter.</summary>
@@ -20,7 +20,6 @@ public sealed class ShardMetrics
         _forwardedCounter = meter.CreateCounter<long>("shardcloud.requests.forwarded", "{leg}", "Legs to other members");
         _repeatedCounter = meter.CreateCounter<long>("shardcloud.requests.repeated", "{leg}", "Legs after the first of a request");
         _replayedCounter = meter.CreateCounter<long>("shardcloud.requests.replayed", "{request}", "Requests answered from their completion record");
-        _refusedCounter = meter.CreateCounter<long>("shardcloud.requests.refused", "{request}", "Changing requests refused because too much waits for the log (SC4011)");
     }
 
     /// <summary>Requests that named an endpoint.</summary>
@@ -45,8 +44,6 @@ public sealed class ShardMetrics
     internal void Forwarded() { Interlocked.Increment(ref _forwarded); _forwardedCounter.Add(1); }
 
     internal void Repeated() { Interlocked.Increment(ref _repeated); _repeatedCounter.Add(1); }
-
-    internal void Refused() => _refusedCounter.Add(1);
 
     internal void Replayed() { Interlocked.Increment(ref _replayed); _replayedCounter.Add(1); }
 }

@@ -17,13 +17,14 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// </remarks>
 internal sealed partial class MembershipService(
     ShardContext shard, StorageClients storage, MapStore maps, MapFollowerService follower, MemberDirectory directory, MemberParts parts, ShardTemplates templates,
-    TenureClaims claims, MemberClient members, BackupLegs backupLegs, IParkingLot parking, TimeProvider time, IHostApplicationLifetime lifetime, ILoggerFactory loggers) : BackgroundService
+    TenureClaims claims, MemberClient members, BackupLegs backupLegs, IParkingLot parking, TimeProvider time, IHostApplicationLifetime lifetime, LogMetrics metrics, ILoggerFactory loggers) : BackgroundService
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(500), AskForMapEvery = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan FlushBudget = TimeSpan.FromSeconds(10);
 
     private readonly ILogger _logger = loggers.CreateLogger<MembershipService>();
     private readonly SemaphoreSlim _look = new(0, 1);
+    private readonly Episode _failing = new(time);
     private volatile bool _ready, _wasLive, _over;
 
     private AckMode Ack => Enum.Parse<AckMode>(shard.Options.Ack, ignoreCase: true);
@@ -128,7 +129,7 @@ internal sealed partial class MembershipService(
             ConnectionString = options.Log.ConnectionString,
             Credential = options.Log.Security == "entra" ? new Azure.Identity.DefaultAzureCredential() : null,
             Ack = Ack,
-        }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>(), backupLegs.SendAsync, () => follower.Current.Templates);
+        }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>(), backupLegs.SendAsync, () => follower.Current.Templates, metrics);
         await replication.StartAsync(cancellationToken);
         replication.Control.Heard += follower.Poke;
         SetBudget(map);
@@ -216,10 +217,11 @@ internal sealed partial class MembershipService(
             {
                 await tenures.ReconcileAsync(cancellationToken);
                 await backups.ReconcileAsync(cancellationToken);
+                if (_failing.Ends(out var failed, out var lasted)) LogLooksAgain(failed, lasted.TotalSeconds);
             }
             catch (Exception error) when (!cancellationToken.IsCancellationRequested)
             {
-                LogLookFailed(error); // A store that fails now is asked again at the next look.
+                if (_failing.Begins()) LogLookFailed(error); // A store that fails now is asked again at the next look.
             }
         }
     }
@@ -309,9 +311,12 @@ internal sealed partial class MembershipService(
     [LoggerMessage(1005, LogLevel.Warning, "The tenure of Event Hub partition {Partition} ended: {Facts}")]
     private partial void LogTenureEnded(int partition, string facts);
 
-    [LoggerMessage(1006, LogLevel.Warning, "A look at the map failed; it is repeated")]
+    [LoggerMessage(1006, LogLevel.Warning, "A look at the map failed; it is repeated (told once until one succeeds)")]
     private partial void LogLookFailed(Exception error);
 
     [LoggerMessage(1007, LogLevel.Warning, "Not everything could be appended before leaving")]
     private partial void LogNotFlushed(Exception error);
+
+    [LoggerMessage(1008, LogLevel.Information, "Looks at the map succeed again; {Failed} failed in {Seconds:0.0} s")]
+    private partial void LogLooksAgain(long failed, double seconds);
 }

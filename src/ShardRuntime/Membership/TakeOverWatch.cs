@@ -14,6 +14,7 @@ internal sealed partial class TakeOverWatch(
 {
     private readonly TakeOver _core = new(shard.Self);
     private readonly LeaseWatch _leases = new(directory, time);
+    private readonly Episode _failing = new(time);
 
     /// <summary>Looks until every earlier start of this shard is off the live list: by this member, or by its backups, whoever came first.</summary>
     public Task AwaitPredecessorsAsync(CancellationToken cancellationToken) =>
@@ -30,10 +31,11 @@ internal sealed partial class TakeOverWatch(
             try
             {
                 await LookAsync(cancellationToken);
+                if (_failing.Ends(out var failed, out var lasted)) LogLooksAgain(failed, lasted.TotalSeconds);
             }
             catch (Exception error) when (!cancellationToken.IsCancellationRequested)
             {
-                LogLookFailed(error); // A store that fails now is asked again at the next look.
+                if (_failing.Begins()) LogLookFailed(error); // A store that fails now is asked again at the next look.
             }
         }
         while (goesOn() && await timer.WaitForNextTickAsync(cancellationToken));
@@ -58,6 +60,9 @@ internal sealed partial class TakeOverWatch(
     [LoggerMessage(1201, LogLevel.Warning, "{Owner} is over: fenced, and what it owned and this member is nearest to is taken over with map version {Version}")]
     private partial void LogTakenOver(string owner, MapVersion version);
 
-    [LoggerMessage(1202, LogLevel.Warning, "A look at the members' leases failed; it is repeated")]
+    [LoggerMessage(1202, LogLevel.Warning, "A look at the members' leases failed; it is repeated (told once until one succeeds)")]
     private partial void LogLookFailed(Exception error);
+
+    [LoggerMessage(1203, LogLevel.Information, "The members' leases are looked at again; {Failed} looks failed in {Seconds:0.0} s")]
+    private partial void LogLooksAgain(long failed, double seconds);
 }
