@@ -76,11 +76,12 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
         var moving = Task.CompletedTask;
         try
         {
-            foreach (var victim in options.Rounds)
+            for (var index = 0; index < options.Rounds.Count; index++)
             {
+                var victim = options.Rounds[index];
                 await Task.Delay(options.Gap * _random.NextDouble(), cancellationToken); // At any moment of whatever is under way.
                 await RoundAsync(victim, api, load, cancellationToken);
-                if (victim != Victim.Shard) continue;
+                if (victim != Victim.Shard || index == options.Rounds.Count - 1) continue;
                 await moving;
                 moving = await RefillAsync(api, cancellationToken);
             }

@@ -21,6 +21,12 @@ if (args is ["documents"])
     return;
 }
 
+if (args is ["shard"])
+{
+    await ShardMemory.PrintAsync();
+    return;
+}
+
 // In this process: a map of a million endpoints is built once a class, and no second build of the solution is needed.
 var job = Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(10);
 var config = ManualConfig.CreateEmpty()

@@ -37,7 +37,7 @@ public enum TenureEndReason
 /// <summary>One grant to this incarnation within one Event Hub partition. Guarded by the partition's lock.</summary>
 public sealed class Holding
 {
-    internal readonly Dictionary<EndpointId, OwnedState> Owned = [];
+    internal readonly List<OwnedState> Owned = []; // What was opened under it, ended ones among them.
     internal readonly List<GrantCoverage> Dropped = [];
     internal Dictionary<EndpointId, Document>? Carried;
     internal readonly TaskCompletionSource<GrantResult> Completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -63,7 +63,7 @@ public sealed class Holding
     public bool IsEnded { get; internal set; }
 
     /// <summary>Ended, and nothing of convergent endpoints is left to publish under it, which would need its Grant before it.</summary>
-    internal bool IsOver => IsEnded && Owned.Values.All(state => state.IsEnded);
+    internal bool IsOver => IsEnded && Owned.All(state => state.IsEnded);
 
     /// <summary>Result, once known.</summary>
     public GrantResult? Result { get; internal set; }

@@ -1,3 +1,4 @@
+using System.Collections;
 using ShardCloud.Crdt;
 using ShardCloud.Routing;
 
@@ -6,10 +7,34 @@ namespace ShardCloud.Replication;
 /// <summary>One delta of this owner that the log has not shown yet.</summary>
 internal readonly record struct AheadDelta(long First, long Last, ReadOnlyMemory<byte> Bytes);
 
+/// <summary>Deltas ahead of the log, oldest first. Empty, which it is of nearly all endpoints at any time, it holds nothing but a reference: a million of them count.</summary>
+internal struct AheadLayer : IEnumerable<AheadDelta>
+{
+    private Queue<AheadDelta>? _deltas;
+
+    public readonly int Count => _deltas?.Count ?? 0;
+
+    public void Add(in AheadDelta delta) => (_deltas ??= new Queue<AheadDelta>(1)).Enqueue(delta);
+
+    /// <summary>Takes the oldest out if it ends at or before a sequence.</summary>
+    public bool TryTake(long upTo, out AheadDelta delta)
+    {
+        delta = default;
+        if (_deltas is null || _deltas.Peek().Last > upTo) return false;
+        delta = _deltas.Dequeue();
+        if (_deltas.Count == 0) _deltas = null;
+        return true;
+    }
+
+    public readonly IEnumerator<AheadDelta> GetEnumerator() => (_deltas ?? Enumerable.Empty<AheadDelta>()).GetEnumerator();
+
+    readonly IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+}
+
 /// <summary>One endpoint under one epoch of this incarnation. Everything but <see cref="Current"/> is guarded by the partition's lock.</summary>
 public sealed class OwnedState
 {
-    internal readonly Queue<AheadDelta> Ahead = new();
+    internal AheadLayer Ahead;
     internal List<ReleaseWaiter>? Waiters;
     private Document _current;
 

@@ -55,6 +55,7 @@ public sealed class Tenure : IReplicaSink
     private readonly List<Holding> _publishing = []; // Ended, but for convergent deltas that the log has not shown yet.
     private readonly List<(RetireBody Body, OutRecord Record)> _retiring = []; // As many as there are handoffs away from here.
     private readonly Dictionary<EndpointId, OwnedState> _open = [];
+    private readonly Dictionary<(EndpointId, Epoch), OwnedState> _closing = [];
     private readonly List<Seal> _seals = [];
     private readonly HashSet<long> _endedEpochs = [];
     private readonly SortedDictionary<long, byte[]> _acknowledged = []; // Own records in the log that lie beyond what was read; as many as are in flight at most.
@@ -144,8 +145,7 @@ public sealed class Tenure : IReplicaSink
         // What this incarnation held of it under an older epoch stops here: its deltas are queued before the Grant and still count.
         foreach (var state in _open.Values.Where(s => s.Holding.Epoch < epoch && coverage.Covers(s.Endpoint)).ToList())
         {
-            state.IsClosing = true;
-            _open.Remove(state.Endpoint);
+            Close(state);
         }
         foreach (var older in _holdings.Where(h => h.IsConvergent && Overlaps(h.Coverage, coverage))) older.Dropped.Add(coverage); // Readers take our own newer Grant for its Retire.
 
@@ -175,7 +175,7 @@ public sealed class Tenure : IReplicaSink
         var accepted = Replica.Accepted(endpoint);
         var current = holding.Carried is not null && holding.Carried.TryGetValue(endpoint, out var carried) ? Document.Join(accepted, carried) : accepted;
         var state = new OwnedState(endpoint, holding, isConvergent, current, Replica.LastSequence(endpoint, holding.Epoch));
-        holding.Owned[endpoint] = state;
+        holding.Owned.Add(state);
         return _open[endpoint] = state;
     }
 
@@ -200,7 +200,7 @@ public sealed class Tenure : IReplicaSink
         // G8: two layers. Without the guard an unacknowledged write stands where snapshots, streams and a later promotion take it from (TRACES 8).
         if (!_guards.HasFlag(Guards.G8)) Replica.WriteThrough(state.Endpoint, next);
         var ahead = new AheadDelta(delta.FirstSequence, delta.LastSequence, encoded);
-        state.Ahead.Enqueue(ahead);
+        state.Ahead.Add(ahead);
         AheadBytes += encoded.Length;
         AheadCount++;
         _toBackup.Add(state, ahead);
@@ -265,7 +265,7 @@ public sealed class Tenure : IReplicaSink
         foreach (var holding in _holdings.Where(h => !h.IsEnded && Overlaps(h.Coverage, scope)).ToList())
         {
             holding.Dropped.Add(scope);
-            foreach (var state in holding.Owned.Values.Where(s => !s.IsEnded && scope.Covers(s.Endpoint)).ToList()) Lose(state);
+            foreach (var state in holding.Owned.Where(s => !s.IsEnded && scope.Covers(s.Endpoint)).ToList()) Lose(state);
             if (holding.Coverage.IsWithin(holding.Dropped)) End(holding, GrantResult.Lost, Lose);
             Raise(reason, holding.Epoch, facts);
         }
@@ -274,7 +274,7 @@ public sealed class Tenure : IReplicaSink
     /// <summary>Ends everything held in this partition, for a reason that spares nothing: what is ahead is dropped, of convergent endpoints too.</summary>
     public void EndAll(TenureEndReason reason, string facts)
     {
-        foreach (var state in _publishing.SelectMany(h => h.Owned.Values).Where(s => !s.IsEnded).ToList()) End(state);
+        foreach (var state in _publishing.SelectMany(h => h.Owned).Where(s => !s.IsEnded).ToList()) End(state);
         EndAll(reason, facts, End);
     }
 
@@ -411,12 +411,14 @@ public sealed class Tenure : IReplicaSink
         if (_open.TryGetValue(delta.Endpoint, out var open) && open.IsConvergent && !ReferenceEquals(open, own)) TakeIn(open, delta.Delta!);
         if (own is not { IsEnded: false } state) return;
         state.AcceptedSequence = Math.Max(state.AcceptedSequence, delta.Last);
-        while (state.Ahead.Count > 0 && state.Ahead.Peek().Last <= delta.Last) NotAhead(state.Ahead.Dequeue());
+        while (state.Ahead.TryTake(delta.Last, out var ahead)) NotAhead(ahead);
         Rebase(state);
         SettleWaiters(state);
         SettleLogged(state);
         if (state.IsConvergent && state.IsClosing && state.Ahead.Count == 0) End(state); // All of it is published.
     }
+
+    EndpointId IReplicaSink.KeyOf(EndpointId endpoint) => _open.TryGetValue(endpoint, out var open) ? open.Endpoint : endpoint;
 
     void IReplicaSink.Rejected(in LoggedDelta delta)
     {
@@ -434,7 +436,7 @@ public sealed class Tenure : IReplicaSink
         {
             if (holding.Epoch >= grant.Epoch) continue;
             var ended = 0;
-            foreach (var state in holding.Owned.Values)
+            foreach (var state in holding.Owned)
             {
                 if (state.IsEnded || !grant.Coverage.Covers(state.Endpoint) || (state.IsConvergent && grant.Owner != Self)) continue;
                 End(state);
@@ -457,7 +459,7 @@ public sealed class Tenure : IReplicaSink
         var scope = GrantCoverage.OfSlots(fault.Slots);
         foreach (var holding in _holdings.Concat(_publishing).ToList())
         {
-            var ended = holding.Owned.Values.Where(s => !s.IsEnded && scope.CoversSlot(s.Endpoint.Slot)).ToList();
+            var ended = holding.Owned.Where(s => !s.IsEnded && scope.CoversSlot(s.Endpoint.Slot)).ToList();
             foreach (var state in ended) End(state);
             if (ended.Count > 0) Raise(TenureEndReason.Incomplete, holding.Epoch, fault.Reason);
         }
@@ -476,7 +478,7 @@ public sealed class Tenure : IReplicaSink
             holding.IsSettled = true;
             holding.Carried = null;
             Complete(holding, GrantResult.Held);
-            foreach (var state in holding.Owned.Values)
+            foreach (var state in holding.Owned)
             {
                 Rebase(state);
                 SettleWaiters(state);
@@ -497,7 +499,7 @@ public sealed class Tenure : IReplicaSink
     }
 
     private IEnumerable<OwnedState> ConvergentUnder(Epoch epoch, GrantCoverage scope) =>
-        _holdings.Concat(_publishing).Where(h => h.Epoch == epoch).SelectMany(h => h.Owned.Values).Where(state => state.IsConvergent && !state.IsEnded && scope.Covers(state.Endpoint));
+        _holdings.Concat(_publishing).Where(h => h.Epoch == epoch).SelectMany(h => h.Owned).Where(state => state.IsConvergent && !state.IsEnded && scope.Covers(state.Endpoint));
 
     private bool IsConvergent(Holding holding, EndpointId endpoint) => holding.IsConvergent && _templates().ModeOf(endpoint) == Mode.Convergent;
 
@@ -535,10 +537,10 @@ public sealed class Tenure : IReplicaSink
         _due.Add(() => logged.TrySetResult()); // An ended one too: the seal finds out by itself that it holds nothing any more.
     }
 
-    private IEnumerable<OwnedState> AheadStates() => _holdings.OrderBy(h => h.Epoch.Value).SelectMany(h => h.Owned.Values).Where(state => !state.IsEnded && state.Ahead.Count > 0);
+    private IEnumerable<OwnedState> AheadStates() => _holdings.OrderBy(h => h.Epoch.Value).SelectMany(h => h.Owned).Where(state => !state.IsEnded && state.Ahead.Count > 0);
 
     private bool IsHeldNow(OwnedState state) =>
-        _open.TryGetValue(state.Endpoint, out var held) && ReferenceEquals(held, state) && (state.IsConvergent || Replica.EpochOf(state.Endpoint) <= state.Holding.Epoch);
+        IsOpen(state) && (state.IsConvergent || Replica.EpochOf(state.Endpoint) <= state.Holding.Epoch);
 
     private void NotAhead(in AheadDelta delta)
     {
@@ -549,8 +551,9 @@ public sealed class Tenure : IReplicaSink
     private void End(OwnedState state)
     {
         state.IsEnded = true;
-        while (state.Ahead.TryDequeue(out var ahead)) NotAhead(ahead);
-        if (_open.TryGetValue(state.Endpoint, out var open) && ReferenceEquals(open, state)) _open.Remove(state.Endpoint);
+        while (state.Ahead.TryTake(long.MaxValue, out var ahead)) NotAhead(ahead);
+        if (IsOpen(state)) _open.Remove(state.Endpoint);
+        else if (state.IsClosing) _closing.Remove((state.Endpoint, state.Holding.Epoch));
         SettleWaiters(state);
         SettleLogged(state);
     }
@@ -563,9 +566,18 @@ public sealed class Tenure : IReplicaSink
             End(state);
             return;
         }
-        state.IsClosing = true;
-        if (_open.TryGetValue(state.Endpoint, out var open) && ReferenceEquals(open, state)) _open.Remove(state.Endpoint);
+        Close(state);
     }
+
+    /// <summary>Nothing more is committed to it; what is ahead goes on.</summary>
+    private void Close(OwnedState state)
+    {
+        state.IsClosing = true;
+        if (IsOpen(state)) _open.Remove(state.Endpoint);
+        _closing[(state.Endpoint, state.Holding.Epoch)] = state;
+    }
+
+    private bool IsOpen(OwnedState state) => _open.TryGetValue(state.Endpoint, out var open) && ReferenceEquals(open, state);
 
     /// <summary>By the log nothing exclusive is left of it. Its convergent endpoints go on until the map or a fence says so, or our own newer grants have all of them.</summary>
     private void Supersede(Holding holding)
@@ -585,7 +597,7 @@ public sealed class Tenure : IReplicaSink
     private void End(Holding holding, GrantResult result, Action<OwnedState> end)
     {
         if (holding.IsEnded) return;
-        foreach (var state in holding.Owned.Values.Where(s => !s.IsEnded).ToList()) end(state);
+        foreach (var state in holding.Owned.Where(s => !s.IsEnded).ToList()) end(state);
         holding.IsEnded = true;
         holding.Carried = null;
         _holdings.Remove(holding);
@@ -606,14 +618,8 @@ public sealed class Tenure : IReplicaSink
         _due.Add(() => OnEnded?.Invoke(ended));
     }
 
-    private OwnedState? StateOf(in LoggedDelta delta)
-    {
-        foreach (var holding in _holdings)
-            if (holding.Epoch == delta.Epoch) return holding.Owned.GetValueOrDefault(delta.Endpoint);
-        foreach (var holding in _publishing)
-            if (holding.Epoch == delta.Epoch) return holding.Owned.GetValueOrDefault(delta.Endpoint);
-        return null;
-    }
+    private OwnedState? StateOf(in LoggedDelta delta) =>
+        _open.TryGetValue(delta.Endpoint, out var open) && open.Holding.Epoch == delta.Epoch ? open : _closing.GetValueOrDefault((delta.Endpoint, delta.Epoch));
 
     private Holding? HoldingOf(EndpointId endpoint)
     {

@@ -16,6 +16,9 @@ public interface IReplicaSink
 
     /// <summary>The replica no longer vouches for these slots. Told once for each slot, and for each record that was set aside.</summary>
     void Incomplete(in ReplicaFault fault);
+
+    /// <summary>The key of an endpoint that has state for the first time: the same text, as an object that is kept elsewhere already.</summary>
+    EndpointId KeyOf(EndpointId endpoint) => endpoint;
 }
 
 /// <summary>A delta and the log's place for it; its content where it was accepted.</summary>

@@ -94,7 +94,7 @@ public sealed class PartitionReplica
     public bool IsCompleteFor(Slot slot) => Slots.Contains(slot) && !_incomplete[slot.Value - Slots.First];
 
     /// <summary>Accepted state of an endpoint; <see cref="Document.Empty"/> when it has none.</summary>
-    public Document Accepted(EndpointId endpoint) => _endpoints.TryGetValue(endpoint, out var state) ? state.Live.Snapshot() : Document.Empty;
+    public Document Accepted(EndpointId endpoint) => _endpoints.TryGetValue(endpoint, out var state) ? state.Snapshot() : Document.Empty;
 
     /// <summary>The epoch of the highest Grant read so far that covers the endpoint.</summary>
     public Epoch EpochOf(EndpointId endpoint) => new(_coverage.EpochOf(endpoint.KeyHash));
@@ -110,10 +110,10 @@ public sealed class PartitionReplica
 
     /// <summary>Endpoints whose accepted state changed after an offset, with that state.</summary>
     public IEnumerable<(EndpointId Endpoint, Document Document)> ChangedAfter(long offset) =>
-        _endpoints.Where(e => e.Value.ChangedAt > offset).Select(e => (e.Key, e.Value.Live.Snapshot()));
+        _endpoints.Where(e => e.Value.ChangedAt > offset).Select(e => (e.Key, e.Value.Snapshot()));
 
     /// <summary>Endpoints whose accepted fields are picked. The fields are lent for the call: no snapshot is made of what is only looked at.</summary>
-    public IEnumerable<EndpointId> Where(Func<EndpointId, OrMap, bool> picks) => _endpoints.Where(e => picks(e.Key, e.Value.Live.Fields)).Select(e => e.Key);
+    public IEnumerable<EndpointId> Where(Func<EndpointId, OrMap, bool> picks) => _endpoints.Where(e => picks(e.Key, e.Value.Fields)).Select(e => e.Key);
 
     /// <summary>True when the Grant was read and all records it announced have followed.</summary>
     public bool IsSettled(Epoch epoch, IncarnationId owner) => _grants.TryGetValue((epoch.Value, owner), out var grant) && grant.CarriedSeen >= grant.CarriedRecords;
@@ -164,7 +164,7 @@ public sealed class PartitionReplica
             EpochsApart = [.. _coverage.Apart],
             Grants = [.. _grants.Select(g => new SnapshotGrant(g.Key.Epoch, g.Key.Owner, g.Value.Offset, g.Value.CarriedRecords, g.Value.CarriedSeen, g.Value.Open?.Copy()))],
             PendingParts = [.. _parts.SelectMany(p => p.Value.Select(part => (p.Key.Owner, part)))],
-            Endpoints = [.. _endpoints.Select(e => new SnapshotEndpoint(e.Key, e.Value.Sequences, e.Value.ChangedAt, e.Value.Live.Snapshot()))],
+            Endpoints = [.. _endpoints.Select(e => new SnapshotEndpoint(e.Key, e.Value.Sequences, e.Value.ChangedAt, e.Value.Snapshot()))],
         };
     }
 
@@ -172,7 +172,7 @@ public sealed class PartitionReplica
     public static PartitionReplica From(PartitionSnapshot snapshot, Guards guards = Guards.All) => new(snapshot, guards);
 
     /// <summary>Only with guard G8 switched off, by tests: the owner's unacknowledged state stands in the layer that snapshots and streams show.</summary>
-    internal void WriteThrough(EndpointId endpoint, Document document) => StateOf(endpoint).Live = new LiveDocument(document);
+    internal void WriteThrough(EndpointId endpoint, Document document) => StateOf(endpoint, null).Set(document);
 
     /// <summary>Takes in a complete peer's state of an endpoint that differs from this one by nothing the log could explain: their join.</summary>
     /// <returns>False when it had all of it.</returns>
@@ -216,7 +216,7 @@ public sealed class PartitionReplica
             return;
         }
 
-        var state = StateOf(item.Endpoint);
+        var state = StateOf(item.Endpoint, sink);
         if (item.Carried)
         {
             if (item.First <= grant.CarriedSeen) return; // Seen before.
@@ -349,21 +349,30 @@ public sealed class PartitionReplica
         if (isNews && (touched.Count > 0 || record.Length > 0)) sink.Incomplete(new ReplicaFault(code, reason, touched, offset, record));
     }
 
-    private EndpointState StateOf(EndpointId endpoint)
+    private EndpointState StateOf(EndpointId endpoint, IReplicaSink? sink)
     {
-        if (!_endpoints.TryGetValue(endpoint, out var state)) _endpoints[endpoint] = state = new EndpointState(Document.Empty);
+        if (!_endpoints.TryGetValue(endpoint, out var state)) _endpoints[sink?.KeyOf(endpoint) ?? endpoint] = state = new EndpointState(Document.Empty);
         return state;
     }
 
     private sealed class EndpointState(Document start, EpochSequences sequences = default)
     {
-        public LiveDocument Live = new(start);
         public long ChangedAt = -1;
 
         /// <summary>Of convergent endpoints: other epochs than the newest one, open ones among them; null for an endpoint that never had a convergent record.</summary>
         public Dictionary<long, long>? Older = sequences.Older is null ? null : new(sequences.Older);
 
+        private object _held = start; // One of the two, not both: with a million quiet endpoints the other would weigh a fifth.
         private long _epoch = sequences.Epoch, _last = sequences.Last;
+
+        /// <summary>The document while deltas come in; good until the next <see cref="Snapshot"/>.</summary>
+        public LiveDocument Live => _held as LiveDocument ?? (LiveDocument)(_held = new LiveDocument((Document)_held));
+
+        public OrMap Fields => _held is LiveDocument live ? live.Fields : ((Document)_held).Fields;
+
+        public Document Snapshot() => _held as Document ?? (Document)(_held = ((LiveDocument)_held).Snapshot());
+
+        public void Set(Document document) => _held = document;
 
         public EpochSequences Sequences => new(_epoch, _last, Older is null ? null : new Dictionary<long, long>(Older));
 
