@@ -1,4 +1,5 @@
 using ShardCloud.Replication;
+using ShardCloud.Routing;
 
 namespace ShardCloud.Simulation.Tests.Handoff;
 
@@ -27,6 +28,23 @@ public sealed class HandoffSimulationTests(ITestOutputHelper output)
         }
         // A world in which nothing moves, nothing is cancelled or nothing is answered keeps every promise too.
         Assert.True(granted > Histories && cancelled > Histories / 2 && answers > 50 * Histories, $"granted {granted}, cancelled {cancelled}, answers {answers}");
+    }
+
+    /// <summary>Convergent endpoints: who was cut off from the stores serves on while another was granted what it owned, and clients write at both. Every answered write is kept, each side's once, and all agree.</summary>
+    [Theory]
+    [InlineData(30_001, AckMode.Log)]
+    [InlineData(40_001, AckMode.Lease)]
+    public void Overlaps_UnderDelaysLossesCrashesAndCuts_KeepWhatBothSidesWroteAndConverge(int firstSeed, AckMode ack)
+    {
+        var (inOverlaps, answers) = (0, 0);
+        for (var seed = firstSeed; seed < firstSeed + Histories; seed++)
+        {
+            var world = new SimulatedCluster(seed, Guards.All, ack, mode: Mode.Convergent);
+            world.Run();
+            (inOverlaps, answers) = (inOverlaps + world.WritesInOverlaps, answers + world.Answers);
+        }
+        output.WriteLine($"{inOverlaps} writes of former owners, {answers} answers");
+        Assert.True(inOverlaps > Histories / 2 && answers > 50 * Histories, $"{inOverlaps} writes in overlaps, {answers} answers");
     }
 
     /// <summary>What the clients' answers alone must give away: answers that leave before the log has the write, and reads from what was sealed.</summary>

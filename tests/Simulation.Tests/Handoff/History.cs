@@ -62,6 +62,27 @@ internal sealed class History
         }
     }
 
+    /// <summary>An increment of a convergent endpoint was answered.</summary>
+    public void Kept(EndpointId endpoint, string id)
+    {
+        if (!_acked.TryGetValue(endpoint, out var acked)) _acked[endpoint] = acked = [];
+        acked[id] = 0;
+    }
+
+    /// <summary>The log must hold every answered write, and every write of either side once: a request that ran on both sides has two records and counts twice.</summary>
+    public PartitionReplica CheckKept(SimulatedLog log)
+    {
+        var replica = Read(log);
+        if (!replica.IsComplete) Broken("the log has a gap");
+        foreach (var (endpoint, acked) in _acked)
+        {
+            var document = replica.Accepted(endpoint);
+            foreach (var id in acked.Keys.Where(id => !document.TryGetRequest(id, out _))) Broken($"the answered write {id} of {endpoint} is lost");
+            if (document.Fields.Counter("count") != document.RequestCount) Broken($"{endpoint} counts {document.Fields.Counter("count")} for {document.RequestCount} records of writes");
+        }
+        return replica;
+    }
+
     /// <summary>The log is the truth: it must hold every answered write once.</summary>
     public void Check(SimulatedLog log)
     {

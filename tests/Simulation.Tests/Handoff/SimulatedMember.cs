@@ -27,6 +27,7 @@ internal sealed class SimulatedMember
     private readonly HandoffTimes _times;
     private long _nextArrival, _leaseFrom;
     private bool _isNaming;
+    private IReadOnlyList<Task>? _retiring; // Fenced: it publishes what it wrote to convergent endpoints, retires, and ends.
     private MapVersion _lookedAt;
 
     public SimulatedMember(SimulatedCluster world, string name)
@@ -34,7 +35,7 @@ internal sealed class SimulatedMember
         (_world, _time, _guards, Self) = (world, world.Time, world.Guards, new IncarnationId($"{name}~1"));
         _times = new HandoffTimes { DrainBudget = TimeSpan.FromMilliseconds(50), SealDeadline = TimeSpan.FromMilliseconds(world.SealDeadline) };
         Map = world.Map.Head;
-        Tenure = new Tenure(new PartitionReplica(0, 1, "log", _guards), Self, world.Ack, () => IsLeaseValid, guards: _guards);
+        Tenure = new Tenure(new PartitionReplica(0, 1, "log", _guards), Self, world.Ack, () => IsLeaseValid, guards: _guards, templates: () => _world.Templates);
         Watch = new TakeOver(Self, _guards);
         Follow();
         Read();
@@ -75,7 +76,7 @@ internal sealed class SimulatedMember
     }
 
     /// <summary>True when, by everything a request would be asked here, it would be served now.</summary>
-    public bool Serves(EndpointId endpoint) => IsAlive && IsLeaseValid && Map.Lookup(endpoint) is { } entry && entry.Owner == Self
+    public bool Serves(EndpointId endpoint) => IsAlive && (IsLeaseValid || _world.IsConvergent) && Map.Lookup(endpoint) is { } entry && entry.Owner == Self
         && !IsSealed(endpoint) && Tenure.Open(endpoint) is { } state && state.Holding.Epoch == entry.Epoch;
 
     // Requests ---------------------------------------------------------------------------------------------------------------------
@@ -128,6 +129,7 @@ internal sealed class SimulatedMember
             request.Answer(null);
             return;
         }
+        if (_world.Map.Head.Lookup(request.Endpoint)?.Owner != Self) _world.WritesInOverlaps++;
         _held.Add((delta.IssuedCount == 0 ? Tenure.Release.ForRead(state) : AnswerRelease.ForWrite(state), request, value));
     }
 
@@ -150,6 +152,7 @@ internal sealed class SimulatedMember
         if (Tenure.TakeBatch() is { } batch) SendCopy(batch);
         foreach (var (handoff, source) in _sources) TryFreeze(handoff, source.Core, source.Seal);
         foreach (var (handoff, destination) in _destinations) TrySettle(handoff, destination.Core, destination.Take);
+        if (_retiring?.All(retire => retire.IsCompleted) == true && _held.Count == 0) Crash();
     }
 
     private void Produce(OutRecord record)
@@ -228,7 +231,9 @@ internal sealed class SimulatedMember
     {
         if (Map.IsFenced(Self))
         {
-            Crash(); // Off the live list: it stops and ends.
+            // Off the live list: it stops and ends, convergent endpoints' writes published first.
+            if (_world.IsConvergent) _retiring ??= Tenure.Leave("fenced");
+            else Crash();
             return;
         }
         foreach (var (handoff, source) in _sources.ToList()) Do(handoff, source.Core.Step(new SourceEvent.MapSeen(source.Batch.View(Map)), _time.Clock));
@@ -240,7 +245,7 @@ internal sealed class SimulatedMember
     /// <summary>Level-triggered: what the map gives this member, and no handoff is about to begin, is taken over by G1.</summary>
     private void BeginGranted()
     {
-        if (_lookedAt == Map.Version || _destinations.Values.Any(d => d.Core.State is DestinationState.Granting)) return;
+        if (_retiring is not null || _lookedAt == Map.Version || _destinations.Values.Any(d => d.Core.State is DestinationState.Granting)) return;
         _lookedAt = Map.Version;
         foreach (var group in Map.OwnedBy(Self).GroupBy(o => o.Entry.Epoch).Where(g => _claimed.Add(g.Key)).ToList())
         {
@@ -364,7 +369,7 @@ internal sealed class SimulatedMember
                     _time.After(_time.Delay(), () => Tell(handoff, new SourceEvent.ProxiesAt(oldest)));
                     break;
                 case SourceCommand.AppendRetire:
-                    foreach (var epoch in batch.SourceEpochs) Tenure.Append(new OutRecord(LogRecordCodec.Encode(Self, new RetireBody(epoch, batch.From, batch.Coverage))));
+                    foreach (var epoch in batch.SourceEpochs) Tenure.Retire(epoch, batch.From, batch.Coverage);
                     Tell(handoff, new SourceEvent.RetireAppended());
                     break;
             }
@@ -477,7 +482,7 @@ internal sealed class SimulatedMember
                         });
                     break;
                 case DestinationCommand.AppendRetire:
-                    foreach (var epoch in batch.SourceEpochs) Tenure.Append(new OutRecord(LogRecordCodec.Encode(Self, new RetireBody(epoch, batch.From, batch.Coverage))));
+                    foreach (var epoch in batch.SourceEpochs) Tenure.Retire(epoch, batch.From, batch.Coverage);
                     Tell(handoff, new DestinationEvent.RetireAppended());
                     break;
             }
