@@ -36,12 +36,12 @@ internal sealed class ExchangeAnswerer
         return ((ExchangeMode)mode, salt, position, log);
     }
 
-    /// <summary>True for a message that begins an exchange.</summary>
+    /// <summary>The step of a message.</summary>
     /// <exception cref="ShardCloudException">SC3010: it is of another version, or damaged.</exception>
-    public static bool IsOpen(ReadOnlySpan<byte> message)
+    public static ExchangeStep StepOf(ReadOnlySpan<byte> message)
     {
         Begin(message, out var step);
-        return step == ExchangeStep.Open;
+        return step;
     }
 
     /// <summary>States that the asker pushed since the last call.</summary>
@@ -66,6 +66,7 @@ internal sealed class ExchangeAnswerer
             case ExchangeStep.Fetch: Fetch(ref reader, answer); break;
             case ExchangeStep.Head: answer.Bytes(_state.EncodeHead()); break;
             case ExchangeStep.Push when _mode == ExchangeMode.Join: Push(ref reader); break;
+            case ExchangeStep.End: break;
             default: throw ExchangeFormat.Malformed($"step {step} is out of turn");
         }
         return reader.AtEnd ? answer.ToArray() : throw ExchangeFormat.Malformed($"step {step}");

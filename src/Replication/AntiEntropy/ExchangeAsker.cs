@@ -41,6 +41,9 @@ internal sealed class ExchangeAsker(ExchangeMode mode, long salt, long positionM
     /// <summary>The offset at which the answerer's state was frozen; known after the first answer.</summary>
     public long Position { get; private set; } = -1;
 
+    /// <summary>True when nothing is left but to tell the answerer so.</summary>
+    public bool IsOver => _step is ExchangeStep.End or Over;
+
     /// <summary>Bytes of all messages and all answers so far.</summary>
     public long Bytes { get; private set; }
 
@@ -56,11 +59,11 @@ internal sealed class ExchangeAsker(ExchangeMode mode, long salt, long positionM
     /// <summary>States sent because the answerer lacked them.</summary>
     public int Pushed => _pushed;
 
-    /// <summary>Under <see cref="ExchangeMode.Adopt"/>, at the end: the answerer's state, equal to the last bit. Null: one more exchange is needed.</summary>
+    /// <summary>Under <see cref="ExchangeMode.Adopt"/>, at the end: the answerer's state, but for what was overlooked.</summary>
     public PartitionSnapshot? Adopted { get; private set; }
 
-    /// <summary>True when the outcome was proved to be equal to the answerer's state.</summary>
-    public bool IsExact => Adopted is not null;
+    /// <summary>True when <see cref="Adopted"/> was proved to be the answerer's state to the last bit; else one more exchange is needed, from there.</summary>
+    public bool IsExact { get; private set; }
 
     /// <summary>The next message; null when the exchange is over.</summary>
     public byte[]? Next()
@@ -78,7 +81,7 @@ internal sealed class ExchangeAsker(ExchangeMode mode, long salt, long positionM
             case ExchangeStep.Nodes: WriteNodes(body); break;
             case ExchangeStep.Leaves: WriteLeaves(body); break;
             case ExchangeStep.Fetch: WriteFetch(body); break;
-            case ExchangeStep.Head: break;
+            case ExchangeStep.Head or ExchangeStep.End: break;
             case ExchangeStep.Push: WritePush(body); break;
             default: return null;
         }
@@ -102,6 +105,7 @@ internal sealed class ExchangeAsker(ExchangeMode mode, long salt, long positionM
             case ExchangeStep.Leaves: ReadLeaves(ref reader); break;
             case ExchangeStep.Fetch: ReadFetch(ref reader); break;
             case ExchangeStep.Head: ReadHead(ref reader); break;
+            case ExchangeStep.End: _step = Over; break;
         }
         if (!reader.AtEnd) throw ExchangeFormat.Malformed($"the answer to {_step}");
         if (_step != ExchangeStep.Open) GoOn();
@@ -122,7 +126,7 @@ internal sealed class ExchangeAsker(ExchangeMode mode, long salt, long positionM
         if (_step == ExchangeStep.Nodes && (_level == _depth || _frontier.Count == 0)) _step = ExchangeStep.Leaves;
         if (_step == ExchangeStep.Leaves && _leavesDone == _frontier.Count) _step = ExchangeStep.Fetch;
         if (_step == ExchangeStep.Fetch && _fetch.Count == 0) _step = mode == ExchangeMode.Join ? ExchangeStep.Push : ExchangeStep.Head;
-        if (_step == ExchangeStep.Push && _push.Count == 0) _step = Over;
+        if (_step == ExchangeStep.Push && _push.Count == 0) _step = ExchangeStep.End;
         if (_step == ExchangeStep.Head && System.IO.Hashing.XxHash3.HashToUInt64(_mine!.EncodeHead()) == _headHash) Adopt(_mine); // Nothing of it needs to travel.
     }
 
@@ -272,9 +276,10 @@ internal sealed class ExchangeAsker(ExchangeMode mode, long salt, long positionM
 
     private void Adopt(PartitionSnapshot head)
     {
-        _step = Over;
+        _step = ExchangeStep.End;
         var endpoints = _mine!.Endpoints.Where(e => !_taken.ContainsKey(e.Endpoint) && !_absent.Contains(e.Endpoint)).Concat(_taken.Values).ToList();
-        if (new DigestTree(endpoints, salt).Root == _root) Adopted = head.With(Position, endpoints);
+        Adopted = head.With(Position, endpoints);
+        IsExact = new DigestTree(endpoints, salt).Root == _root;
     }
 
     private void WritePush(ByteWriter body)

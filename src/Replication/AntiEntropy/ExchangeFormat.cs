@@ -11,6 +11,7 @@ internal enum ExchangeStep : byte
     Fetch = 4,
     Head = 5,
     Push = 6,
+    End = 7,
 }
 
 /// <summary>What an exchange is for.</summary>

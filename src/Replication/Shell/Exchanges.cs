@@ -40,6 +40,11 @@ internal sealed class ExchangeTable(TimeProvider time)
         lock (_gate) _open[(partition, asker)] = (answerer, time.GetTimestamp());
     }
 
+    public void Close(int partition, string asker)
+    {
+        lock (_gate) _open.Remove((partition, asker));
+    }
+
     public bool TryGet(int partition, string asker, [NotNullWhen(true)] out ExchangeAnswerer? answerer)
     {
         lock (_gate)
@@ -63,14 +68,17 @@ internal static class ExchangeRun
     /// <param name="cancellation">Gives up.</param>
     public static async Task<(PartitionSnapshot State, ExchangeReport Report)?> AdoptAsync(PartitionSnapshot mine, long positionMin, ExchangeLink link, CancellationToken cancellation)
     {
-        long bytes = 0;
-        for (var round = 0; round < AdoptRoundsMax; round++)
+        var (differences, bytes) = (new HashSet<EndpointId>(), 0L);
+        for (var round = 1; round <= AdoptRoundsMax; round++)
         {
             // Each round has a salt of its own: what one overlooked, the next one finds.
-            var asker = new ExchangeAsker(ExchangeMode.Adopt, Random.Shared.NextInt64(), positionMin, mine.LogIdentity, whole: round > 0);
-            if (!await RunAsync(asker, _ => Task.FromResult(mine), link, cancellation).ConfigureAwait(false)) return null;
+            var asker = new ExchangeAsker(ExchangeMode.Adopt, Random.Shared.NextInt64(), positionMin, mine.LogIdentity, whole: round == AdoptRoundsMax);
+            var from = mine;
+            if (!await RunAsync(asker, _ => Task.FromResult(from), link, cancellation).ConfigureAwait(false)) return null;
+            differences.UnionWith(asker.Differences);
             bytes += asker.Bytes;
-            if (asker.Adopted is { } state) return (state, ReportOf(asker, bytes));
+            if (asker.IsExact) return (asker.Adopted!, new ExchangeReport(asker.Position, differences, differences.Count, 0, bytes));
+            mine = asker.Adopted!;
         }
         return null;
     }
@@ -94,7 +102,7 @@ internal static class ExchangeRun
     {
         while (asker.Next() is { } message)
         {
-            if (await link(message, cancellation).ConfigureAwait(false) is not { } answer) return false;
+            if (await link(message, cancellation).ConfigureAwait(false) is not { } answer) return asker.IsOver;
             var isFirst = asker.Messages == 1;
             asker.Receive(answer);
             if (isFirst) asker.Compare(await mine(asker.Position).ConfigureAwait(false));

@@ -36,11 +36,13 @@ public sealed partial class ReplicationService
     public async Task<byte[]> AnswerExchangeAsync(int partition, string asker, ReadOnlyMemory<byte> message, CancellationToken cancellation)
     {
         var log = LogOf(partition);
-        if (ExchangeAnswerer.IsOpen(message.Span)) await OpenAsync(log, asker, message, cancellation).ConfigureAwait(false);
+        var step = ExchangeAnswerer.StepOf(message.Span);
+        if (step == ExchangeStep.Open) await OpenAsync(log, asker, message, cancellation).ConfigureAwait(false);
         if (!_exchanges.TryGet(partition, asker, out var answerer)) throw Errors.NoExchange("it was forgotten");
         byte[] answer;
         IReadOnlyList<PushedState> pushed;
         lock (answerer) (answer, pushed) = (answerer.Answer(message.Span), answerer.TakePushed());
+        if (step == ExchangeStep.End) _exchanges.Close(partition, asker);
         if (pushed.Count > 0 && TakeIn(log, pushed, asker) > 0) ReplicaRepaired?.Invoke(partition);
         return answer;
     }
