@@ -48,7 +48,8 @@ public class PropertyTests
 
     // Method: a random history of grants, handoffs, writes, late landings, lost acks, failures and pauses on three members, decided step by step by
     // the seed. Then: no answered write is missing in the log's accepted state; an answered read holds every write answered before it; and every
-    // reader agrees, whatever snapshot it started from.
+    // reader agrees, whatever snapshot it started from. Now and then a record comes to a member damaged; it is repaired from a complete one, by the
+    // production exchange, and asks for a new grant.
     [Fact]
     public async Task History_AnyOrderOfLandings_AnsweredWritesSurviveAndAllReadersAgree() =>
         await Gen.Select(Gen.Int, Gen.Int[0, 2]).SampleAsync((seed, ack) => RunAsync(new Random(seed), ((AckMode[])[AckMode.Log, AckMode.Lease, AckMode.Replica])[ack]), iter: 450);
@@ -118,6 +119,14 @@ public class PropertyTests
         return stream.ToArray();
     }
 
+    /// <summary>From whoever is complete and stands past the damage; false when nobody does.</summary>
+    private static async Task<bool> RepairAsync(Node node, Node[] nodes)
+    {
+        if (nodes.FirstOrDefault(n => n.Replica.IsComplete && n.Replica.Position >= node.Replica.FaultOffset) is not { } peer) return false;
+        await node.RepairFromAsync(peer);
+        return true;
+    }
+
     private static async Task<bool> RunAsync(Random random, AckMode ack)
     {
         var world = new World(Guards.All, ack);
@@ -131,7 +140,7 @@ public class PropertyTests
         for (var step = 0; step < 60; step++)
         {
             var node = nodes[random.Next(nodes.Length)];
-            switch (random.Next(12))
+            switch (random.Next(13))
             {
                 case 0: // Take-over. The fence takes the old owner's lease; under `lease` a valid lease at the ack is what the rule rests on.
                     if (ack == AckMode.Replica)
@@ -141,11 +150,12 @@ public class PropertyTests
                         node = BackupOf(owner);
                         node.Read();
                     }
+                    if (!node.Replica.IsComplete) break; // No promotion.
                     foreach (var other in nodes) other.LeaseValid = false;
                     (owner, node.LeaseValid) = (node, true);
                     node.TakeOver(++epoch);
                     break;
-                case 1 when node != owner && owner.Tenure.Holdings.Count > 0 && owner.Tenure.Holdings.All(h => h.IsSettled) && owner.Open(Rooms[0]) is not null:
+                case 1 when node != owner && node.Replica.IsComplete && owner.Replica.IsComplete && owner.Tenure.Holdings.Count > 0 && owner.Tenure.Holdings.All(h => h.IsSettled) && owner.Open(Rooms[0]) is not null:
                     var final = owner.Seal(++epoch, node.Replica.Position);
                     if (random.Next(4) == 0) owner.Tenure.Unseal(final.Handoff);
                     else
@@ -155,7 +165,7 @@ public class PropertyTests
                     }
                     break;
                 case 2 when ack == AckMode.Replica && node.Tenure.TakeBatch() is { } batch: // Instead of a failed append, which would be the owner's crash.
-                    var kept = random.Next(4) > 0 && BackupOf(node).Tenure.Keep(node.Self, batch.Deltas);
+                    var kept = random.Next(4) > 0 && BackupOf(node).Replica.IsComplete && BackupOf(node).Tenure.Keep(node.Self, batch.Deltas);
                     if (kept && random.Next(4) > 0) node.Tenure.BackedUp(batch);
                     else node.Tenure.NotBackedUp(batch);
                     node.RunDue();
@@ -177,6 +187,14 @@ public class PropertyTests
                 case 8 when node.Replica.IsComplete:
                     snapshots.Add(await PartitionSnapshot.ReadAsync(new MemoryStream(await BytesOf(node.Replica.Capture()))));
                     break;
+                case 12 when node.Replica.IsComplete:
+                    // Under `replica` an owner that becomes incomplete ends as in a crash: case 0.
+                    if (ack != AckMode.Replica || node != owner) node.ReadDamaged(random.Next(1000));
+                    break;
+                case 12:
+                    if (!await RepairAsync(node, nodes)) break;
+                    if (node == owner) node.TakeOver(++epoch);
+                    break;
                 case 9:
                     var read = Rooms[random.Next(3)];
                     if (node.Open(read) is not { } seen) break;
@@ -194,6 +212,11 @@ public class PropertyTests
         }
         foreach (var node in nodes) node.LandAll();
         foreach (var node in nodes) node.Read();
+        foreach (var node in nodes.Where(n => !n.Replica.IsComplete))
+        {
+            if (!await RepairAsync(node, nodes)) node.StartOver();
+            node.Read();
+        }
 
         var truth = world.ReadAll();
         Assert.True(truth.IsComplete, "a gap in the log");

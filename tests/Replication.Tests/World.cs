@@ -39,13 +39,12 @@ internal sealed class Node
     {
         _world = world;
         Self = new IncarnationId($"{shard}~1");
-        Replica = new PartitionReplica(0, 1, World.LogIdentity, world.Guards);
-        Tenure = new Tenure(Replica, Self, world.Ack, () => LeaseValid, guards: world.Guards, templates: () => world.Templates) { OnEnded = Ended.Add };
+        Tenure = new Tenure(new PartitionReplica(0, 1, World.LogIdentity, world.Guards), Self, world.Ack, () => LeaseValid, guards: world.Guards, templates: () => world.Templates) { OnEnded = Ended.Add };
     }
 
     public IncarnationId Self { get; }
 
-    public PartitionReplica Replica { get; }
+    public PartitionReplica Replica => Tenure.Replica;
 
     public Tenure Tenure { get; }
 
@@ -159,6 +158,43 @@ internal sealed class Node
             Tenure.Apply(Replica.Position + 1, _world.Log[(int)Replica.Position + 1]);
             RunDue();
         }
+    }
+
+    /// <summary>The next record comes to this member with a bit turned.</summary>
+    public void ReadDamaged(int at)
+    {
+        if (Replica.Position + 1 >= _world.Log.Count) return;
+        var damaged = _world.Log[(int)Replica.Position + 1].ToArray();
+        damaged[at % damaged.Length] ^= 1;
+        Tenure.Apply(Replica.Position + 1, damaged);
+        RunDue();
+    }
+
+    /// <summary>Takes a complete peer's state by an exchange, as the shell does; what it held ends.</summary>
+    public async Task RepairFromAsync(Node peer)
+    {
+        ExchangeAnswerer? answerer = null;
+        var adopted = await ExchangeRun.AdoptAsync(Replica.Freeze(), Replica.FaultOffset, (message, _) =>
+        {
+            if (ExchangeAnswerer.StepOf(message.Span) == ExchangeStep.Open)
+            {
+                var (mode, salt, _, _) = ExchangeAnswerer.ReadOpen(message.Span);
+                answerer = new ExchangeAnswerer(peer.Replica.Capture(), mode, salt);
+            }
+            return Task.FromResult<byte[]?>(answerer!.Answer(message.Span));
+        }, CancellationToken.None);
+        Assert.NotNull(adopted);
+        Replace(PartitionReplica.From(adopted.Value.State, _world.Guards));
+    }
+
+    /// <summary>Nobody has complete state: the log is read once more from its start.</summary>
+    public void StartOver() => Replace(new PartitionReplica(0, 1, World.LogIdentity, _world.Guards));
+
+    private void Replace(PartitionReplica replica)
+    {
+        Tenure.EndAll(TenureEndReason.Repaired, "simulated");
+        Tenure.Repair(replica);
+        RunDue();
     }
 
     public void RunDue()

@@ -31,6 +31,7 @@ internal sealed class PartitionLog : IAsyncDisposable
     private volatile bool _stopping;
     private readonly SemaphoreSlim _repaired = new(0, 1);
     private volatile bool _lost; // The reader stands still until a repair.
+    private long _rejectedBefore; // By replicas that a repair replaced: counters do not go back.
     private long? _seek; // Where the consumer has to go after a repair; what it delivers before that is of the replica that was replaced.
 
     public PartitionLog(PartitionReplica replica, LogShare share, LogProducer producer)
@@ -91,8 +92,8 @@ internal sealed class PartitionLog : IAsyncDisposable
         get
         {
             var lag = Lag;
-            var (setAside, rejected) = Under(static t => (t.Replica.SetAside, t.Replica.RejectedItems));
-            return new PartitionReading(Partition, lag, lag * _recordBytes, lag == 0 ? TimeSpan.Zero : _share.Time.GetElapsedTime(Volatile.Read(ref _levelAt)), setAside, rejected);
+            var rejected = Under(t => _rejectedBefore + t.Replica.RejectedItems);
+            return new PartitionReading(Partition, lag, lag * _recordBytes, lag == 0 ? TimeSpan.Zero : _share.Time.GetElapsedTime(Volatile.Read(ref _levelAt)), SetAside.Count, rejected);
         }
     }
 
@@ -236,6 +237,7 @@ internal sealed class PartitionLog : IAsyncDisposable
         Do(t =>
         {
             t.EndAll(TenureEndReason.Repaired, facts);
+            _rejectedBefore += t.Replica.RejectedItems;
             t.Repair(replica);
             _seek = replica.Position + 1;
             _lost = IsBehindTheLog = false;
