@@ -19,6 +19,9 @@ public sealed class MemoryStates : IEndpointStates
     /// <summary>Runs at each commit, before it takes effect.</summary>
     public Action? OnCommit { get; set; }
 
+    /// <summary>What is owned is of a convergent template.</summary>
+    public bool AreConvergent { get; set; }
+
     /// <summary>Answers wait for this; false: what they saw counts for no one.</summary>
     public Func<Task<bool>> Log { get; set; } = () => Task.FromResult(true);
 
@@ -42,6 +45,8 @@ public sealed class MemoryStates : IEndpointStates
     private sealed class Owned(MemoryStates states, Epoch epoch, Document document) : IOwnedState
     {
         public Epoch Epoch => epoch;
+
+        public bool IsConvergent => states.AreConvergent;
 
         public Document Current { get; private set; } = document;
 

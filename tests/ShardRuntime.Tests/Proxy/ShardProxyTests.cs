@@ -189,6 +189,16 @@ public sealed class ShardProxyTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task LeaseLost_AtAConvergentEndpoint_IsServedThroughTheRouterAndDirectly()
+    {
+        (_source.IsValid, _source.States.AreConvergent) = (false, true);
+        Assert.Equal("1 at shard-1", await IncrementAsync(_router));
+        Assert.Equal("2 at shard-1", await IncrementAsync(_source));
+        using var read = await _source.Client.GetAsync("/rooms/1");
+        Assert.True(read.IsSuccessStatusCode);
+    }
+
+    [Fact]
     public async Task OldEpoch_IsNotServed()
     {
         var answer = await _source.MemberClient.SendAsync(_source.Leg(HttpMethod.Post, "/rooms/1/increment", new Epoch(1)));
