@@ -129,7 +129,7 @@ public sealed class DocumentTransaction
         return true;
     }
 
-    /// <summary>Closes the unit of work.</summary>
+    /// <summary>(1) Closes the unit of work.</summary>
     /// <param name="next">The document with the changes: the join of the snapshot and the delta.</param>
     /// <param name="nextSequence">First dot of the next transaction under this epoch.</param>
     /// <returns>The delta; an empty one that issues no dot when nothing changed.</returns>

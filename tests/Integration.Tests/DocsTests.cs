@@ -28,6 +28,26 @@ public sealed partial class DocsTests
         Assert.Empty(missing);
     }
 
+    /// <summary>A document that names a test as its proof names one that is there.</summary>
+    [Fact]
+    public void Tests_NamedInTheDocuments_Exist()
+    {
+        var tests = Directory.EnumerateFiles(Repository.File("tests"), "*.cs", SearchOption.AllDirectories).SelectMany(file => TestMethod().Matches(File.ReadAllText(file)))
+            .Select(match => match.Groups[1].Value).ToHashSet(StringComparer.Ordinal);
+        var named = Directory.EnumerateFiles(Repository.File("docs"), "*.md", SearchOption.AllDirectories)
+            .SelectMany(document => TestInBackticks().Matches(File.ReadAllText(document)).Select(match => (Document: Path.GetFileName(document), Test: match.Groups[1].Value))).ToList();
+
+        Assert.Contains(named, mention => mention.Document == "replication.md");
+        Assert.DoesNotContain(named, mention => !tests.Contains(mention.Test));
+    }
+
+    [GeneratedRegex(@"public (?:async )?(?:void|Task) (\w+)\(")]
+    private static partial Regex TestMethod();
+
+    /// <summary>Words with an underscore between them and a small letter somewhere: neither settings nor environment variables look like that.</summary>
+    [GeneratedRegex(@"`([A-Z][A-Za-z0-9]*(?:_[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*)+)`")]
+    private static partial Regex TestInBackticks();
+
     [GeneratedRegex(@"^\| (SC\d{4}) \|", RegexOptions.Multiline)]
     private static partial Regex ErrorRow();
 

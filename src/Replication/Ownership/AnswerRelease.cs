@@ -51,7 +51,7 @@ public sealed class AnswerRelease(AckMode mode, Func<bool> leaseValid, Guards gu
     /// <summary>Token of a write just committed: it rests on the log, not on the lease.</summary>
     public static ReleaseToken ForWrite(OwnedState state) => new(state, state.LastSequence, true);
 
-    /// <summary>The rule. Null while the answer must wait.</summary>
+    /// <summary>(6) The rule. Null while the answer must wait.</summary>
     public ReleaseOutcome? Decide(in ReleaseToken token)
     {
         if (token.State is not { } state) return ReleaseOutcome.Released;

@@ -20,7 +20,7 @@ public sealed record OutRecord(byte[] Bytes)
     internal TaskCompletionSource? Appended { get; init; }
 }
 
-/// <summary>Orders what one Event Hub partition appends: deltas gather while a publish is in flight, control records keep their place. A core, guarded by the partition's lock.</summary>
+/// <summary>(3) Orders what one Event Hub partition appends: deltas gather while a publish is in flight, control records keep their place. A core, guarded by the partition's lock.</summary>
 /// <remarks>
 /// Nothing waits when idle; under load, groups grow up to <c>batchBytesMax</c>. A request's delta is never split (G10); several of one endpoint that leave
 /// in one record are joined into one item, so a busy endpoint costs its readers one join a record and the log one copy of what they all changed. A record of

@@ -179,7 +179,7 @@ public sealed class Tenure : IReplicaSink
         return _open[endpoint] = state;
     }
 
-    /// <summary>Takes a delta into the ahead layer and queues it.</summary>
+    /// <summary>(2) Takes a delta into the ahead layer and queues it. The numbers of a write's steps: docs/protocol/replication.md.</summary>
     /// <param name="state">From <see cref="Open"/>.</param>
     /// <param name="delta">The request's one delta (G10).</param>
     /// <param name="next">The document with it.</param>

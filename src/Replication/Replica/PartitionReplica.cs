@@ -118,7 +118,7 @@ public sealed class PartitionReplica
     /// <summary>True when the Grant was read and all records it announced have followed.</summary>
     public bool IsSettled(Epoch epoch, IncarnationId owner) => _grants.TryGetValue((epoch.Value, owner), out var grant) && grant.CarriedSeen >= grant.CarriedRecords;
 
-    /// <summary>Applies the record at an offset. Offsets at or below <see cref="Position"/> were applied before and are ignored. Never throws on foreign bytes.</summary>
+    /// <summary>(5) Applies the record at an offset. Offsets at or below <see cref="Position"/> were applied before and are ignored. Never throws on foreign bytes.</summary>
     public void Apply(long offset, ReadOnlyMemory<byte> record, IReplicaSink sink)
     {
         if (offset <= Position) return;

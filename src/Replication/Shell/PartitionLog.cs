@@ -260,7 +260,7 @@ internal sealed class PartitionLog : IAsyncDisposable
             }
             finally
             {
-                // Inside the lock, so that records reach the producer in the queue's order. Produce only enqueues.
+                // (4) Inside the lock, so that records reach the producer in the queue's order. Produce only enqueues.
                 Publish();
                 CountWaiting();
             }
