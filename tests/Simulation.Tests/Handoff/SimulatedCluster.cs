@@ -4,13 +4,19 @@ using ShardCloud.ShardRuntime.Handoff;
 
 namespace ShardCloud.Simulation.Tests.Handoff;
 
-/// <summary>A mistake made on purpose, outside the guards, that the clients' answers must give away.</summary>
+/// <summary>A mistake made on purpose, outside the guards, that the clients' answers must give away; or a schedule that brings out one guard's trace within tens of histories.</summary>
 public enum Plant
 {
     None,
 
     /// <summary>A read that comes to a former or sealed owner is answered from what it last served, at once.</summary>
     ReadsAfterTheSeal,
+
+    /// <summary>No mistake, but the schedule that G6 is for: seals come by direct calls, to members whose maps are seconds behind now and then.</summary>
+    LateFollowers,
+
+    /// <summary>No mistake, but the schedule that G10 is for: most handlers run for longer than a source waits for them.</summary>
+    LongHandlers,
 }
 
 /// <summary>A small world of four shard incarnations, one partition of the log, one map, an orchestrator and clients; everything from one seed.</summary>
@@ -44,6 +50,8 @@ internal sealed class SimulatedCluster
         FollowerLag = Time.Chance(0.5) ? 200 : 3_000;
         SealDeadline = Time.Chance(0.5) ? 300 : 1_500;
         SealWaitsForPlan = Time.Chance(0.5);
+        (FollowerIsLate, HandlerIsLong) = (0.05, plant is Plant.LongHandlers ? 0.7 : 0.1);
+        if (plant is Plant.LateFollowers) (FollowerLag, SealWaitsForPlan, FollowerIsLate) = (3_000, false, 0.3);
         _movesSlots = Time.Chance(0.3); // Whole slots, or the endpoints one by one, or now these and now those.
         _mixes = Time.Chance(0.4);
         _faultsLeft = (int)Time.Between(0, ack == AckMode.Replica ? 1 : 2); // `replica` survives any one crash, and a fence is one.
@@ -67,6 +75,8 @@ internal sealed class SimulatedCluster
     public double Loss { get; }
     public double SlowLog { get; }
     public long FollowerLag { get; }
+    public double FollowerIsLate { get; }
+    public double HandlerIsLong { get; }
     public long SealDeadline { get; }
     public bool SealWaitsForPlan { get; }
     public int Granted => Map.Changes.Count(c => c.Commit.Operations.Any(o => o is GrantMove));

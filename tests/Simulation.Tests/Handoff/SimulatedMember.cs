@@ -104,7 +104,7 @@ internal sealed class SimulatedMember
         }
         _running[request.Endpoint] = 1;
         var transaction = new DocumentTransaction(state.Current, state.Holding.Epoch, state.NextSequence);
-        _time.After(_time.Chance(0.1) ? _time.Between(20, 120) : _time.Between(0, 5), () => EndHandler(state, transaction, request));
+        _time.After(_time.Chance(_world.HandlerIsLong) ? _time.Between(20, 120) : _time.Between(0, 5), () => EndHandler(state, transaction, request));
     }
 
     private void EndHandler(OwnedState state, DocumentTransaction transaction, SimulatedRequest request)
@@ -224,7 +224,7 @@ internal sealed class SimulatedMember
             OnMap();
             if (!IsAlive) return;
         }
-        _time.After(_time.Chance(0.05) ? _time.Between(50, _world.FollowerLag) : _time.Between(2, 30), Follow);
+        _time.After(_time.Chance(_world.FollowerIsLate) ? _time.Between(50, _world.FollowerLag) : _time.Between(2, 30), Follow);
     }
 
     private void OnMap()
