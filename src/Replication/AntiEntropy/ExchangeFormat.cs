@@ -33,9 +33,6 @@ internal static class ExchangeFormat
     /// <summary>An answer grows to this and stops; the asker goes on from there.</summary>
     public const int AnswerBytesMax = 1024 * 1024;
 
-    /// <summary>Longest message: the digests of the deepest level, or one document.</summary>
-    public const int MessageBytesMax = 8 * 1024 * 1024;
-
     /// <summary>A document up to this travels whole at once; of a longer one only what the asker lacks, for one round trip more.</summary>
     public const int WholeBytesMax = 96;
 
