@@ -24,6 +24,7 @@ public static class ShardRuntimeServices
     public static WebApplicationBuilder AddShardRuntime(this WebApplicationBuilder builder)
     {
         builder.AddDataPlane();
+        builder.AddTelemetry();
         var role = Enum.TryParse<MemberRole>(builder.Configuration[$"{ShardRuntimeOptions.SectionName}:Role"], ignoreCase: true, out var configured) ? configured : MemberRole.Shard;
         if (role is MemberRole.Shard) KeepPoolThreads();
         else builder.Services.Configure<LoggerFilterOptions>(WithoutRequestScopes);

@@ -34,10 +34,10 @@ internal sealed class LogProducer : IDisposable
 
     /// <summary>Hands a record over; <paramref name="onReport"/> hears what became of it, on the client's thread.</summary>
     /// <exception cref="KafkaException">It was not taken.</exception>
-    public void Produce(TopicPartition at, byte[] value, Action<DeliveryReport<Null, byte[]>> onReport)
+    public void Produce(TopicPartition at, byte[] value, Headers? headers, Action<DeliveryReport<Null, byte[]>> onReport)
     {
         // Only enqueues; the lock keeps the client from being closed meanwhile.
-        lock (_gate) _current.Produce(at, new Message<Null, byte[]> { Value = value }, onReport);
+        lock (_gate) _current.Produce(at, new Message<Null, byte[]> { Value = value, Headers = headers }, onReport);
     }
 
     /// <summary>Appends and waits for the log's ack.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Confluent.Kafka;
 using ShardCloud.Crdt;
 
@@ -23,6 +24,7 @@ internal sealed class PartitionLog : IAsyncDisposable
     private readonly Thread _thread;
     private readonly BackupSender? _backup;
     private readonly AppendPlace _place;
+    private readonly TracedDeltas _traced = new();
     private readonly Episode _refusing;
     private volatile bool _refuses;
     private long _levelAt; // When the replica was last level with the end it knows of.
@@ -153,9 +155,15 @@ internal sealed class PartitionLog : IAsyncDisposable
         // Encoded before the lock: only cheap work inside it.
         var delta = transaction.Commit(out var next, out _);
         var encoded = delta.IssuedCount == 0 ? [] : DocumentCodec.ToBytes(delta);
-        var (outcome, seen) = Under(t => t.Commit(state, delta, next, encoded) is var o && o == CommitOutcome.Committed
-            ? (o, delta.IssuedCount == 0 ? t.Release.ForRead(state) : AnswerRelease.ForWrite(state))
-            : (o, default));
+        var trace = LogTraces.Current;
+        var (outcome, seen) = Under(t =>
+        {
+            var result = t.Commit(state, delta, next, encoded);
+            if (result != CommitOutcome.Committed) return (result, default);
+            if (delta.IssuedCount == 0) return (result, t.Release.ForRead(state));
+            if (trace is { } recorded) _traced.Add(state, delta.LastSequence, recorded);
+            return (result, AnswerRelease.ForWrite(state));
+        });
         token = seen;
         if (outcome == CommitOutcome.Committed && delta.IssuedCount > 0) _share.Metrics.Committed(encoded.Length, next.EncodedSize);
         return outcome;
@@ -285,8 +293,9 @@ internal sealed class PartitionLog : IAsyncDisposable
             try
             {
                 _share.Metrics.Appends(record.DeltaCount, record.Bytes.Length);
-                var at = _share.Time.GetTimestamp();
-                _producer.Produce(_at, record.Bytes, report => OnReport(record, report, at));
+                var (at, traces) = (_share.Time.GetTimestamp(), _traced.Of(record));
+                var append = traces.Count == 0 ? null : LogTraces.Append(traces, Partition);
+                _producer.Produce(_at, record.Bytes, LogTraces.HeadersOf(append), report => OnReport(record, report, at, append));
             }
             catch (KafkaException error)
             {
@@ -305,8 +314,9 @@ internal sealed class PartitionLog : IAsyncDisposable
         Volatile.Write(ref _waitingDeltas, deltas);
     }
 
-    private void OnReport(OutRecord record, DeliveryReport<Null, byte[]> report, long at)
+    private void OnReport(OutRecord record, DeliveryReport<Null, byte[]> report, long at, Activity? append)
     {
+        if (append is not null) LogTraces.Appended(append, report.Error);
         if (report.Error.IsError) _share.Metrics.AppendFailed();
         else _share.Metrics.Appended(_share.Time.GetElapsedTime(at));
         Do(t =>
@@ -337,6 +347,7 @@ internal sealed class PartitionLog : IAsyncDisposable
                     Do(t =>
                     {
                         if (_seek is not null) return;
+                        using var apply = result.Offset.Value > t.Replica.Position ? LogTraces.Apply(result.Message.Headers, Partition) : null;
                         t.Apply(result.Offset.Value, result.Message.Value ?? []);
                         WakeReaders(t.Replica.Position);
                     });

@@ -29,6 +29,11 @@ public enum RunOutcome
 public sealed class EndpointExecutor(
     EndpointLanes lanes, IEndpointStates states, IHandoffTable handoffs, ILeaseView lease, CompletionRecords records, ShardMetrics metrics, RequestSettings settings)
 {
+    /// <summary>Source of the span that an answer waits in.</summary>
+    public const string TraceSource = "ShardCloud.ShardRuntime";
+
+    private static readonly System.Diagnostics.ActivitySource Traces = new(TraceSource);
+
     /// <summary>Runs one request.</summary>
     public Task<RunOutcome> RunAsync(HttpContext context, EndpointRequest request, IOwnedState owned, RequestDelegate application) =>
         request.IsSafe ? ReadAsync(context, request, owned, application) : ChangeAsync(context, request, application);
@@ -121,6 +126,7 @@ public sealed class EndpointExecutor(
         }
 
         // (7) From here on a client that leaves changes nothing: the commit stands.
+        using var held = Traces.StartActivity("answer held");
         if (!await release(context.RequestAborted)) return answer is null ? RunOutcome.Rejected : Discard(context, answer, RunOutcome.Rejected);
         if (answer is not null)
         {

@@ -67,6 +67,13 @@ internal sealed class Leg : HttpTransformer
         headers.TryAddWithoutValidation(ShardHeaders.To, string.Create(CultureInfo.InvariantCulture, $"{Target.Value} {Epoch.Value} {Hops}"));
         if (RequestId.Length > 0) headers.TryAddWithoutValidation(ShardHeaders.Request, RequestId);
         if (IsRelay) headers.TryAddWithoutValidation(RelayHeader, "1");
+        // The hop's parent is this member's span, not the client's. A router has one only where somebody listens.
+        if (System.Diagnostics.Activity.Current is { IdFormat: System.Diagnostics.ActivityIdFormat.W3C, Id: { } span } current)
+        {
+            headers.Remove("traceparent");
+            headers.TryAddWithoutValidation("traceparent", span);
+            if (current.TraceStateString is { Length: > 0 } state && !headers.NonValidated.Contains("tracestate")) headers.TryAddWithoutValidation("tracestate", state);
+        }
         if (Confirmed.Count > 0) headers.TryAddWithoutValidation(ShardHeaders.Confirm, string.Join(',', Confirmed));
     }
 
