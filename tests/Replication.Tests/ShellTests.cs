@@ -247,6 +247,8 @@ public sealed class ShellTests(AzuriteFixture azurite)
         Assert.InRange(written, 20, 25); // 4 MiB of 200 KiB each.
         await cluster.StartLogAsync();
         Assert.Equal(ReleaseOutcome.Released, await owned.WhenReleasedAsync(owned.Seen(), cluster.Token));
+        await cluster.AddAsync(owner); // Nothing that was committed is lost, and writes are taken again.
+        Assert.Equal(1, await cluster.ReadAsync(owner));
     }
 
     [Fact]
