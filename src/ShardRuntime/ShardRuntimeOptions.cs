@@ -33,6 +33,10 @@ public sealed class ShardRuntimeOptions
     [RegularExpression("^(log|replica|lease|memory)$", ErrorMessage = "ShardCloud:Ack is log, replica, lease or memory.")]
     public string Ack { get; set; } = "log";
 
+    /// <summary>What reads rest on: <c>lease</c> (default) or <c>log</c>, which needs no clock and waits as long as a write; docs/protocol/replication.md.</summary>
+    [RegularExpression("^(lease|log)$", ErrorMessage = "ShardCloud:Reads is lease or log.")]
+    public string Reads { get; set; } = "lease";
+
     /// <summary>Azure Storage of map, leases and snapshots.</summary>
     public StorageOptions Storage { get; set; } = new();
 

@@ -48,7 +48,7 @@ internal sealed class Cluster : IAsyncDisposable
 
     public ValueTask StopLogAsync() => _hubs.DisposeAsync();
 
-    public ReplicationService Start(BlobContainerClient? snapshots = null, string application = "rooms", string logIdentity = "log-1", AckMode ack = AckMode.Log, BackupLink? toBackup = null)
+    public ReplicationService Start(BlobContainerClient? snapshots = null, string application = "rooms", string logIdentity = "log-1", AckMode ack = AckMode.Log, BackupLink? toBackup = null, ReadMode reads = ReadMode.Lease)
     {
         var options = new ReplicationOptions
         {
@@ -59,6 +59,7 @@ internal sealed class Cluster : IAsyncDisposable
             PartitionCount = Partitions,
             LogIdentity = logIdentity,
             Ack = ack,
+            Reads = reads,
             ReadLogIdentity = _ => Task.FromResult("log-1"),
         };
         var self = new IncarnationId($"shard-{++_count}~1");
@@ -67,9 +68,9 @@ internal sealed class Cluster : IAsyncDisposable
         return member;
     }
 
-    public async Task<ReplicationService> OwnerAsync(long epoch = 1, BlobContainerClient? snapshots = null, string application = "rooms")
+    public async Task<ReplicationService> OwnerAsync(long epoch = 1, BlobContainerClient? snapshots = null, string application = "rooms", ReadMode reads = ReadMode.Lease)
     {
-        var member = Start(snapshots, application);
+        var member = Start(snapshots, application, reads: reads);
         await member.StartAsync(Token);
         await ReplicateAsync(member);
         Assert.Equal(GrantResult.Held, await member.BeginTenureAsync(new Epoch(epoch), Everything, null, Token));
@@ -91,6 +92,13 @@ internal sealed class Cluster : IAsyncDisposable
         transaction.Counter("n").Increment();
         Assert.Equal(CommitOutcome.Committed, owned.TryCommit(transaction, out var token));
         return owned.WhenReleasedAsync(token, Token).AsTask();
+    }
+
+    /// <summary>The fate of an answer that only reads.</summary>
+    public Task<ReleaseOutcome> Read(ReplicationService member)
+    {
+        Assert.True(member.TryOpen(Room, out var owned));
+        return owned.WhenReleasedAsync(owned.Seen(), Token).AsTask();
     }
 
     public static long Value(Document document) => document.Fields.Counter("n");

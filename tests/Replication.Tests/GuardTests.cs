@@ -218,4 +218,28 @@ public class GuardTests
         s.LeaseValid = false;
         Assert.Equal(ReleaseOutcome.Rejected, s.Outcome(s.Tenure.Release.ForRead(s.Open()!)));
     }
+
+    /// <summary>Goal: what a read rests on. Method: the clock of a former owner is wrong, its lease looks valid; it reads the log to a record after its read.</summary>
+    [Theory]
+    [InlineData(ReadMode.Lease, ReleaseOutcome.Released)]
+    [InlineData(ReadMode.Log, ReleaseOutcome.Rejected)]
+    public void Read_UnderAWrongClock_LeavesOnlyWhereItRestsOnTheLease(ReadMode reads, ReleaseOutcome expected)
+    {
+        var world = new World(reads: reads);
+        var s = world.Start("s").OwnsFrom(1);
+        world.Start("d").OwnsFrom(2);
+        var read = s.Tenure.Release.ForRead(s.Open()!);
+        s.Read();
+        Assert.Equal(expected, s.Outcome(read));
+    }
+
+    [Fact]
+    public void ReadsLog_NobodyElseOwns_LeavesWithoutALease()
+    {
+        var s = new World(reads: ReadMode.Log).Start("s").OwnsFrom(1);
+        s.LeaseValid = false;
+        var read = s.Tenure.Release.ForRead(s.Open()!);
+        Assert.True(read.AwaitsLog);
+        Assert.Equal(ReleaseOutcome.Released, s.Outcome(read));
+    }
 }

@@ -192,6 +192,20 @@ public sealed class ShellTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task ReadsLog_LogStopsForAWhile_ReadsWaitUntilItIsReadBehindThem()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var owner = await cluster.OwnerAsync(reads: ReadMode.Log);
+        await cluster.AddAsync(owner);
+        Assert.Equal(ReleaseOutcome.Released, await cluster.Read(owner).WaitAsync(cluster.Token));
+        await cluster.StopLogAsync();
+        var waiting = Enumerable.Range(0, 5).Select(_ => cluster.Read(owner)).ToList();
+        Assert.All(waiting, answer => Assert.False(answer.IsCompleted));
+        await cluster.StartLogAsync();
+        Assert.All(await Task.WhenAll(waiting).WaitAsync(cluster.Token), outcome => Assert.Equal(ReleaseOutcome.Released, outcome));
+    }
+
+    [Fact]
     public async Task Append_ThatTheLogRefuses_EndsTheTenure()
     {
         await using var cluster = await Cluster.StartAsync();

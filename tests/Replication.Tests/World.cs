@@ -4,7 +4,7 @@ using ShardCloud.Routing;
 namespace ShardCloud.Replication.Tests;
 
 /// <summary>A few members' production cores around one log of one Event Hub partition. The test decides when a record lands, when its ack arrives and who reads how far.</summary>
-internal sealed class World(Guards guards = Guards.All, AckMode ack = AckMode.Log, TemplateTable? templates = null)
+internal sealed class World(Guards guards = Guards.All, AckMode ack = AckMode.Log, TemplateTable? templates = null, ReadMode reads = ReadMode.Lease)
 {
     public const string LogIdentity = "log-1";
 
@@ -15,6 +15,8 @@ internal sealed class World(Guards guards = Guards.All, AckMode ack = AckMode.Lo
     public Guards Guards => guards;
 
     public AckMode Ack => ack;
+
+    public ReadMode Reads => reads;
 
     public TemplateTable Templates => templates ?? TemplateTable.Empty;
 
@@ -39,7 +41,7 @@ internal sealed class Node
     {
         _world = world;
         Self = new IncarnationId($"{shard}~1");
-        Tenure = new Tenure(new PartitionReplica(0, 1, World.LogIdentity, world.Guards), Self, world.Ack, () => LeaseValid, guards: world.Guards, templates: () => world.Templates) { OnEnded = Ended.Add };
+        Tenure = new Tenure(new PartitionReplica(0, 1, World.LogIdentity, world.Guards), Self, world.Ack, () => LeaseValid, guards: world.Guards, templates: () => world.Templates, reads: world.Reads) { OnEnded = Ended.Add };
     }
 
     public IncarnationId Self { get; }

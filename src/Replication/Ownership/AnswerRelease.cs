@@ -16,6 +16,16 @@ public enum AckMode
     Replica,
 }
 
+/// <summary>What a read of an exclusive endpoint rests on: that nobody newer owned it when it was read.</summary>
+public enum ReadMode
+{
+    /// <summary>The lease, valid at the last access: no wait, and the assumption that no pause longer than its margin goes unseen.</summary>
+    Lease,
+
+    /// <summary>The log, read to a record that was appended after the last access: rests on no clock, and waits as long as a write.</summary>
+    Log,
+}
+
 /// <summary>What became of a held answer.</summary>
 public enum ReleaseOutcome
 {
@@ -30,7 +40,8 @@ public enum ReleaseOutcome
 /// <param name="State">The owned endpoint; null for an answer that saw no state.</param>
 /// <param name="Sequence">Highest sequence of this epoch it saw.</param>
 /// <param name="LeaseHeld">False for a read whose last access came after the lease had ended.</param>
-public readonly record struct ReleaseToken(OwnedState? State, long Sequence, bool LeaseHeld)
+/// <param name="AwaitsLog">A read under <see cref="ReadMode.Log"/>: to be decided once the log was read to a record appended after it.</param>
+public readonly record struct ReleaseToken(OwnedState? State, long Sequence, bool LeaseHeld, bool AwaitsLog = false)
 {
     /// <summary>An answer that saw no state: it may leave at once.</summary>
     public static readonly ReleaseToken NothingSeen = new(null, 0, true);
@@ -43,10 +54,12 @@ public readonly record struct ReleaseToken(OwnedState? State, long Sequence, boo
 /// Under <see cref="AckMode.Replica"/> it is known from the named backup too: what it has kept, it appends after its own Grant before it serves (G9).
 /// Convergent endpoints rest on no lease and no seal: whatever reached the log or the backup counts, because no Grant closes it.
 /// </remarks>
-public sealed class AnswerRelease(AckMode mode, Func<bool> leaseValid, Guards guards = Guards.All)
+public sealed class AnswerRelease(AckMode mode, Func<bool> leaseValid, Guards guards = Guards.All, ReadMode reads = ReadMode.Lease)
 {
-    /// <summary>Token of a read at this moment: exclusive reads rest on the lease at their last access.</summary>
-    public ReleaseToken ForRead(OwnedState state) => new(state, state.LastSequence, state.IsConvergent || leaseValid());
+    /// <summary>Token of a read at this moment: exclusive reads rest on the lease at their last access, or on the log behind it.</summary>
+    public ReleaseToken ForRead(OwnedState state) => reads == ReadMode.Log && !state.IsConvergent
+        ? new(state, state.LastSequence, LeaseHeld: true, AwaitsLog: true)
+        : new(state, state.LastSequence, state.IsConvergent || leaseValid());
 
     /// <summary>Token of a write just committed: it rests on the log, not on the lease.</summary>
     public static ReleaseToken ForWrite(OwnedState state) => new(state, state.LastSequence, true);
@@ -56,6 +69,7 @@ public sealed class AnswerRelease(AckMode mode, Func<bool> leaseValid, Guards gu
     {
         if (token.State is not { } state) return ReleaseOutcome.Released;
         if (!token.LeaseHeld) return ReleaseOutcome.Rejected;
+        if (token.AwaitsLog && state.IsEnded) return ReleaseOutcome.Rejected; // A higher Grant was read: its owner may have answered writes before this read.
         if (state.Holding.IsSettled)
         {
             if (token.Sequence <= state.AcceptedSequence || token.Sequence <= state.AckedSequence) return ReleaseOutcome.Released;

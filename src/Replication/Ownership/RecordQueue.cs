@@ -18,6 +18,9 @@ public sealed record OutRecord(byte[] Bytes)
 
     /// <summary>Completes with the produce ack; null where nobody waits.</summary>
     internal TaskCompletionSource? Appended { get; init; }
+
+    /// <summary>Where it lies, once the produce ack said so.</summary>
+    internal long Offset { get; set; } = -1;
 }
 
 /// <summary>(3) Orders what one Event Hub partition appends: deltas gather while a publish is in flight, control records keep their place. A core, guarded by the partition's lock.</summary>

@@ -70,11 +70,12 @@ public sealed class Tenure : IReplicaSink
     /// <param name="copiesBytesMax">Most that is kept for owners whose backup this member is.</param>
     /// <param name="guards">Product code passes <see cref="Guards.All"/>.</param>
     /// <param name="templates">The live templates, which say whose endpoints are convergent; null: none are.</param>
+    /// <param name="reads">What reads rest on.</param>
     public Tenure(PartitionReplica replica, IncarnationId self, AckMode mode, Func<bool> leaseValid, int batchBytesMax = 64 * 1024, long copiesBytesMax = 4 * 1024 * 1024, Guards guards = Guards.All,
-        Func<TemplateTable>? templates = null)
+        Func<TemplateTable>? templates = null, ReadMode reads = ReadMode.Lease)
     {
         (Replica, Self, _mode, _guards, _templates) = (replica, self, mode, guards, templates ?? (() => TemplateTable.Empty));
-        Release = new AnswerRelease(mode, leaseValid, guards);
+        Release = new AnswerRelease(mode, leaseValid, guards, reads);
         _queue = new RecordQueue(self, batchBytesMax);
         _toBackup = new BackupStream(batchBytesMax);
         _copies = new BackupCopies(copiesBytesMax);
@@ -356,6 +357,7 @@ public sealed class Tenure : IReplicaSink
     public void Produced(OutRecord record, long offset)
     {
         _queue.Done(record);
+        record.Offset = offset;
         foreach (var (state, last) in record.Items)
         {
             if (state.IsEnded) continue;

@@ -30,6 +30,7 @@ internal sealed class PartitionLog : IAsyncDisposable
     private long _levelAt; // When the replica was last level with the end it knows of.
     private double _recordBytes; // Of a record, mean of those read lately.
     private long _waitingBytes, _waitingDeltas; // As of the last step; read without the lock.
+    private readonly ReadBarrier _barrier;
     private volatile bool _stopping;
     private readonly SemaphoreSlim _repaired = new(0, 1);
     private volatile bool _lost; // The reader stands still until a repair.
@@ -41,7 +42,7 @@ internal sealed class PartitionLog : IAsyncDisposable
         (_share, _producer) = (share, producer);
         var options = share.Options;
         _at = new TopicPartition(options.Hub, new Partition(replica.Partition));
-        _tenure = new Tenure(replica, share.Self, options.Ack, share.LeaseValid, options.BatchBytesMax, options.QueueBytesMax, templates: share.Templates)
+        _tenure = new Tenure(replica, share.Self, options.Ack, share.LeaseValid, options.BatchBytesMax, options.QueueBytesMax, templates: share.Templates, reads: options.Reads)
         {
             OnEnded = share.OnEnded,
             OnFault = fault => share.OnFault(fault, this),
@@ -53,6 +54,7 @@ internal sealed class PartitionLog : IAsyncDisposable
         SnapshotPosition = replica.Position;
         _consumer = share.Clients.Consumer(AutoOffsetReset.Error, share.Health.Error);
         _consumer.Assign(new TopicPartitionOffset(_at, new Offset(replica.Position + 1)));
+        _barrier = new ReadBarrier(ReadToAProbeAsync);
         if (options.Ack == AckMode.Replica && share.ToBackup is not null) _backup = new BackupSender(this, share.ToBackup, share.Time, share.Logger);
         _thread = new Thread(Read) { IsBackground = true, Name = $"log {replica.Partition}" };
         _thread.Start();
@@ -193,7 +195,31 @@ internal sealed class PartitionLog : IAsyncDisposable
         if (_refusing.Ends(out var refused, out var lasted)) _share.Logger.TakingAgain(refused, lasted.TotalSeconds);
     }
 
-    public ValueTask<ReleaseOutcome> WhenReleasedAsync(ReleaseToken token, CancellationToken cancellation)
+    public ValueTask<ReleaseOutcome> WhenReleasedAsync(ReleaseToken token, CancellationToken cancellation) =>
+        token.AwaitsLog ? WhenReadConfirmedAsync(token, cancellation) : WhenDecidedAsync(token, cancellation);
+
+    private async ValueTask<ReleaseOutcome> WhenReadConfirmedAsync(ReleaseToken token, CancellationToken cancellation)
+    {
+        try
+        {
+            await _barrier.PassAsync().WaitAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (ShardCloudException)
+        {
+            return ReleaseOutcome.Rejected; // The log did not take the probe or cannot be read: what is held here ends with it.
+        }
+        return await WhenDecidedAsync(token, cancellation).ConfigureAwait(false);
+    }
+
+    private async Task ReadToAProbeAsync()
+    {
+        var probe = new OutRecord(LogRecordCodec.EncodeProbe(_share.Self)) { Appended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously) };
+        Do(t => t.Append(probe));
+        await probe.Appended.Task.ConfigureAwait(false);
+        await ReachedAsync(probe.Offset, CancellationToken.None).ConfigureAwait(false);
+    }
+
+    private ValueTask<ReleaseOutcome> WhenDecidedAsync(ReleaseToken token, CancellationToken cancellation)
     {
         ValueTask<ReleaseOutcome> released;
         lock (_gate) released = _tenure.WaitAsync(token);

@@ -51,6 +51,9 @@ public sealed class ReplicationOptions
     /// <summary>When answers leave. Default <see cref="AckMode.Log"/>.</summary>
     public AckMode Ack { get; init; }
 
+    /// <summary>What reads of exclusive endpoints rest on. Default <see cref="ReadMode.Lease"/>.</summary>
+    public ReadMode Reads { get; init; }
+
     /// <summary>Deltas gather up to this size while a publish is in flight. Default 64 KiB; 4 KiB to 600 KiB (Event Hubs refuses records over 1 MB).</summary>
     public int BatchBytesMax { get; init; } = 64 * 1024;
 

@@ -129,6 +129,7 @@ internal sealed partial class MembershipService(
             ConnectionString = options.Log.ConnectionString,
             Credential = options.Log.Security == "entra" ? new Azure.Identity.DefaultAzureCredential() : null,
             Ack = Ack,
+            Reads = Enum.Parse<ReadMode>(options.Reads, ignoreCase: true),
         }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>(), backupLegs.SendAsync, () => follower.Current.Templates, metrics);
         await replication.StartAsync(cancellationToken);
         replication.Control.Heard += follower.Poke;

@@ -15,6 +15,7 @@ public sealed class OptionsTests
         { "ShardCloud:Parking", o => o.Parking.TotalMax = 0 },
         { "ShardCloud:Lease", o => o.Lease.Length = TimeSpan.Zero },
         { "Ack", o => o.Ack = "maybe" },
+        { "Reads", o => o.Reads = "maybe" },
         { "RecordsExpireAfter", o => o.Lease.Length = TimeSpan.FromMinutes(1) }, // Parked for 76 s, remembered for 120 s.
         { "RecordsExpireAfter", o => o.Parking.TimeMax = TimeSpan.FromMinutes(2) },
     };
