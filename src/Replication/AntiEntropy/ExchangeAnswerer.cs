@@ -87,7 +87,7 @@ internal sealed class ExchangeAnswerer
         answer.Varint(_tree.Count);
         answer.U64((ulong)_tree.Root);
         answer.U64((ulong)(_tree.Root >> 64));
-        answer.U64(System.IO.Hashing.XxHash3.HashToUInt64(_state.EncodeHead()));
+        answer.U64(ExchangeFormat.HeadOf(_state));
     }
 
     /// <summary>The asker's digests of the children of all nodes that differ so far; a bit for each that differs from mine.</summary>
@@ -134,12 +134,14 @@ internal sealed class ExchangeAnswerer
     private void Leaf(long node, uint[] theirs, ByteWriter parts, ByteWriter state)
     {
         var (first, end) = _tree.Range(_level, node);
-        var mine = new List<int>();
+        var (own, mine) = (new HashSet<uint>(), new List<int>());
         for (var i = first; i < end; i++)
-            if (!theirs.Contains(ExchangeFormat.Short(_tree.HashAt(i)))) mine.Add(i);
+        {
+            var digest = ExchangeFormat.Short(_tree.HashAt(i));
+            own.Add(digest);
+            if (!theirs.Contains(digest)) mine.Add(i);
+        }
 
-        var own = new HashSet<uint>();
-        for (var i = first; i < end; i++) own.Add(ExchangeFormat.Short(_tree.HashAt(i)));
         var unmatched = 0;
         for (var i = 0; i < theirs.Length; i += 8)
         {

@@ -115,7 +115,7 @@ internal sealed class ExchangeAsker(ExchangeMode mode, long salt, long positionM
     public void Compare(PartitionSnapshot mine)
     {
         (_mine, _tree) = (mine, new DigestTree(mine.Endpoints, salt));
-        _step = _tree.Root == _root ? ExchangeStep.Leaves : _depth == 0 ? ExchangeStep.Leaves : ExchangeStep.Nodes;
+        _step = ExchangeStep.Nodes;
         if (_tree.Root == _root) _frontier = [];
         GoOn();
     }
@@ -127,7 +127,7 @@ internal sealed class ExchangeAsker(ExchangeMode mode, long salt, long positionM
         if (_step == ExchangeStep.Leaves && _leavesDone == _frontier.Count) _step = ExchangeStep.Fetch;
         if (_step == ExchangeStep.Fetch && _fetch.Count == 0) _step = mode == ExchangeMode.Join ? ExchangeStep.Push : ExchangeStep.Head;
         if (_step == ExchangeStep.Push && _push.Count == 0) _step = ExchangeStep.End;
-        if (_step == ExchangeStep.Head && System.IO.Hashing.XxHash3.HashToUInt64(_mine!.EncodeHead()) == _headHash) Adopt(_mine); // Nothing of it needs to travel.
+        if (_step == ExchangeStep.Head && ExchangeFormat.HeadOf(_mine!) == _headHash) Adopt(_mine!); // Nothing of it needs to travel.
     }
 
     private void Opened(ref ByteReader reader)

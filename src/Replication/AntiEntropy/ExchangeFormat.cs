@@ -1,3 +1,4 @@
+using System.IO.Hashing;
 using ShardCloud.Crdt;
 
 namespace ShardCloud.Replication;
@@ -53,9 +54,12 @@ internal static class ExchangeFormat
         return writer.ToArray();
     }
 
+    /// <summary>Hash of what a snapshot holds besides its endpoints.</summary>
+    public static ulong HeadOf(PartitionSnapshot snapshot) => XxHash3.HashToUInt64(snapshot.EncodeHead());
+
     /// <summary>Hash of what stands under folded epochs; 0 without a base.</summary>
     public static ulong FoldedOf(Document document) =>
-        document.Context.Base == Epoch.None ? 0 : System.IO.Hashing.XxHash3.HashToUInt64(DocumentCodec.ToBytes(document.Folded())) | 1;
+        document.Context.Base == Epoch.None ? 0 : XxHash3.HashToUInt64(DocumentCodec.ToBytes(document.Folded())) | 1;
 
     public static ShardCloudException Malformed(string what) => new(ErrorCodes.CorruptDelta, $"A message of an exchange cannot be read: {what}.",
         "Nothing was changed; the exchange is begun anew. Compare the two members' versions if it repeats.");

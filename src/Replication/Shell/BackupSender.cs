@@ -15,7 +15,7 @@ internal sealed class BackupSender : IAsyncDisposable
     private readonly BackupLink _link;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly SemaphoreSlim _wake = new(0, 1);
+    private readonly WakeUp _wake = new();
     private readonly CancellationTokenSource _stopping = new();
     private readonly Task _sending;
 
@@ -26,18 +26,7 @@ internal sealed class BackupSender : IAsyncDisposable
     }
 
     /// <summary>Something may wait; cheap, any thread.</summary>
-    public void Wake()
-    {
-        if (_wake.CurrentCount > 0) return;
-        try
-        {
-            _wake.Release();
-        }
-        catch (SemaphoreFullException)
-        {
-            // Two at once: one wake-up serves both.
-        }
-    }
+    public void Wake() => _wake.Set();
 
     public async ValueTask DisposeAsync()
     {

@@ -32,7 +32,7 @@ internal sealed class PartitionLog : IAsyncDisposable
     private long _waitingBytes, _waitingDeltas; // As of the last step; read without the lock.
     private readonly ReadBarrier _barrier;
     private volatile bool _stopping;
-    private readonly SemaphoreSlim _repaired = new(0, 1);
+    private readonly WakeUp _repaired = new();
     private volatile bool _lost; // The reader stands still until a repair.
     private long _rejectedBefore; // By replicas that a repair replaced: counters do not go back.
     private long? _seek; // Where the consumer has to go after a repair; what it delivers before that is of the replica that was replaced.
@@ -213,10 +213,8 @@ internal sealed class PartitionLog : IAsyncDisposable
 
     private async Task ReadToAProbeAsync()
     {
-        var probe = new OutRecord(LogRecordCodec.EncodeProbe(_share.Self)) { Appended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously) };
-        Do(t => t.Append(probe));
-        await probe.Appended.Task.ConfigureAwait(false);
-        await ReachedAsync(probe.Offset, CancellationToken.None).ConfigureAwait(false);
+        var offset = await AppendAsync(LogRecordCodec.EncodeProbe(_share.Self), CancellationToken.None).ConfigureAwait(false);
+        await ReachedAsync(offset, CancellationToken.None).ConfigureAwait(false);
     }
 
     private ValueTask<ReleaseOutcome> WhenDecidedAsync(ReleaseToken token, CancellationToken cancellation)
@@ -233,11 +231,14 @@ internal sealed class PartitionLog : IAsyncDisposable
     });
 
     /// <summary>Appends a record of its own and waits for the log's ack.</summary>
-    public Task AppendAsync(byte[] record, CancellationToken cancellation)
+    /// <returns>Where it lies.</returns>
+    public async Task<long> AppendAsync(byte[] record, CancellationToken cancellation)
     {
         var appended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Do(t => t.Append(new OutRecord(record) { Appended = appended }));
-        return appended.Task.WaitAsync(cancellation);
+        var own = new OutRecord(record) { Appended = appended };
+        Do(t => t.Append(own));
+        await appended.Task.WaitAsync(cancellation).ConfigureAwait(false);
+        return own.Offset;
     }
 
     public async ValueTask DisposeAsync()
@@ -277,7 +278,7 @@ internal sealed class PartitionLog : IAsyncDisposable
             _lost = IsBehindTheLog = false;
             WakeReaders(replica.Position);
         });
-        if (_repaired.CurrentCount == 0) _repaired.Release();
+        _repaired.Set();
     }
 
     /// <summary>One step of the cores under the lock, then what it made due.</summary>

@@ -15,7 +15,7 @@ public sealed partial class LeaseService(MemberDirectory directory, MemberRow se
     private readonly TimeProvider _time = time ?? TimeProvider.System;
     private readonly LeaseClocks _clocks = new(time ?? TimeProvider.System);
     private readonly ILogger _logger = logger ?? NullLogger<LeaseService>.Instance;
-    private readonly SemaphoreSlim _soon = new(0, 1);
+    private readonly WakeUp _soon = new();
     private readonly Episode _unconfirmed = new(time ?? TimeProvider.System);
     private LeaseKeeper? _keeper;
     private MemberRow? _row; // Null until registered.
@@ -53,17 +53,7 @@ public sealed partial class LeaseService(MemberDirectory directory, MemberRow se
     public event Action<ShardCloudException>? Lost;
 
     /// <summary>Renews within 50 ms: after a new map version was applied, so that nobody waits for the acknowledgement.</summary>
-    public void RenewSoon()
-    {
-        try
-        {
-            if (_soon.CurrentCount == 0) _soon.Release();
-        }
-        catch (SemaphoreFullException)
-        {
-            // Two callers at once: one wake-up serves both.
-        }
-    }
+    public void RenewSoon() => _soon.Set();
 
     /// <summary>Writes the first row; the lease is valid from then. Called by <see cref="StartAsync"/> if it was not before.</summary>
     /// <exception cref="ShardCloudException">SC6004, SC2001.</exception>

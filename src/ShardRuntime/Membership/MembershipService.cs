@@ -23,7 +23,7 @@ internal sealed partial class MembershipService(
     private static readonly TimeSpan FlushBudget = TimeSpan.FromSeconds(10);
 
     private readonly ILogger _logger = loggers.CreateLogger<MembershipService>();
-    private readonly SemaphoreSlim _look = new(0, 1);
+    private readonly WakeUp _look = new();
     private readonly Episode _failing = new(time);
     private volatile bool _ready, _wasLive, _over;
 
@@ -279,17 +279,7 @@ internal sealed partial class MembershipService(
         Look();
     }
 
-    private void Look()
-    {
-        try
-        {
-            if (_look.CurrentCount == 0) _look.Release();
-        }
-        catch (SemaphoreFullException)
-        {
-            // A look is due already.
-        }
-    }
+    private void Look() => _look.Set();
 
     private void End(int exitCode)
     {

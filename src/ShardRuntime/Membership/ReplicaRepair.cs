@@ -16,7 +16,7 @@ internal sealed partial class ReplicaRepair(ReplicationService replication, Peer
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1), TryBudget = TimeSpan.FromMinutes(2), OnSuspicion = TimeSpan.FromSeconds(5);
 
     private readonly Dictionary<int, DateTimeOffset> _compareAt = [];
-    private readonly SemaphoreSlim _look = new(0, 1);
+    private readonly WakeUp _look = new();
 
     /// <summary>Looks until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -92,17 +92,7 @@ internal sealed partial class ReplicaRepair(ReplicationService replication, Peer
         lock (_compareAt) _compareAt[partition] = time.GetUtcNow() + OnSuspicion;
     }
 
-    private void Wake(int partition, ReplicaFault fault)
-    {
-        try
-        {
-            if (_look.CurrentCount == 0) _look.Release();
-        }
-        catch (SemaphoreFullException)
-        {
-            // Two at once: one look serves both.
-        }
-    }
+    private void Wake(int partition, ReplicaFault fault) => _look.Set();
 
     [LoggerMessage(1401, LogLevel.Information, "The replica of Event Hub partition {Partition} is complete again at offset {Position}")]
     private partial void LogRepaired(int partition, long position);
