@@ -98,6 +98,7 @@ public static class ShardRuntimeServices
         services.AddSingleton<Confirmations>();
         services.AddSingleton<CompletionRecords>();
         services.AddSingleton<EndpointExecutor>();
+        services.AddSingleton<EndpointChanges>();
         services.AddSingleton(p => new Reachability(p.GetRequiredService<ShardRuntimeOptions>().Proxy.SuspectFor, p.GetRequiredService<TimeProvider>()));
         services.AddSingleton<MemberLegs>();
         services.AddSingleton<ShardProxy>();

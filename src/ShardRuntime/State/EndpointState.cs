@@ -6,7 +6,7 @@ namespace ShardCloud.ShardRuntime.State;
 /// <remarks>
 /// Named fields, each of one type; a field comes into being with its first change. All changes of a handler are one delta: every replica sees all
 /// of them or none. A handler of GET, HEAD or OPTIONS sees an immutable document beside running writers and may not change it (SC3005). Other
-/// handlers run one at a time for each endpoint. A handler that throws or answers 5xx changes nothing. Limits: names of 1 to 256 bytes (SC3002), 256 KiB
+/// handlers run one at a time for each endpoint. A handler that throws or answers 5xx changes nothing. Limits: names of 1 to 256 bytes that do not begin with <c>_shard.</c> (SC3002), 256 KiB
 /// of changes in a request (SC3003), 512 KiB in all (SC3004), checked before anything counts. Not thread-safe; do not use it after the handler
 /// has ended. The types, with examples: docs/state.md.
 /// </remarks>
@@ -24,56 +24,56 @@ public sealed class EndpointState
 
     /// <summary>A counter that goes up and down.</summary>
     /// <exception cref="ShardCloudException">SC3001: the name holds another type. SC3002: the name is empty or too long.</exception>
-    public CounterHandle Counter(string name) => Transaction.Counter(name);
+    public CounterHandle Counter(string name) => Transaction.Counter(SystemFields.NotReserved(name));
 
     /// <summary>A counter that only grows.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public GrowCounterHandle GrowCounter(string name) => Transaction.GrowCounter(name);
+    public GrowCounterHandle GrowCounter(string name) => Transaction.GrowCounter(SystemFields.NotReserved(name));
 
     /// <summary>A counter that stays between a floor and a ceiling, both included.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public BoundedCounterHandle BoundedCounter(string name, long floor = 0, long ceiling = long.MaxValue) => Transaction.BoundedCounter(name, floor, ceiling);
+    public BoundedCounterHandle BoundedCounter(string name, long floor = 0, long ceiling = long.MaxValue) => Transaction.BoundedCounter(SystemFields.NotReserved(name), floor, ceiling);
 
     /// <summary>A set; an add wins over a concurrent remove.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public SetHandle Set(string name) => Transaction.Set(name);
+    public SetHandle Set(string name) => Transaction.Set(SystemFields.NotReserved(name));
 
     /// <summary>A set; a remove wins over a concurrent add.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public RemoveWinsSetHandle RemoveWinsSet(string name) => Transaction.RemoveWinsSet(name);
+    public RemoveWinsSetHandle RemoveWinsSet(string name) => Transaction.RemoveWinsSet(SystemFields.NotReserved(name));
 
     /// <summary>A register; the last write wins, in the order the owners made them, never by clock.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public RegisterHandle Register(string name) => Transaction.Register(name);
+    public RegisterHandle Register(string name) => Transaction.Register(SystemFields.NotReserved(name));
 
     /// <summary>A register of one .NET type: text, a number, a truth value, bytes, a point in time, a Guid or an enum.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
     /// <exception cref="NotSupportedException">A register cannot hold the type; use text or bytes and a serializer.</exception>
-    public RegisterHandle<T> Register<T>(string name) => new(Transaction.Register(name));
+    public RegisterHandle<T> Register<T>(string name) => new(Transaction.Register(SystemFields.NotReserved(name)));
 
     /// <summary>A register that keeps every concurrent write.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public MultiValueRegisterHandle MultiValueRegister(string name) => Transaction.MultiValueRegister(name);
+    public MultiValueRegisterHandle MultiValueRegister(string name) => Transaction.MultiValueRegister(SystemFields.NotReserved(name));
 
     /// <summary>A flag; enabling wins over concurrent disabling.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public FlagHandle Flag(string name) => Transaction.Flag(name);
+    public FlagHandle Flag(string name) => Transaction.Flag(SystemFields.NotReserved(name));
 
     /// <summary>A flag; disabling wins over concurrent enabling.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public FlagHandle DisableWinsFlag(string name) => Transaction.DisableWinsFlag(name);
+    public FlagHandle DisableWinsFlag(string name) => Transaction.DisableWinsFlag(SystemFields.NotReserved(name));
 
     /// <summary>A map from text to values of any of these types, maps included.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public MapHandle Map(string name) => Transaction.Map(name);
+    public MapHandle Map(string name) => Transaction.Map(SystemFields.NotReserved(name));
 
     /// <summary>A list that grows at its end.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public ListHandle List(string name) => Transaction.List(name);
+    public ListHandle List(string name) => Transaction.List(SystemFields.NotReserved(name));
 
     /// <summary>A map whose entries have deadlines, removed by the owner.</summary>
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
-    public ExpiringMapHandle ExpiringMap(string name) => Transaction.ExpiringMap(name);
+    public ExpiringMapHandle ExpiringMap(string name) => Transaction.ExpiringMap(SystemFields.NotReserved(name));
 
     internal static EndpointState ReadOnly(EndpointId endpoint, Document document, string method) => new(endpoint, DocumentTransaction.ReadOnly(document,
         () => new ShardCloudException(ErrorCodes.ReadOnlyRequest, $"A {method} request tried to change endpoint '{endpoint}'.",
