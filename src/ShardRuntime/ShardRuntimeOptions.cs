@@ -63,6 +63,9 @@ public sealed class ShardRuntimeOptions
 
     /// <summary>Exactly-once requests and the queue in front of a handler.</summary>
     public RequestSettings Requests { get; set; } = new();
+
+    /// <summary>WebSockets and their limits.</summary>
+    public SocketSettings Sockets { get; set; } = new();
 }
 
 /// <summary>The log.</summary>
@@ -203,4 +206,35 @@ public sealed class RequestSettings
     /// <summary>Answer bytes held until they may leave. A reader's longer answer is released piece by piece; a changing request's longer answer is refused (SC4006). Default 1 MiB.</summary>
     [Range(1024, 64 * 1024 * 1024)]
     public int AnswerBytesMax { get; set; } = 1024 * 1024;
+}
+
+/// <summary>WebSockets; docs/protocol/sockets.md.</summary>
+public sealed class SocketSettings
+{
+    /// <summary>Largest message, in bytes, fragments together; a client's larger one closes its socket with 1009. Default 64 KiB.</summary>
+    [Range(1, 1024 * 1024)]
+    public int MessageBytesMax { get; set; } = 64 * 1024;
+
+    /// <summary>Messages of one direction that may be under way without confirmation; past it the sender waits. Default 256.</summary>
+    [Range(1, 10_000)]
+    public int InFlightMax { get; set; } = 256;
+
+    /// <summary>Bytes of one direction that may be under way without confirmation; past it the sender waits, but one message may always go. Default 256 KiB.</summary>
+    [Range(1, 16 * 1024 * 1024)]
+    public int InFlightBytesMax { get; set; } = 256 * 1024;
+
+    /// <summary>The client is pinged this often when it is silent, so that no front end cuts the connection (App Service: 230 s). Default 30 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:03:00")]
+    public TimeSpan PingEvery { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>A client that does not answer a ping for this long is gone. Default 20 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:03:00")]
+    public TimeSpan PongWithin { get; set; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>A socket without a message in either direction for this long is closed with 1000. Default: never.</summary>
+    public TimeSpan? IdleMax { get; set; }
+
+    /// <summary>How long a connection with a resume token waits for its client after its last leg. Default 2 minutes.</summary>
+    [Range(typeof(TimeSpan), "00:00:05", "01:00:00")]
+    public TimeSpan ResumeFor { get; set; } = TimeSpan.FromMinutes(2);
 }

@@ -18,6 +18,9 @@ public static class ShardHeaders
     public const string Confirm = "X-Shard-Confirm";
     public const string Entry = "X-Shard-Entry";
 
+    /// <summary>On the legs of WebSockets: docs/protocol/sockets.md.</summary>
+    public const string Socket = "X-Shard-Socket";
+
     /// <summary>Every header of ours starts so; what a client sends under it is dropped at the public listener.</summary>
     public const string Prefix = "X-Shard-";
 }
