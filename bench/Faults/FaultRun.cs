@@ -4,7 +4,7 @@ using ShardCloud.Cli.Demo;
 using ShardCloud.Cli.Stack;
 using ShardCloud.Cli.Stack.Faults;
 using ShardCloud.Contracts;
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 
 namespace ShardCloud.Bench.Faults;
 

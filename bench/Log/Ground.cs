@@ -1,7 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
 using ShardCloud.Crdt;
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 using ShardCloud.Replication;
 
 namespace ShardCloud.Bench.Log;

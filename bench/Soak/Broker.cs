@@ -4,7 +4,7 @@ using System.Text.Json;
 using Confluent.Kafka;
 using ShardCloud.Identity;
 using ShardCloud.LocalCloud.EventHubs;
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 
 namespace ShardCloud.Bench.Soak;
 

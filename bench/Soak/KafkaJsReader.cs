@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using ShardCloud.LocalCloud.Azurite;
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 
 namespace ShardCloud.Bench.Soak;
 

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
-using ShardCloud.LocalCloud.Processes;
 using ShardCloud.LocalCloud.Stack;
+using ShardCloud.Processes;
 
 namespace ShardCloud.Cli.Commands;
 

@@ -1,8 +1,8 @@
 using System.Text.Json.Serialization;
 using ShardCloud.Identity;
 using ShardCloud.LocalCloud.Azurite;
-using ShardCloud.LocalCloud.Processes;
 using ShardCloud.LocalCloud.Stack;
+using ShardCloud.Processes;
 
 namespace ShardCloud.Cli.Doctor;
 

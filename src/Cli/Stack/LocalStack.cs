@@ -6,10 +6,10 @@ using ShardCloud.Identity;
 using ShardCloud.LocalCloud.Azurite;
 using ShardCloud.LocalCloud.EventHubs;
 using ShardCloud.LocalCloud.Functions;
-using ShardCloud.LocalCloud.Processes;
 using ShardCloud.LocalCloud.Profiles;
 using ShardCloud.LocalCloud.Shards;
 using ShardCloud.LocalCloud.Stack;
+using ShardCloud.Processes;
 
 namespace ShardCloud.Cli.Stack;
 

@@ -1,6 +1,6 @@
-using ShardCloud.LocalCloud.Processes;
 using ShardCloud.LocalCloud.Shards;
 using ShardCloud.LocalCloud.Stack;
+using ShardCloud.Processes;
 
 namespace ShardCloud.Cli.Stack;
 

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using ShardCloud.LocalCloud.EventHubs;
 using ShardCloud.LocalCloud.Functions;
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 
 namespace ShardCloud.Cli.Stack;
 

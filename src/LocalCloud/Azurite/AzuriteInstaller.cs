@@ -1,6 +1,6 @@
 using System.ComponentModel;
 using System.Text;
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 
 namespace ShardCloud.LocalCloud.Azurite;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 
 namespace ShardCloud.LocalCloud.Profiles;
 

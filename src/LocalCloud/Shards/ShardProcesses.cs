@@ -1,6 +1,6 @@
 using System.Globalization;
 using ShardCloud.Contracts;
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 
 namespace ShardCloud.LocalCloud.Shards;
 

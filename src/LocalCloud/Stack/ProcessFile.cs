@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 
 namespace ShardCloud.LocalCloud.Stack;
 

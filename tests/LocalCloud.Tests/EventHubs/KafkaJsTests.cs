@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Confluent.Kafka;
 using ShardCloud.LocalCloud.Azurite;
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 
 namespace ShardCloud.LocalCloud.Tests.EventHubs;
 

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using ShardCloud.LocalCloud.Azurite;
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 
 namespace ShardCloud.LocalCloud.Tests.Functions;
 

@@ -1,4 +1,4 @@
-using ShardCloud.LocalCloud.Processes;
+using ShardCloud.Processes;
 
 namespace ShardCloud.LocalCloud.Tests.Processes;
 

@@ -1,5 +1,5 @@
-using ShardCloud.LocalCloud.Processes;
 using ShardCloud.LocalCloud.Profiles;
+using ShardCloud.Processes;
 
 namespace ShardCloud.Cli.Stack.Faults;
 

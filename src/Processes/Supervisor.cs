@@ -1,4 +1,4 @@
-namespace ShardCloud.LocalCloud.Processes;
+namespace ShardCloud.Processes;
 
 /// <summary>Keeps one process of the local cloud running: when it ends unasked, it is started again at the same address and on the same data.</summary>
 /// <remarks>

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace ShardCloud.LocalCloud.Processes;
+namespace ShardCloud.Processes;
 
 /// <summary>Ports for processes that may have to be started again on the same one.</summary>
 /// <remarks>

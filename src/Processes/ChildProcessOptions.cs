@@ -1,4 +1,4 @@
-namespace ShardCloud.LocalCloud.Processes;
+namespace ShardCloud.Processes;
 
 /// <summary>How a child learns that the process that started it is gone.</summary>
 /// <remarks>

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace ShardCloud.LocalCloud.Processes;
+namespace ShardCloud.Processes;
 
 /// <summary>Takes a child's output: a file of bounded size, the last lines in memory, and a callback for each line.</summary>
 internal sealed class ChildLog(string? path, long bytesMax, Action<string>? onLine) : IDisposable

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace ShardCloud.LocalCloud.Processes;
+namespace ShardCloud.Processes;
 
 /// <summary>Adds to a program, from outside, that it ends when its standard input does.</summary>
 internal static class ParentWatches
@@ -25,7 +25,7 @@ internal static class ParentWatches
         else if (watch == ParentWatch.DotNet)
         {
             var hook = typeof(StartupHook).Assembly.Location; // empty in a single-file program, which has no file to offer as a hook
-            if (hook.Length == 0) throw new PlatformNotSupportedException("The parent watch of .NET children needs ShardCloud.LocalCloud.dll as a file.");
+            if (hook.Length == 0) throw new PlatformNotSupportedException("The parent watch of .NET children needs ShardCloud.Processes.dll as a file.");
             start.Environment["DOTNET_STARTUP_HOOKS"] = hook;
         }
     }

@@ -1,7 +1,7 @@
 using System.Net.Sockets;
 using System.Text.Json;
 
-namespace ShardCloud.LocalCloud.Processes;
+namespace ShardCloud.Processes;
 
 /// <summary>What a <see cref="Supervisor"/> keeps running: one life of a process that has become ready.</summary>
 public interface ILife : IAsyncDisposable

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 
-namespace ShardCloud.LocalCloud.Processes;
+namespace ShardCloud.Processes;
 
 /// <summary>Unix signals for a process known by its id only. On Windows there is but the end.</summary>
 public static class Signals

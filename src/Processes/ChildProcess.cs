@@ -1,12 +1,8 @@
 using System.Diagnostics;
-using System.Runtime.CompilerServices;
 
-[assembly: InternalsVisibleTo("ShardCloud.LocalCloud.Tests")]
-[assembly: InternalsVisibleTo("ShardCloud.Bench.Soak")]
+namespace ShardCloud.Processes;
 
-namespace ShardCloud.LocalCloud.Processes;
-
-/// <summary>A process of the local cloud: its output goes to a bounded log, it is stopped gracefully, and it does not outlive its parent.</summary>
+/// <summary>A child process: its output goes to a bounded log, it is stopped gracefully, and it does not outlive its parent.</summary>
 /// <remarks>Thread-safe. Disposing stops it as <see cref="StopAsync"/> does.</remarks>
 public sealed class ChildProcess : IAsyncDisposable
 {
