@@ -18,7 +18,7 @@ internal enum LegFrameKind : byte
     /// <summary>A close with code and reason.</summary>
     Close = 4,
 
-    /// <summary>The client's socket ended without a close.</summary>
+    /// <summary>The client's socket ended without a close, and the client has no resume token to come back with.</summary>
     Gone = 5,
 
     /// <summary>The owner has finished; the next one is to be dialled.</summary>
