@@ -7,8 +7,18 @@ namespace ShardCloud.Bench.Load;
 /// <summary>What a process has used since its start.</summary>
 internal readonly record struct Used(long AllocatedBytes, TimeSpan ProcessorTime);
 
-/// <summary>A measured process. Ends with this one.</summary>
-internal sealed class Child : IDisposable
+/// <summary>A process whose use of the machine is measured.</summary>
+internal interface IMeasured
+{
+    /// <summary>What it wrote to its console; for the case that it does not work.</summary>
+    string Said { get; }
+
+    /// <summary>What it has used so far.</summary>
+    Used Use();
+}
+
+/// <summary>A measured process of .NET. Ends with this one.</summary>
+internal sealed class Child : IMeasured, IDisposable
 {
     private readonly Process _process;
     private readonly BlockingCollection<string> _answers = [];

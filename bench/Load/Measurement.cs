@@ -8,7 +8,7 @@ namespace ShardCloud.Bench.Load;
 
 /// <summary>One target in one round.</summary>
 /// <param name="Round">From 1.</param>
-/// <param name="Target">direct, plain or router.</param>
+/// <param name="Target">direct, plain, router; raw and nginx beside them.</param>
 /// <param name="Open">Open-loop run.</param>
 /// <param name="Closed">Closed-loop run.</param>
 /// <param name="ProcessorMicroseconds">Processor time of the target a request, over the closed-loop run: in the open loop, waking up idle threads would be most of it.</param>
@@ -21,12 +21,15 @@ internal static class Measurement
     public static async Task<int> RunAsync(Settings settings)
     {
         var self = typeof(Measurement).Assembly.Location;
-        int http1 = FreePort(), http2 = FreePort(), plainPort = FreePort(), routerPort = FreePort();
+        int http1 = FreePort(), http2 = FreePort(), plainPort = FreePort(), routerPort = FreePort(), rawPort = FreePort(), nginxPort = FreePort();
         var backendAddress = string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{http2}");
         using var backend = new Child(self, ["backend", $"{http1}", $"{http2}"]);
         using var plain = new Child(self, ["plain", $"{plainPort}", backendAddress]);
         await using var stack = await RouterStack.StartAsync(routerPort, backendAddress);
-        (string Name, int Port, Child Process)[] targets = [("direct", http1, backend), ("plain", plainPort, plain), ("router", routerPort, stack.Router)];
+        using var raw = new Child(self, ["raw", $"{rawPort}", $"{http1}"]);
+        using var nginx = Nginx.Start(nginxPort, http1);
+        List<(string Name, int Port, IMeasured Process)> targets = [("direct", http1, backend), ("plain", plainPort, plain), ("router", routerPort, stack.Router), ("raw", rawPort, raw)];
+        if (nginx is not null) targets.Add(("nginx", nginxPort, nginx));
         foreach (var (name, port, process) in targets) await AnswersAsync(name, port, process);
 
         var rate = settings.Rate;
@@ -41,10 +44,10 @@ internal static class Measurement
         var rows = new List<Row>();
         for (var round = 1; round <= settings.Rounds; round++)
         {
-            for (var i = 0; i < targets.Length; i++)
+            for (var i = 0; i < targets.Count; i++)
             {
                 // Every round begins with another target: none always follows the same one.
-                var (name, port, process) = targets[(i + round) % targets.Length];
+                var (name, port, process) = targets[(i + round) % targets.Count];
                 var open = Run(self, new(port, rate, settings.OpenSeconds, settings.Connections, settings.PostPercent));
                 var before = process.Use();
                 var closed = Run(self, new(port, 0, settings.ClosedSeconds, settings.Connections, settings.PostPercent));
@@ -67,7 +70,7 @@ internal static class Measurement
         return process.ExitCode == 0 ? JsonSerializer.Deserialize<Seen>(line)! : throw new InvalidOperationException("The load generator failed; its words are above.");
     }
 
-    private static async Task AnswersAsync(string name, int port, Child process)
+    private static async Task AnswersAsync(string name, int port, IMeasured process)
     {
         using var http = new HttpClient { BaseAddress = new Uri(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}/")), Timeout = TimeSpan.FromSeconds(15) };
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
