@@ -139,7 +139,7 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
         return ([chosen], [.. _rooms.Where((_, index) => owners[index] == chosen)]);
     }
 
-    private IReadOnlyList<string> RunningShards() => [.. stack.Faults.All().Where(part => part is { Kind: "member", Pid: not null } && part.Name != StackProcesses.Router).Select(part => part.Name)];
+    private IReadOnlyList<string> RunningShards() => [.. stack.Faults.All().Where(part => part is { Kind: "member", Pid: not null } && !StackProcesses.IsRouter(part.Name)).Select(part => part.Name)];
 
     /// <summary>Until a write that was sent after the kill is answered.</summary>
     private async Task<double> TimeWriteAsync(RoomsLoad load, RoomLedger room, long killed, CancellationToken cancellationToken)

@@ -9,23 +9,26 @@ internal static class UpCommand
     public static Command Create()
     {
         var shards = new Option<int>("--shards") { Description = "How many shards to begin with, 1 to 32.", DefaultValueFactory = _ => 3 };
+        var routers = new Option<int>("--routers") { Description = "How many routers, 1 to 8; the second takes the port after the first's, and so on.", DefaultValueFactory = _ => 1 };
         var routerPort = new Option<int>("--router-port") { Description = "Port of the router, where clients go; 0 takes a free one.", DefaultValueFactory = _ => 8080 };
         var orchestratorPort = new Option<int>("--orchestrator-port") { Description = "Port of the Orchestrator's HTTP API; 0 takes a free one.", DefaultValueFactory = _ => 7071 };
         var ack = Shared.NewAck();
         var gates = new Option<bool>("--gates") { Description = "Put gates between each member and the rest, for 'chaos partition'; costs a hop on every call to Storage, log and members." };
         var (profile, profileFile) = (Shared.NewProfile(), Shared.NewProfileFile());
         shards.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 1 or > 32) result.AddError("--shards takes 1 to 32."); });
+        routers.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 1 or > 8) result.AddError("--routers takes 1 to 8."); });
         foreach (var port in (Option<int>[])[routerPort, orchestratorPort])
             port.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 0 or > 65_535) result.AddError($"{port.Name} takes a port, 0 to 65535."); });
 
         var command = new Command("up", "Run a local cloud on loopback until Ctrl-C: router, shards of the Rooms sample, Orchestrator, Storage, Event Hubs.\n\nExample: shardcloud up --shards 3 --router-port 8080")
-            { shards, routerPort, orchestratorPort, ack, gates, profile, profileFile, Shared.Data, Shared.Json };
+            { shards, routers, routerPort, orchestratorPort, ack, gates, profile, profileFile, Shared.Data, Shared.Json };
         return command.Does(async (parsed, terminal, cancellationToken) =>
         {
             var options = new LocalStackOptions
             {
                 DataDirectory = parsed.GetRequiredValue(Shared.Data).FullName,
                 Shards = parsed.GetValue(shards),
+                Routers = parsed.GetValue(routers),
                 RouterPort = parsed.GetValue(routerPort),
                 OrchestratorPort = parsed.GetValue(orchestratorPort),
                 Ack = parsed.GetRequiredValue(ack),
@@ -36,7 +39,7 @@ internal static class UpCommand
             await using var stack = await LocalStack.StartAsync(options, cancellationToken);
             Console.Out.WriteLine(terminal.Json
                 ? System.Text.Json.JsonSerializer.Serialize(stack.Run, Api.CliJson.Default.RunInfo)
-                : $"Ready: router {stack.Run.Router}  orchestrator {stack.Run.Orchestrator}  data {stack.Run.DataDirectory}  (Ctrl-C stops)");
+                : $"Ready: router {string.Join(' ', stack.Run.Routers)}  orchestrator {stack.Run.Orchestrator}  data {stack.Run.DataDirectory}  (Ctrl-C stops)");
 
             var broken = await stack.WaitAsync(cancellationToken);
             if (broken is not null) throw broken;

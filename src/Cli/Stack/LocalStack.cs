@@ -73,7 +73,8 @@ internal sealed class LocalStack : IAsyncDisposable
 
     private async Task StartPartsAsync(CancellationToken cancellationToken)
     {
-        RequireFreePort(_options.RouterPort, "--router-port");
+        int[] routerPorts = [.. Enumerable.Range(0, _options.Routers).Select(i => _options.RouterPort == 0 ? Ports.Free() : _options.RouterPort + i)];
+        foreach (var port in routerPorts) RequireFreePort(port, "--router-port");
         RequireFreePort(_options.OrchestratorPort, "--orchestrator-port");
         foreach (var left in ProcessFile.EndLeftOvers(_data.Path)) Say($"{left.Name} (process {left.Pid}) was left frozen by an earlier run; it is ended.");
         var key = LocalKey.LoadOrCreate(_data.KeyFile);
@@ -124,15 +125,14 @@ internal sealed class LocalStack : IAsyncDisposable
             HttpPort = _options.OrchestratorPort == 0 ? Ports.Free() : _options.OrchestratorPort,
         }));
 
-        Say("Router");
-        var routerPort = _options.RouterPort == 0 ? Ports.Free() : _options.RouterPort;
-        var routerReady = Supervise<ReadyProcess>(StackProcesses.Router, RouterStart(members, gates, routerPort));
+        Say(_options.Routers == 1 ? "Router" : "Routers");
+        var routersReady = Task.WhenAll(routerPorts.Select((port, i) => Supervise<ReadyProcess>(StackProcesses.Router(i + 1), RouterStart(members, gates, StackProcesses.Router(i + 1), port))));
         var functions = (await functionsReady.WaitAsync(cancellationToken)).Line;
-        await routerReady.WaitAsync(cancellationToken);
+        await routersReady.WaitAsync(cancellationToken);
 
         Faults = Keep(new FaultPlane(_processes, gates, Say));
         var faults = Keep(await FaultServer.StartAsync(Faults, key, cancellationToken));
-        Run = new RunInfo(Environment.ProcessId, $"http://127.0.0.1:{routerPort}", functions.GetProperty("http").GetString()!.TrimEnd('/'), _data.KeyFile, _data.Path, DateTimeOffset.UtcNow, faults.Address);
+        Run = new RunInfo(Environment.ProcessId, AddressOf(routerPorts[0]), functions.GetProperty("http").GetString()!.TrimEnd('/'), _data.KeyFile, _data.Path, DateTimeOffset.UtcNow, faults.Address) { Routers = [.. routerPorts.Select(AddressOf)] };
 
         Say("Shards");
         using var api = ManagementClient.Of(Run);
@@ -181,10 +181,10 @@ internal sealed class LocalStack : IAsyncDisposable
         return async token => await ReadyProcess.StartAsync(StackProcesses.FunctionsHost, process, ReadyTimeout, token);
     }
 
-    private Func<CancellationToken, Task<ILife>> RouterStart(Dictionary<string, string?> environment, MemberGates? gates, int port)
+    private Func<CancellationToken, Task<ILife>> RouterStart(Dictionary<string, string?> environment, MemberGates? gates, string name, int port)
     {
-        var process = RouterProcess(environment, gates?.Open(StackProcesses.Router), port);
-        return async token => await ReadyProcess.StartAsync(StackProcesses.Router, process, port, ReadyTimeout, token);
+        var process = RouterProcess(environment, gates?.Open(name), name, port);
+        return async token => await ReadyProcess.StartAsync(name, process, port, ReadyTimeout, token);
     }
 
     /// <summary>The Functions host tells which process is the Orchestrator's: <c>{"handler":4242}</c>.</summary>
@@ -212,35 +212,39 @@ internal sealed class LocalStack : IAsyncDisposable
         ["DOTNET_TC_CallCountThreshold"] = "200", // Hexadecimal: 512 calls, where the default is 30.
     };
 
-    private ChildProcessOptions RouterProcess(Dictionary<string, string?> environment, IReadOnlyDictionary<string, string?>? throughGates, int port) => new()
+    private ChildProcessOptions RouterProcess(Dictionary<string, string?> environment, IReadOnlyDictionary<string, string?>? throughGates, string name, int port) => new()
     {
         FileName = "dotnet",
         Arguments = [App("router", "ShardCloud.ShardRuntime.dll"), "--role", "router"],
         Environment = new Dictionary<string, string?>(environment.Concat(throughGates ?? new Dictionary<string, string?>()).GroupBy(pair => pair.Key).Select(pairs => pairs.Last()))
         {
-            ["ShardCloud__Shard"] = StackProcesses.Router,
+            ["ShardCloud__Shard"] = name,
             ["ShardCloud__Role"] = "router",
-            ["ShardCloud__FaultDomain"] = StackProcesses.Router,
-            ["ShardCloud__Public__Url"] = $"http://127.0.0.1:{port}",
+            ["ShardCloud__FaultDomain"] = name,
+            ["ShardCloud__Public__Url"] = AddressOf(port),
         },
         ParentWatch = ParentWatch.DotNet,
-        LogFile = LogOf(StackProcesses.Router),
+        LogFile = LogOf(name),
     };
 
     private async Task RouterReadyAsync(CancellationToken cancellationToken)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         timeout.CancelAfter(ReadyTimeout);
-        using var http = new HttpClient { BaseAddress = new Uri(Run.Router), Timeout = TimeSpan.FromSeconds(5) };
+        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(5) };
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
         try
         {
-            while (true)
+            for (var ready = 0; ready < Run.Routers.Count;)
             {
                 try
                 {
-                    using var answer = await http.GetAsync("readyz", timeout.Token);
-                    if (answer.IsSuccessStatusCode) return;
+                    using var answer = await http.GetAsync($"{Run.Routers[ready]}/readyz", timeout.Token);
+                    if (answer.IsSuccessStatusCode)
+                    {
+                        ready++;
+                        continue;
+                    }
                 }
                 catch (HttpRequestException)
                 {
@@ -251,7 +255,7 @@ internal sealed class LocalStack : IAsyncDisposable
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new ShardCloudException(ErrorCodes.ShardDidNotStart, $"The router was not ready within {ReadyTimeout.TotalSeconds:0} s.", $"Its log is '{LogOf(StackProcesses.Router)}'.");
+            throw new ShardCloudException(ErrorCodes.ShardDidNotStart, $"The routers were not ready within {ReadyTimeout.TotalSeconds:0} s.", $"Their logs are in '{_data.Logs}'.");
         }
     }
 
@@ -270,6 +274,8 @@ internal sealed class LocalStack : IAsyncDisposable
         _parts.Push(part);
         return part;
     }
+
+    private static string AddressOf(int port) => $"http://127.0.0.1:{port}";
 
     private string LogOf(string name) => Path.Combine(_data.Logs, name + ".log");
 

@@ -11,7 +11,10 @@ internal sealed record LocalStackOptions
     /// <summary>Shards at the first start; later starts keep what the map says.</summary>
     public int Shards { get; init; } = 3;
 
-    /// <summary>Port of the router's public listener; 0 takes a free one.</summary>
+    /// <summary>Routers; clients may use any of them.</summary>
+    public int Routers { get; init; } = 1;
+
+    /// <summary>Port of the first router's public listener, further routers take the following ones; 0 takes free ones.</summary>
     public int RouterPort { get; init; }
 
     /// <summary>Port of the Functions host, and so of the Orchestrator's API; 0 takes a free one.</summary>

@@ -14,7 +14,8 @@ internal sealed record StackProcess(string Name, string Kind, int? Pid, int Rest
 /// <summary>Who runs just now, by name; kept in the data folder's <c>processes.json</c> as well. Thread-safe.</summary>
 internal sealed class StackProcesses(string dataDirectory)
 {
-    public const string Azurite = "azurite", EventHubs = "event-hubs", FunctionsHost = "functions-host", Orchestrator = "orchestrator", Router = "router-1";
+    public const string Azurite = "azurite", EventHubs = "event-hubs", FunctionsHost = "functions-host", Orchestrator = "orchestrator";
+    private const string RouterPrefix = "router-";
 
     private readonly Lock _gate = new();
     private readonly List<Supervisor> _supervised = [];
@@ -22,6 +23,12 @@ internal sealed class StackProcesses(string dataDirectory)
     private int? _handler;
     private int _handlerLives;
     private bool _closed;
+
+    /// <summary>Name of a router, from 1.</summary>
+    public static string Router(int number) => $"{RouterPrefix}{number}";
+
+    /// <summary>True for the name of a router.</summary>
+    public static bool IsRouter(string name) => name.StartsWith(RouterPrefix, StringComparison.Ordinal);
 
     public void Add(Supervisor supervisor)
     {
@@ -46,7 +53,7 @@ internal sealed class StackProcesses(string dataDirectory)
         {
             return
             [
-                .. _supervised.Select(part => new StackProcess(part.Name, part.Name == Router ? "member" : "stand-in", part.Child?.Id, part.Restarts)),
+                .. _supervised.Select(part => new StackProcess(part.Name, IsRouter(part.Name) ? "member" : "stand-in", part.Child?.Id, part.Restarts)),
                 .. _handler is { } pid ? (StackProcess[])[new(Orchestrator, "stand-in", RunProcess.Of(Orchestrator, pid) is null ? null : pid, _handlerLives - 1)] : [],
                 .. _shards?.Running().Select(shard => new StackProcess(shard.Shard, "member", shard.Pid, 0)) ?? [],
             ];

@@ -4,7 +4,11 @@ using System.Text.Json.Serialization;
 namespace ShardCloud.LocalCloud.Stack;
 
 /// <summary>Where a running local cloud can be reached; written as <c>run.json</c> once it is ready. Its processes: <see cref="ProcessFile"/>.</summary>
-public sealed record RunInfo(int Pid, string Router, string Orchestrator, string KeyFile, string DataDirectory, DateTimeOffset StartedAt, string Faults);
+public sealed record RunInfo(int Pid, string Router, string Orchestrator, string KeyFile, string DataDirectory, DateTimeOffset StartedAt, string Faults)
+{
+    /// <summary>All routers, the first one too.</summary>
+    public IReadOnlyList<string> Routers { get; init; } = [Router];
+}
 
 /// <summary>The folder of one local cloud: stores, log, key, child logs. One running cloud a folder, held by an exclusive lock that ends with its process.</summary>
 public sealed class DataDirectory : IDisposable
