@@ -245,12 +245,6 @@ internal sealed class ShardProxy(
 
     private async Task AnyShardAsync(HttpContext context, RequestDelegate application, Arrival arrival)
     {
-        // The router's own cheap page, where the application has none to offer through it.
-        if (context.Request.Path == "/" && context.GetEndpoint() is not null)
-        {
-            await application(context);
-            return;
-        }
         var body = await RequestBody.ReadAsync(context, _settings.RepeatableBodyBytesMax);
         var map = maps.Current;
         LiveMember[] candidates = [.. map.Live.Values.Where(m => m.Ready && !m.Cordoned && reachability.IsReachable(m.Incarnation))];
@@ -277,7 +271,9 @@ internal sealed class ShardProxy(
                     return;
             }
         }
-        await ProxyProblems.NoShardAsync(context);
+        // The router's own cheap page: a platform that asks for "/" to see whether the router lives shall not hear that the shards do not.
+        if (context.Request.Path == "/" && context.GetEndpoint() is not null) await application(context);
+        else await ProxyProblems.NoShardAsync(context);
     }
 
     private IncarnationId ThirdMember(RoutingMap map, IncarnationId owner)

@@ -45,7 +45,16 @@ public sealed class ShardProxyTests : IAsyncLifetime
     public async Task PathWithoutEndpoint_AnyShardAnswers()
     {
         Assert.StartsWith("hello from shard-", await _router.Client.GetStringAsync("/hello"));
+        Assert.Equal(HttpStatusCode.NotFound, (await _router.Client.GetAsync("/")).StatusCode); // The application's own page, of which this one has none.
+    }
+
+    [Fact]
+    public async Task Root_WhileNoShardIsThere_IsTheRoutersOwnPage()
+    {
+        foreach (var shard in (TestMember[])[_source, _destination]) _cluster.Commit(new Cordon(shard.Self.Shard, IsCordoned: true));
+        _cluster.Publish();
         Assert.Equal("router", await _router.Client.GetStringAsync("/"));
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await _router.Client.GetAsync("/hello")).StatusCode);
     }
 
     [Fact]
