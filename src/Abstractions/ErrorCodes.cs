@@ -45,6 +45,9 @@ public static class ErrorCodes
     public const string QueueFull = "SC4011";
     public const string OutcomeUnknown = "SC4012";
     public const string SessionUnavailable = "SC4013";
+    public const string CircularCall = "SC4014";
+    public const string CallTimedOut = "SC4015";
+    public const string CallDiffers = "SC4016";
 
     public const string MalformedJson = "SC5001";
     public const string UnknownMember = "SC5002";

@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using ShardCloud.Identity;
 using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Expiring;
 using ShardCloud.ShardRuntime.Handoff;
 using ShardCloud.ShardRuntime.Health;
@@ -103,6 +104,7 @@ public static class ShardRuntimeServices
         services.AddSingleton<MemberLegs>();
         services.AddSingleton<ShardProxy>();
         services.AddSingleton<OwnCalls>();
+        services.AddSingleton<ShardCalls>();
         services.AddSingleton<ExpiringClient>();
     }
 

@@ -16,6 +16,9 @@ public static class ShardHeaders
     public const string Client = "X-Shard-Client";
     public const string Request = "X-Shard-Request";
     public const string Confirm = "X-Shard-Confirm";
+
+    /// <summary>The handlers that wait for this call: how many, and whose turns they hold (key hashes).</summary>
+    public const string Chain = "X-Shard-Chain";
     public const string Entry = "X-Shard-Entry";
 
     /// <summary>On the legs of WebSockets: docs/protocol/sockets.md.</summary>

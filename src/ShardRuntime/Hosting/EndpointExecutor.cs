@@ -1,5 +1,6 @@
 using ShardCloud.Contracts;
 using ShardCloud.Crdt;
+using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.State;
@@ -40,7 +41,7 @@ public sealed class EndpointExecutor(
 
     private async Task<RunOutcome> ReadAsync(HttpContext context, EndpointRequest request, IOwnedState owned, RequestDelegate application)
     {
-        context.Features.Set(EndpointState.ReadOnly(request.Endpoint, owned.Current, context.Request.Method));
+        context.Features.Set(EndpointState.ReadOnly(request.Endpoint, owned.Current, context.Request.Method, request));
         context.Request.Body = request.Body.Open();
 
         async ValueTask<bool> ReleaseAsync() => await owned.Seen()(context.RequestAborted) && (owned.IsConvergent || lease.IsValid);
@@ -69,6 +70,7 @@ public sealed class EndpointExecutor(
     {
         Release release;
         AnswerBuffer? answer = null;
+        CallerScope? recordedCalls = null;
         RequestRecord? recorded;
         var entered = await lanes.EnterAsync(request.Endpoint, context.RequestAborted); // (1)
         if (entered is not { } turn)
@@ -88,7 +90,7 @@ public sealed class EndpointExecutor(
             var fingerprint = EndpointRequest.FingerprintOf(context, request.Body);
             if (current.TryGetRequest(request.Id, out recorded)) // (3)
             {
-                if (recorded.Fingerprint != fingerprint) return await RefuseReuseAsync(context);
+                if (recorded.Fingerprint != fingerprint) return await RefuseReuseAsync(context, request.Id);
                 release = owned.Seen();
             }
             else
@@ -96,11 +98,16 @@ public sealed class EndpointExecutor(
                 var transaction = owned.BeginTransaction();
                 if (!records.MakeRoom(request.Endpoint, transaction, current)) return await RefuseRecordAsync(context, request.Endpoint);
 
-                answer = await RunHandlerAsync(context, request, transaction, application); // (4)
+                var state = new EndpointState(request.Endpoint, transaction) { Request = request };
+                answer = await RunHandlerAsync(context, request, state, application); // (4)
                 release = owned.Seen();
-                if (IsCommitted(context, request, transaction))
+                if (IsCommitted(context, request, state))
                 {
-                    if (request.IsRecorded) records.Add(transaction, request.Id, fingerprint, context.Response, answer.Held);
+                    if (request.IsRecorded)
+                    {
+                        records.Add(transaction, request.Id, fingerprint, context.Response, answer.Held);
+                        recordedCalls = state.Calls;
+                    }
                     if (owned.TryCommit(transaction, out release) is not StateCommit.Committed) return Discard(context, answer, RunOutcome.Again); // (5)
                 }
             }
@@ -128,6 +135,7 @@ public sealed class EndpointExecutor(
         // (7) From here on a client that leaves changes nothing: the commit stands.
         using var held = Traces.StartActivity("answer held");
         if (!await release(context.RequestAborted)) return answer is null ? RunOutcome.Rejected : Discard(context, answer, RunOutcome.Rejected);
+        recordedCalls?.Confirm(records);
         if (answer is not null)
         {
             await SendAsync(context, answer);
@@ -140,9 +148,9 @@ public sealed class EndpointExecutor(
         return RunOutcome.Answered;
     }
 
-    private async Task<AnswerBuffer> RunHandlerAsync(HttpContext context, EndpointRequest request, DocumentTransaction transaction, RequestDelegate application)
+    private async Task<AnswerBuffer> RunHandlerAsync(HttpContext context, EndpointRequest request, EndpointState state, RequestDelegate application)
     {
-        context.Features.Set(new EndpointState(request.Endpoint, transaction));
+        context.Features.Set(state);
         context.Request.Body = request.Body.Open();
         var answer = new AnswerBuffer(context, settings.AnswerBytesMax, release: null);
         try
@@ -162,9 +170,9 @@ public sealed class EndpointExecutor(
         }
     }
 
-    /// <summary>Without changes a repeat does no harm, unless the client chose the id: then it was promised the same answer.</summary>
-    private static bool IsCommitted(HttpContext context, EndpointRequest request, DocumentTransaction transaction) =>
-        context.Response.StatusCode < StatusCodes.Status500InternalServerError && (transaction.HasChanges || RequestIds.IsClients(request.Id));
+    /// <summary>Without changes, here or by calls, a repeat does no harm, unless the client chose the id: then it was promised the same answer.</summary>
+    private static bool IsCommitted(HttpContext context, EndpointRequest request, EndpointState state) =>
+        context.Response.StatusCode < StatusCodes.Status500InternalServerError && (state.Transaction.HasChanges || state.Calls is { HasChangedOthers: true } || RequestIds.IsClients(request.Id));
 
     private static async Task SendAsync(HttpContext context, AnswerBuffer answer)
     {
@@ -180,11 +188,15 @@ public sealed class EndpointExecutor(
         return outcome;
     }
 
-    private static async Task<RunOutcome> RefuseReuseAsync(HttpContext context)
+    private static async Task<RunOutcome> RefuseReuseAsync(HttpContext context, string id)
     {
-        await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.IdempotencyKeyReused,
-            "The Idempotency-Key was used for another request of this endpoint: method, path or body differ.", "Use a new key for a new request."),
-            StatusCodes.Status422UnprocessableEntity, "Idempotency-Key reused");
+        await (RequestIds.IsNested(id)
+            ? Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.CallDiffers,
+                "An earlier run of the calling handler made another call in this place, and it took effect: method, path or body differ.",
+                "Let a handler's calls depend on its request and not on state that others change meanwhile, or name each by an Idempotency-Key of its own."), StatusCodes.Status422UnprocessableEntity, "Call differs")
+            : Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.IdempotencyKeyReused,
+                "The Idempotency-Key was used for another request of this endpoint: method, path or body differ.", "Use a new key for a new request."),
+                StatusCodes.Status422UnprocessableEntity, "Idempotency-Key reused"));
         return RunOutcome.Answered;
     }
 

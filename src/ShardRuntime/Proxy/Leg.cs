@@ -37,6 +37,7 @@ internal sealed class Leg : HttpTransformer
     public required int Hops { get; init; }
     public required string Token { get; init; }
     public string RequestId { get; init; } = "";
+    public string Chain { get; init; } = "";
     public bool IsRelay { get; init; }
     public bool WaitsForContinue { get; init; }
     public IReadOnlyList<string> Confirmed { get; init; } = [];
@@ -66,6 +67,7 @@ internal sealed class Leg : HttpTransformer
         headers.TryAddWithoutValidation(ShardHeaders.Token, Token);
         headers.TryAddWithoutValidation(ShardHeaders.To, string.Create(CultureInfo.InvariantCulture, $"{Target.Value} {Epoch.Value} {Hops}"));
         if (RequestId.Length > 0) headers.TryAddWithoutValidation(ShardHeaders.Request, RequestId);
+        if (Chain.Length > 0) headers.TryAddWithoutValidation(ShardHeaders.Chain, Chain);
         if (IsRelay) headers.TryAddWithoutValidation(RelayHeader, "1");
         // The hop's parent is this member's span, not the client's. A router has one only where somebody listens.
         if (System.Diagnostics.Activity.Current is { IdFormat: System.Diagnostics.ActivityIdFormat.W3C, Id: { } span } current)

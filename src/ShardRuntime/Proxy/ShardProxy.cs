@@ -1,3 +1,4 @@
+using ShardCloud.Contracts;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Requests;
@@ -51,11 +52,11 @@ internal sealed class ShardProxy(
         return (ProxyDecision.Decide(FactsOf(default, endpoint, entry, maps.Current.Version, isToRefused: false, isRelayTried: false, out _)), entry);
     }
 
-    /// <summary>A call of this member's own to a built-in endpoint: <see cref="OwnCalls"/>.</summary>
-    public Task CallAsync(HttpContext context, EndpointId endpoint, RequestBody body) => RouteAsync(context, BuiltInEndpoints.InvokeAsync, new Arrival(context), endpoint, body);
+    /// <summary>A call of this member's own: <see cref="OwnCalls"/>.</summary>
+    public Task CallAsync(HttpContext context, OwnCall call) => RouteAsync(context, BuiltInEndpoints.Has(call.Endpoint) ? BuiltInEndpoints.InvokeAsync : null, new Arrival(context), call.Endpoint, call);
 
     // One method, so that a forwarded request needs one state machine here and one in MemberLegs.
-    private async Task RouteAsync(HttpContext context, RequestDelegate application, Arrival arrival, EndpointId endpoint, RequestBody? own = null)
+    private async Task RouteAsync(HttpContext context, RequestDelegate? application, Arrival arrival, EndpointId endpoint, OwnCall? own = null)
     {
         try
         {
@@ -64,9 +65,9 @@ internal sealed class ShardProxy(
                 await ProxyProblems.TooLargeAsync(context, _settings.BodyBytesMax);
                 return;
             }
-            var id = own is null ? ids.Of(context) : RequestIds.OfOwn(context.Request.Method);
+            var id = own is null ? ids.Of(context) : own.Id;
             if (arrival.Confirmed.Length > 0) records.Confirm(endpoint, arrival.Confirmed);
-            var request = new EndpointRequest(endpoint, id, own ?? await RequestBody.ReadAsync(context, BuiltInEndpoints.Has(endpoint) ? BuiltInEndpoints.BodyBytesMax : _settings.RepeatableBodyBytesMax));
+            var request = new EndpointRequest(endpoint, id, own is not null ? RequestBody.Of(own.Body) : await RequestBody.ReadAsync(context, BuiltInEndpoints.Has(endpoint) ? BuiltInEndpoints.BodyBytesMax : _settings.RepeatableBodyBytesMax));
             EntryView newer = default;
             IncarnationId refusedTo = default;
             var isRelayTried = false;
@@ -84,7 +85,7 @@ internal sealed class ShardProxy(
                 TimeSpan wait;
                 switch (decision.Action)
                 {
-                    case ProxyAction.Serve: // (3)
+                    case ProxyAction.Serve when application is not null: // (3)
                         request.Tries++;
                         var run = await executor.RunAsync(context, request, owned!, application);
                         if (run is RunOutcome.Answered)
@@ -106,11 +107,12 @@ internal sealed class ShardProxy(
                         wait = TimeSpan.FromMilliseconds(20);
                         break;
 
+                    case ProxyAction.Serve: // A handler's call needs what only a listener gives a handler: it comes back in through ours.
                     case ProxyAction.Forward: // (4)
                     case ProxyAction.Relay:
                         var isRelay = decision.Action is ProxyAction.Relay;
                         isRelayTried |= isRelay;
-                        var via = isRelay ? ThirdMember(map, decision.Target) : decision.Target;
+                        var via = isRelay ? ThirdMember(map, decision.Target) : decision.Action is ProxyAction.Serve ? shard.Self : decision.Target;
                         if (via.IsNone || AddressOf(map, entry, via) is not { } address)
                         {
                             // Named, but its address is not known here: gone, or known only to a newer map.
@@ -130,6 +132,7 @@ internal sealed class ShardProxy(
                             Hops = arrival.Hops + 1,
                             Token = await legs.TokenAsync(context.RequestAborted),
                             RequestId = id,
+                            Chain = own is not null ? own.Chain : arrival.IsFromMember ? context.Request.Headers[ShardHeaders.Chain].ToString() : "",
                             IsRelay = isRelay,
                             WaitsForContinue = !request.Body.IsWhole,
                             Confirmed = request.IsSafe ? [] : confirmations.Take(endpoint),
@@ -158,7 +161,7 @@ internal sealed class ShardProxy(
                             refusedTo = via; // The destination does not take it: the source does, at once (TRACES 27).
                             continue;
                         }
-                        if (outcome is LegOutcome.Unreachable && !isRelayTried) continue; // Decides on a relay.
+                        if (outcome is LegOutcome.Unreachable && !isRelayTried && via != shard.Self) continue; // Decides on a relay.
                         wait = outcome is LegOutcome.Refused && !leg.IsUnavailable ? TimeSpan.FromMilliseconds(50) : _settings.SuspectFor;
                         break;
 
@@ -239,8 +242,8 @@ internal sealed class ShardProxy(
 
     private void Delivered(in Arrival arrival, EndpointRequest request)
     {
-        // The first member knows that the answer arrived. A client's own key is kept until it expires: the client may ask again.
-        if (!arrival.IsFromMember && request.IsRecorded && !RequestIds.IsClients(request.Id)) confirmations.Add(request.Endpoint, request.Id);
+        // The first member knows that the answer arrived.
+        if (!arrival.IsFromMember && request.IsRecorded && RequestIds.IsOverWhenAnswered(request.Id)) confirmations.Add(request.Endpoint, request.Id);
     }
 
     private async Task AnyShardAsync(HttpContext context, RequestDelegate application, Arrival arrival)

@@ -1,4 +1,6 @@
 using ShardCloud.Crdt;
+using ShardCloud.ShardRuntime.Calls;
+using ShardCloud.ShardRuntime.Requests;
 
 namespace ShardCloud.ShardRuntime.State;
 
@@ -21,6 +23,12 @@ public sealed class EndpointState
     public OrMap Fields => Transaction.Fields;
 
     internal DocumentTransaction Transaction { get; }
+
+    /// <summary>The request that a handler of it answers; null outside one.</summary>
+    internal EndpointRequest? Request { get; init; }
+
+    /// <summary>The handler's calls to other endpoints; null before the first.</summary>
+    internal CallerScope? Calls { get; set; }
 
     /// <summary>A counter that goes up and down.</summary>
     /// <exception cref="ShardCloudException">SC3001: the name holds another type. SC3002: the name is empty or too long.</exception>
@@ -75,7 +83,8 @@ public sealed class EndpointState
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
     public ExpiringMapHandle ExpiringMap(string name) => Transaction.ExpiringMap(SystemFields.NotReserved(name));
 
-    internal static EndpointState ReadOnly(EndpointId endpoint, Document document, string method) => new(endpoint, DocumentTransaction.ReadOnly(document,
+    internal static EndpointState ReadOnly(EndpointId endpoint, Document document, string method, EndpointRequest? request = null) => new(endpoint, DocumentTransaction.ReadOnly(document,
         () => new ShardCloudException(ErrorCodes.ReadOnlyRequest, $"A {method} request tried to change endpoint '{endpoint}'.",
-            "Change state in handlers of POST, PUT, PATCH or DELETE: those run once, reads may run any number of times.")));
+            "Change state in handlers of POST, PUT, PATCH or DELETE: those run once, reads may run any number of times.")))
+    { Request = request };
 }

@@ -77,6 +77,17 @@ public sealed class TestCluster : IAsyncDisposable
         return epoch;
     }
 
+    /// <summary>Puts an endpoint at a member of its own choice, with a document or the one its owner has; everybody sees it.</summary>
+    public Epoch Place(EndpointId endpoint, TestMember from, TestMember to, Crdt.Document? document = null)
+    {
+        document ??= from.States.Lose(endpoint);
+        var handoff = new HandoffId(Commit(new PlanMove([EntryKey.Of(endpoint)], from.Self, to.Self)));
+        var epoch = new Epoch(Commit(new GrantMove(handoff, [EntryKey.Of(endpoint)], to.Self)));
+        to.States.Own(endpoint, epoch, document);
+        Publish();
+        return epoch;
+    }
+
     public async ValueTask DisposeAsync()
     {
         foreach (var member in _members) await member.DisposeAsync();
