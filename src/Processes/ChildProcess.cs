@@ -142,6 +142,8 @@ public sealed class ChildProcess : IAsyncDisposable
             _log.ReadAsync(_process.StandardError, reading.Token));
         await _process.WaitForExitAsync(CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
+        if (_options.ParentWatch is ParentWatch.Shell) _ = Signals.KillGroup(Id); // The guard itself was killed, or the program left children behind.
+
         // A grandchild may hold the pipes open for ever: what it prints after its parent is not waited for.
         reading.CancelAfter(TimeSpan.FromSeconds(1));
         await output;

@@ -16,6 +16,10 @@ public enum ParentWatch
     /// <summary>A Node program (18.18 or later) that knows nothing of it: a module imported before the program watches the pipe.
     /// The first argument must be the script or a Node option.</summary>
     Node,
+
+    /// <summary>Any program: a shell of a few lines stands between, and kills the program and its children. On Windows the program must see to it.
+    /// A program that cannot be started ends with exit code 127 or 126.</summary>
+    Shell,
 }
 
 /// <summary>What to start, and what to do with what it prints.</summary>

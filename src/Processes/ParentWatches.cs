@@ -15,9 +15,35 @@ internal static class ParentWatches
         "process.stdin.on('end',stop).on('error',stop).resume();" +
         "process.once('SIGTERM',()=>process.stdin.destroy())"; // Or the open pipe would keep a program running that has closed everything else.
 
+    /// <summary>Stands between parent and program: passes SIGTERM on, ends as the program ends, and kills it when descriptor 3, the parent's pipe, ends.</summary>
+    /// <remarks>
+    /// In a session of its own (setsid), process id and group id are one: the program's children are killed with it, and a terminal's Ctrl-C, which is the parent's
+    /// affair, does not reach the program. <c>wait</c> also returns when a signal came; a program that has ended but was not waited for still answers <c>kill -0</c>.
+    /// </remarks>
+    private const string ShellGuard =
+        """
+        exec 3<&0 </dev/null
+        "$@" 3<&- & program=$!
+        trap 'kill -TERM $program 2>/dev/null' TERM
+        { while read -r _ <&3; do :; done; kill -KILL $GUARDED; } >/dev/null 2>&1 & watch=$!
+        exec 3<&-
+        while :; do wait $program; code=$?; kill -0 $program 2>/dev/null || break; done
+        kill -KILL $watch 2>/dev/null
+        exit $code
+        """;
+
+    private static readonly string? NewSession = ((string[])["/usr/bin/setsid", "/bin/setsid"]).FirstOrDefault(File.Exists);
+
     public static void Apply(ParentWatch watch, ProcessStartInfo start)
     {
-        if (watch == ParentWatch.Node)
+        if (watch == ParentWatch.Shell && !OperatingSystem.IsWindows())
+        {
+            var guard = ShellGuard.Replace("$GUARDED", NewSession is null ? "$program" : "0", StringComparison.Ordinal);
+            string[] command = [.. NewSession is null ? (string[])[] : [NewSession], "/bin/sh", "-c", guard, "sh", start.FileName];
+            start.FileName = command[0];
+            foreach (var word in command.AsSpan(1)) start.ArgumentList.Add(word);
+        }
+        else if (watch == ParentWatch.Node)
         {
             start.ArgumentList.Add("--import");
             start.ArgumentList.Add(NodeModule);

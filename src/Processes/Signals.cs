@@ -28,6 +28,9 @@ public static class Signals
         }
     }
 
+    /// <summary>Ends what is left of a process group at once. False: there is no such group.</summary>
+    public static bool KillGroup(int groupId) => !OperatingSystem.IsWindows() && Send(-groupId, SigKill) == 0;
+
     /// <summary>Asks a process to stop (SIGTERM), one that is frozen too. False: there is no such process.</summary>
     public static bool Terminate(int processId) => Send(processId, SigTerm) == 0 && Resume(processId);
 

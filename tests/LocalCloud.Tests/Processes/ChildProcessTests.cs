@@ -106,5 +106,54 @@ public sealed class ChildProcessTests : IDisposable
         Assert.Equal(new ChildExit(child.Id, 0, WasAsked: false), await child.Exited.WaitAsync(Deadline));
     }
 
+    /// <summary>Method: a program that watches nothing, with a child of its own; its parent dies, it ends by itself, or what stands between is killed.</summary>
+    [Theory]
+    [InlineData("parent")]
+    [InlineData("program")]
+    [InlineData("guard")]
+    public async Task ParentWatch_AnyProgram_NothingOfItIsLeft(string whoEnds)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Looks into /proc.");
+        var said = new TaskCompletionSource<int[]>();
+        await using var child = ChildProcess.Start(Shell("sleep 1000 & echo $$ $!; wait") with
+        {
+            ParentWatch = ParentWatch.Shell,
+            OnLine = line => _ = !said.Task.IsCompleted && said.TrySetResult([.. line.Split(' ').Select(int.Parse)]), // Later the shell says "Killed".
+        });
+        var pids = await said.Task.WaitAsync(Deadline);
+
+        if (whoEnds == "parent") child.LoseParent();
+        else if (whoEnds == "program") Assert.True(Signals.Kill(pids[0]));
+        else child.Crash();
+
+        Assert.Equal(new ChildExit(child.Id, 128 + 9, WasAsked: false), await child.Exited.WaitAsync(Deadline));
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(5));
+        using var deadline = new CancellationTokenSource(Deadline);
+        while (pids.Any(IsRunning)) await timer.WaitForNextTickAsync(deadline.Token);
+    }
+
+    [Fact]
+    public async Task ParentWatch_AnyProgram_GetsTheSignalAndTellsItsExitCode()
+    {
+        var ready = new TaskCompletionSource();
+        await using var child = ChildProcess.Start(Shell("trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done") with { ParentWatch = ParentWatch.Shell, OnLine = _ => ready.TrySetResult() });
+        await ready.Task.WaitAsync(Deadline);
+
+        Assert.Equal(new ChildExit(child.Id, 3, WasAsked: true), await child.StopAsync().WaitAsync(Deadline));
+    }
+
+    /// <summary>A killed process that nobody has waited for yet is still listed, as a zombie.</summary>
+    private static bool IsRunning(int pid)
+    {
+        try
+        {
+            return !File.ReadAllText($"/proc/{pid}/stat").Contains(") Z", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
     private static ChildProcessOptions Shell(string script) => new() { FileName = "/bin/sh", Arguments = ["-c", script] };
 }
