@@ -30,6 +30,7 @@ public static class ErrorCodes
     public const string NoEndpoint = "SC3006";
     public const string CommitRefused = "SC3007";
     public const string OutOfBounds = "SC3008";
+    public const string StateHandleEnded = "SC3009";
     public const string CorruptDelta = "SC3010";
 
     public const string NotOwner = "SC4001";
@@ -48,6 +49,10 @@ public static class ErrorCodes
     public const string CircularCall = "SC4014";
     public const string CallTimedOut = "SC4015";
     public const string CallDiffers = "SC4016";
+
+    public const string AppUnavailable = "SC4020";
+    public const string AppBroke = "SC4021";
+    public const string AppGivenUp = "SC4022";
 
     public const string MalformedJson = "SC5001";
     public const string UnknownMember = "SC5002";

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using Microsoft.Extensions.Options;
+using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 
 namespace ShardCloud.ShardRuntime;
@@ -20,6 +21,8 @@ internal sealed class OptionsCheck : IValidateOptions<ShardRuntimeOptions>
         if (!ShardId.IsValid(options.Shard)) failures.Add("ShardCloud:Shard must be 1 to 40 of a-z, 0-9 and '-', starting with a letter.");
         if (options.Auth.KeyFile.Length == 0) failures.Add("ShardCloud:Auth:KeyFile is missing: every member and the Orchestrator name the same key file.");
 
+        CheckApp(options, failures);
+
         // A request may be repeated as long as it may be parked; its record must outlive that twice over, or a late repeat would run again (TRACES 20).
         var parked = options.Parking.TimeMax is { } asked && asked > Parking.LeastTime(options.Lease.Length) ? asked : Parking.LeastTime(options.Lease.Length);
         if (options.Requests.RecordsExpireAfter < parked * 2)
@@ -28,6 +31,20 @@ internal sealed class OptionsCheck : IValidateOptions<ShardRuntimeOptions>
                 "Raise it, or shorten ShardCloud:Lease:Length.");
         }
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+    }
+
+    private static void CheckApp(ShardRuntimeOptions options, List<string> failures)
+    {
+        if (options.App.Command.Length > 0 && options.Role is not MemberRole.Shard) failures.Add("ShardCloud:App:Command is for shards: a router runs no application.");
+        try
+        {
+            _ = options.App.Words();
+            _ = new TemplateTable([.. options.App.Templates()]);
+        }
+        catch (ShardCloudException error)
+        {
+            failures.Add($"{error.Code}: {error.Message} {error.Remedy}");
+        }
     }
 
     private static void Check(object part, string path, List<string> failures)

@@ -1,6 +1,8 @@
 using ShardCloud.ShardRuntime;
+using ShardCloud.ShardRuntime.Sidecar;
 
-// The runtime without an application: a router (`--role router`). A shard is the same library inside an application, see samples/Rooms.
+// The runtime as a program: a router (`--role router`), or a shard beside an application in any language (`--app "node app.js" --endpoint "/rooms/{room}"`,
+// docs/any-language.md). A shard in C# is the same library inside an application, see samples/Rooms.
 var builder = WebApplication.CreateSlimBuilder(args);
 builder.Configuration.AddCommandLine(args, new Dictionary<string, string>
 {
@@ -9,10 +11,14 @@ builder.Configuration.AddCommandLine(args, new Dictionary<string, string>
     ["--application"] = "ShardCloud:Application",
     ["--member-url"] = "ShardCloud:Member:Url",
     ["--public-url"] = "ShardCloud:Public:Url",
+    ["--app"] = "ShardCloud:App:Command",
+    ["--app-port"] = "ShardCloud:App:Port",
 });
+builder.Configuration.AddInMemoryCollection(EndpointArguments.Of(args));
+builder.AddSidecar();
 builder.AddShardRuntime();
 
 var app = builder.Build();
 app.UseShardRuntime();
-app.MapGet("/", () => "ShardCloud router\n");
+if (!app.MapSidecar()) app.MapGet("/", () => "ShardCloud router\n");
 await app.RunAsync();

@@ -64,6 +64,9 @@ public sealed class ShardRuntimeOptions
     /// <summary>Exactly-once requests and the queue in front of a handler.</summary>
     public RequestSettings Requests { get; set; } = new();
 
+    /// <summary>An application in any language beside the runtime; of the runtime as a program, not of the library.</summary>
+    public Sidecar.AppSettings App { get; set; } = new();
+
     /// <summary>WebSockets and their limits.</summary>
     public SocketSettings Sockets { get; set; } = new();
 }

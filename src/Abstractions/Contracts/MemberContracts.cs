@@ -24,6 +24,12 @@ public static class ShardHeaders
     /// <summary>On the legs of WebSockets: docs/protocol/sockets.md.</summary>
     public const string Socket = "X-Shard-Socket";
 
+    /// <summary>To an application beside the runtime: the endpoint that a request names.</summary>
+    public const string Endpoint = "X-Shard-Endpoint";
+
+    /// <summary>To an application beside the runtime: the handle of its request's state.</summary>
+    public const string State = "X-Shard-State";
+
     /// <summary>Every header of ours starts so; what a client sends under it is dropped at the public listener.</summary>
     public const string Prefix = "X-Shard-";
 }

@@ -35,7 +35,8 @@ internal readonly struct Arrival
     public bool IsRelay { get; }
     public string Confirmed { get; }
 
-    private static string RawTargetOf(HttpContext context)
+    /// <summary>Path and query, byte for byte as they came.</summary>
+    public static string RawTargetOf(HttpContext context)
     {
         var raw = context.Features.Get<IHttpRequestFeature>()?.RawTarget;
         // Absolute-form and asterisk-form (RFC 9112, 3.2) have no path to take as it is.

@@ -36,6 +36,14 @@ internal static class ForwardedIdentity
         var address = said[..space];
         request.Scheme = said[(space + 1)..];
         if (IPAddress.TryParse(address, out var client)) context.Connection.RemoteIpAddress = client;
+        Show(headers, address, request);
+    }
+
+    /// <summary>At the member that the client reached: what it saw, for an application that is another process and sees only this member.</summary>
+    public static void Show(HttpContext context) => Show(context.Request.Headers, AddressOf(context.Connection.RemoteIpAddress), context.Request);
+
+    private static void Show(IHeaderDictionary headers, string address, HttpRequest request)
+    {
         var node = address.Contains(':') ? $"\"[{address}]\"" : address;
         headers[For] = address;
         headers[Proto] = request.Scheme;

@@ -61,7 +61,7 @@ internal sealed class Leg : HttpTransformer
         else if (proxyRequest.Headers.NonValidated.Contains("Expect")) proxyRequest.Headers.ExpectContinue = false; // The client's; its body is here.
 
         // A client's were taken off when it came in (ListenerGate).
-        if (httpContext.Features.Get<MemberConnection>() is not null) RemoveOurs(httpContext, proxyRequest);
+        if (httpContext.Features.Get<MemberConnection>() is not null) LegHeaders.DropOurs(httpContext, proxyRequest);
         ForwardedIdentity.Write(proxyRequest, httpContext);
         var headers = proxyRequest.Headers;
         headers.TryAddWithoutValidation(ShardHeaders.Token, Token);
@@ -69,13 +69,7 @@ internal sealed class Leg : HttpTransformer
         if (RequestId.Length > 0) headers.TryAddWithoutValidation(ShardHeaders.Request, RequestId);
         if (Chain.Length > 0) headers.TryAddWithoutValidation(ShardHeaders.Chain, Chain);
         if (IsRelay) headers.TryAddWithoutValidation(RelayHeader, "1");
-        // The hop's parent is this member's span, not the client's. A router has one only where somebody listens.
-        if (System.Diagnostics.Activity.Current is { IdFormat: System.Diagnostics.ActivityIdFormat.W3C, Id: { } span } current)
-        {
-            headers.Remove("traceparent");
-            headers.TryAddWithoutValidation("traceparent", span);
-            if (current.TraceStateString is { Length: > 0 } state && !headers.NonValidated.Contains("tracestate")) headers.TryAddWithoutValidation("tracestate", state);
-        }
+        LegHeaders.CarryTrace(headers);
         if (Confirmed.Count > 0) headers.TryAddWithoutValidation(ShardHeaders.Confirm, string.Join(',', Confirmed));
     }
 
@@ -92,19 +86,7 @@ internal sealed class Leg : HttpTransformer
             return false;
         }
         var copies = await base.TransformResponseAsync(httpContext, proxyResponse, cancellationToken);
-        // Not validated: validating parses every header anew and allocates for each (bench/Load).
-        foreach (var header in proxyResponse.Headers.NonValidated)
-        {
-            if (header.Key.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase)) httpContext.Response.Headers.Remove(header.Key);
-        }
+        LegHeaders.DropOurs(httpContext, proxyResponse);
         return copies;
-    }
-
-    private static void RemoveOurs(HttpContext httpContext, HttpRequestMessage proxyRequest)
-    {
-        foreach (var header in httpContext.Request.Headers)
-        {
-            if (header.Key.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase)) proxyRequest.Headers.Remove(header.Key);
-        }
     }
 }

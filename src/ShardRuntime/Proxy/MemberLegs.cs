@@ -114,7 +114,7 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
     private static bool IsUpgrade(HttpContext context) =>
         context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true } || context.Features.Get<IHttpExtendedConnectFeature>() is { IsExtendedConnect: true };
 
-    private static bool IsNeverSent(Exception? cause) =>
+    public static bool IsNeverSent(Exception? cause) =>
         cause is HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError };
 
     private static bool IsStreamReset(Exception? cause)

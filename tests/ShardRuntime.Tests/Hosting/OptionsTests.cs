@@ -1,3 +1,5 @@
+using ShardCloud.ShardRuntime.Sidecar;
+
 namespace ShardCloud.ShardRuntime.Tests.Hosting;
 
 public sealed class OptionsTests
@@ -18,6 +20,9 @@ public sealed class OptionsTests
         { "Reads", o => o.Reads = "maybe" },
         { "RecordsExpireAfter", o => o.Lease.Length = TimeSpan.FromMinutes(1) }, // Parked for 76 s, remembered for 120 s.
         { "RecordsExpireAfter", o => o.Parking.TimeMax = TimeSpan.FromMinutes(2) },
+        { "quote without its pair", o => o.App.Command = "node 'app.js" },
+        { "a router runs no application", o => (o.App.Command, o.Role) = ("node app.js", Routing.MemberRole.Router) },
+        { "SC1003", o => o.App.Endpoints.Add("convergent:/rooms/{") },
     };
 
     [Theory]
@@ -38,6 +43,19 @@ public sealed class OptionsTests
         Assert.Equal((3_600, 3_600_000), settings.BudgetOf(0)); // The first shard, before it has joined.
         settings.RecordsPerSecond = 200;
         Assert.Equal((200, 1_200_000), settings.BudgetOf(3));
+    }
+
+    [Fact]
+    public void AppCommand_IsSplitIntoWords_AsAShellWould()
+    {
+        Assert.Equal(["node", "my app.js", "--x=a b", ""], new AppSettings { Command = " node 'my app.js'  --x=\"a b\" '' " }.Words());
+    }
+
+    [Fact]
+    public void EndpointArguments_BecomeAList()
+    {
+        var settings = EndpointArguments.Of(["--role", "shard", "--endpoint", "/a/{x}", "--app", "node", "--endpoint=convergent:/b/{x}"]);
+        Assert.Equal([new("ShardCloud:App:Endpoints:0", "/a/{x}"), new("ShardCloud:App:Endpoints:1", "convergent:/b/{x}")], settings);
     }
 
     private static ShardRuntimeOptions Options(Action<ShardRuntimeOptions> change)

@@ -1,0 +1,32 @@
+using Microsoft.AspNetCore.Http.Features;
+using ShardCloud.Contracts;
+using ShardCloud.ShardRuntime.Proxy;
+using ShardCloud.ShardRuntime.State;
+using Yarp.ReverseProxy.Forwarder;
+
+namespace ShardCloud.ShardRuntime.Sidecar;
+
+/// <summary>One request to the application: as the client sent it, with what the runtime has to say about it.</summary>
+internal sealed class AppLeg(EndpointState? state) : HttpTransformer
+{
+    public override async ValueTask TransformRequestAsync(HttpContext httpContext, HttpRequestMessage proxyRequest, string destinationPrefix, CancellationToken cancellationToken)
+    {
+        await base.TransformRequestAsync(httpContext, proxyRequest, destinationPrefix, cancellationToken);
+        proxyRequest.RequestUri = new Uri(destinationPrefix + Arrival.RawTargetOf(httpContext), new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        proxyRequest.Headers.Host = httpContext.Request.Host.Value;
+        if (proxyRequest.Headers.NonValidated.Contains("Expect")) proxyRequest.Headers.ExpectContinue = false; // Between the client and its first member.
+        LegHeaders.DropOurs(httpContext, proxyRequest);
+        LegHeaders.CarryTrace(proxyRequest.Headers);
+        if (state is not null) proxyRequest.Headers.TryAddWithoutValidation(ShardHeaders.Endpoint, state.Endpoint.Value);
+    }
+
+    public override async ValueTask<bool> TransformResponseAsync(HttpContext httpContext, HttpResponseMessage? proxyResponse, CancellationToken cancellationToken)
+    {
+        var copies = await base.TransformResponseAsync(httpContext, proxyResponse, cancellationToken);
+        if (proxyResponse is null) return copies;
+        LegHeaders.DropOurs(httpContext, proxyResponse);
+        // Events are to arrive one by one; a reader's other answers are held until they are whole.
+        if (proxyResponse.Content.Headers.ContentType?.MediaType is "text/event-stream") httpContext.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
+        return copies;
+    }
+}

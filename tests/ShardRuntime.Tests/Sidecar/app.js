@@ -1,0 +1,35 @@
+// A program in another language for the tests: does what the last segment of the path says.
+const http = require('node:http');
+const fs = require('node:fs');
+
+const marker = process.env.TEST_ONLY_ONE_LIFE;
+if (marker) {
+  if (fs.existsSync(marker)) { console.error('no second life'); process.exit(9); }
+  fs.writeFileSync(marker, '');
+}
+
+http.createServer(async (request, response) => {
+  const body = (await request.toArray()).join('');
+  const json = (status, value, headers = {}) => response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value));
+  switch (new URL(request.url, 'http://x').pathname.split('/').pop()) {
+    case 'what': return json(200, { method: request.method, url: request.url, headers: request.headers, body, env: process.env, pid: process.pid }, { 'x-shard-entry': 'forged', 'x-own': 'kept' });
+    case 'die': response.write('half'); return setImmediate(() => process.exit(1));
+    case 'status': return json(+body, { status: +body });
+    case 'state': return json(200, await replay(request.headers, body));
+    default: return json(404, { error: request.url });
+  }
+}).listen(process.env.PORT, '127.0.0.1');
+
+// Body: lines "METHOD path json" to be done one after the other at the state listener; answers what it said to each.
+async function replay(headers, body) {
+  const answers = [];
+  for (const line of body.split('\n').filter(Boolean)) {
+    const [method, path, ...rest] = line.split(' ');
+    const answer = await fetch(`${process.env.SHARDCLOUD_STATE_URL}/${headers['x-shard-state']}${path === '.' ? '' : path}`, {
+      method, body: rest.length ? rest.join(' ') : undefined,
+      headers: { authorization: `Bearer ${process.env.SHARDCLOUD_STATE_TOKEN}`, 'content-type': 'application/json' },
+    });
+    answers.push([answer.status, await answer.json()]);
+  }
+  return answers;
+}
