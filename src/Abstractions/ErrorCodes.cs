@@ -54,6 +54,10 @@ public static class ErrorCodes
     public const string AppBroke = "SC4021";
     public const string AppGivenUp = "SC4022";
 
+    public const string SocketMessageTooLarge = "SC4030";
+    public const string SocketMoved = "SC4031";
+    public const string NotASocket = "SC4032";
+
     public const string MalformedJson = "SC5001";
     public const string UnknownMember = "SC5002";
     public const string EmptyList = "SC5003";

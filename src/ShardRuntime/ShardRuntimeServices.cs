@@ -12,6 +12,7 @@ using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Security;
 using ShardCloud.ShardRuntime.Sessions;
+using ShardCloud.ShardRuntime.Sockets.Owner;
 
 namespace ShardCloud.ShardRuntime;
 
@@ -75,7 +76,7 @@ public static class ShardRuntimeServices
             p.GetRequiredService<HandoffMeters>(), p.GetRequiredService<ShardMetrics>(), p.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IParkingLot>(p => p.GetRequiredService<Parking>());
         services.AddSingleton(p => new EndpointLanes(p.GetRequiredService<ShardRuntimeOptions>().Requests.QueueMax));
-        services.AddSingleton<IDrain>(p => p.GetRequiredService<EndpointLanes>());
+        services.AddOwnedSockets();
         services.AddSingleton<ShardTemplates>();
         services.TryAddSingleton<IHandoffTable, NoHandoffs>(); // Replaced by the handoff room's table where it is added.
 

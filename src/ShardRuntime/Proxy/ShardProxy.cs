@@ -2,6 +2,7 @@ using ShardCloud.Contracts;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Requests;
+using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.State;
 
 namespace ShardCloud.ShardRuntime.Proxy;
@@ -14,9 +15,11 @@ namespace ShardCloud.ShardRuntime.Proxy;
 /// </remarks>
 internal sealed class ShardProxy(
     ShardContext shard, IMapView maps, ILeaseView lease, IEndpointStates states, IHandoffTable handoffs, EndpointExecutor executor, MemberLegs legs,
-    Reachability reachability, Parking parking, HandoffMeters meters, RequestIds ids, Confirmations confirmations, CompletionRecords records, ShardMetrics metrics,
+    LegRunner sockets, Reachability reachability, Parking parking, HandoffMeters meters, RequestIds ids, Confirmations confirmations, CompletionRecords records, ShardMetrics metrics,
     ILogger<ShardProxy> log)
 {
+    private static readonly TimeSpan RunAgainAfter = TimeSpan.FromMilliseconds(20);
+
     private readonly ProxySettings _settings = shard.Options.Proxy;
     private int _nextShard;
 
@@ -39,8 +42,10 @@ internal sealed class ShardProxy(
             case MatchResult.Match:
                 metrics.Request();
                 var endpoint = new EndpointId(new string(key[..length]));
+                if (context.Features.Get<LegUpgrade>() is { } upgrade) return AttachAsync(context, application, arrival, endpoint, upgrade);
                 return RouteAsync(context, BuiltInEndpoints.Has(endpoint) ? BuiltInEndpoints.InvokeAsync : application, arrival, endpoint);
             default:
+                if (context.Features.Get<LegUpgrade>() is { } any) return sockets.RunAsync(context, any, default, null, application);
                 return shard.Role is MemberRole.Shard ? application(context) : AnyShardAsync(context, application, arrival);
         }
     }
@@ -54,6 +59,39 @@ internal sealed class ShardProxy(
 
     /// <summary>A call of this member's own: <see cref="OwnCalls"/>.</summary>
     public Task CallAsync(HttpContext context, OwnCall call) => RouteAsync(context, BuiltInEndpoints.Has(call.Endpoint) ? BuiltInEndpoints.InvokeAsync : null, new Arrival(context), call.Endpoint, call);
+
+    /// <summary>A socket's leg: served here or refused with the entry, never passed on. It waits as a request does.</summary>
+    private async Task AttachAsync(HttpContext context, RequestDelegate application, Arrival arrival, EndpointId endpoint, LegUpgrade upgrade)
+    {
+        var request = new EndpointRequest(endpoint, "", RequestBody.None);
+        try
+        {
+            while (true)
+            {
+                request.Ticket.Seen = parking.Round;
+                var map = maps.Current;
+                var entry = EntryView.Of(map, endpoint.KeyHash);
+                var decision = ProxyDecision.Decide(FactsOf(arrival, endpoint, entry, map.Version, isToRefused: false, isRelayTried: true, out var owned));
+                switch (decision.Action)
+                {
+                    case ProxyAction.Serve:
+                        if (await sockets.RunAsync(context, upgrade, endpoint, owned!, application) is RunOutcome.Answered) return;
+                        break;
+                    case ProxyAction.Park:
+                        if (decision.Reason is ProxyReason.MapBehind) maps.Poke(arrival.NamedEpoch.GrantedAt);
+                        break;
+                    default:
+                        await ProxyProblems.NotHereAsync(context, endpoint, decision, entry);
+                        return;
+                }
+                if (!await ParkAsync(context, request, entry.Handoff, decision.Action is ProxyAction.Serve ? RunAgainAfter : SliceOf(decision.Reason))) return;
+            }
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // The carrier has given this dial up.
+        }
+    }
 
     // One method, so that a forwarded request needs one state machine here and one in MemberLegs.
     private async Task RouteAsync(HttpContext context, RequestDelegate? application, Arrival arrival, EndpointId endpoint, OwnCall? own = null)
@@ -104,7 +142,7 @@ internal sealed class ShardProxy(
                             return;
                         }
                         // Sealed, lost or rejected: what this member shows of the endpoint has changed, or does so with the next map.
-                        wait = TimeSpan.FromMilliseconds(20);
+                        wait = RunAgainAfter;
                         break;
 
                     case ProxyAction.Serve: // A handler's call needs what only a listener gives a handler: it comes back in through ours.

@@ -45,7 +45,7 @@ internal sealed class AnswerBuffer : Stream
     public async Task SendAsync(CancellationToken cancellationToken)
     {
         Detach();
-        if (!HasLeft && _context.Response.ContentLength is null && !IsBodiless(_context)) _context.Response.ContentLength = _held.Length;
+        if (!HasLeft && !_context.Response.HasStarted && _context.Response.ContentLength is null && !IsBodiless(_context)) _context.Response.ContentLength = _held.Length;
         HasLeft = true;
         if (_held.Length > 0) await _outer.Stream.WriteAsync(Held, cancellationToken);
     }

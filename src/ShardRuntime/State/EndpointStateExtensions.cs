@@ -1,3 +1,4 @@
+using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.State;
 
 namespace ShardCloud.ShardRuntime;
@@ -14,9 +15,14 @@ public static class EndpointStateExtensions
     /// <summary>The state of the endpoint that this request names.</summary>
     /// <exception cref="ShardCloudException">SC3006: the request's path matches no endpoint template.</exception>
     public static EndpointState EndpointState(this HttpContext context) =>
-        context.Features.Get<EndpointState>() ?? throw new ShardCloudException(ErrorCodes.NoEndpoint,
+        context.Features.Get<EndpointState>() ?? context.Features.Get<LegUpgrade>()?.Run?.Read() ?? throw new ShardCloudException(ErrorCodes.NoEndpoint,
             $"'{context.Request.Path}' names no endpoint, so there is no endpoint state.",
             "Map the handler under app.MapShardEndpoint(\"/rooms/{room}\") or use another store for state that belongs to no endpoint.");
+
+    /// <summary>The connection of a WebSocket that plain code accepts: <c>context.WebSockets</c>.</summary>
+    /// <exception cref="ShardCloudException">SC4032: the request is no WebSocket's.</exception>
+    public static SocketConnection ShardConnection(this HttpContext context) =>
+        context.Features.Get<LegUpgrade>()?.Run is { } run ? new SocketConnection(run) : throw SocketErrors.NotAConnection(context.Request.Path);
 
     /// <summary>Which member runs this code.</summary>
     public static ShardInfo Shard(this HttpContext context) => context.RequestServices.GetRequiredService<ShardInfo>();
