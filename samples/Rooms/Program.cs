@@ -1,3 +1,4 @@
+using System.Net.ServerSentEvents;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ShardCloud.Routing;
@@ -75,7 +76,22 @@ likes.MapPost("", (string page, HttpContext context) =>
 });
 likes.MapGet("", (string page, HttpContext context) => new PageLikes(page, context.EndpointState().GrowCounter("likes").Value, context.Shard().Id.Value));
 
+// 8. An event stream of the visits. The client sees one stream, whatever becomes of the room's owner: the router asks the next one to go on from the last id it saw.
+room.MapGet("/events", (HttpContext context) => TypedResults.ServerSentEvents(Visits(context)));
+
 await app.RunAsync();
+
+static async IAsyncEnumerable<SseItem<string>> Visits(HttpContext context)
+{
+    var seen = long.TryParse(context.Request.Headers["Last-Event-ID"], out var last) ? last : -1;
+    await foreach (var state in context.FollowEndpointState(context.RequestAborted))
+    {
+        var visits = state.Counter("visits").Value;
+        if (visits == seen) continue;
+        seen = visits;
+        yield return new SseItem<string>($"{visits}", "visits") { EventId = $"{visits}" };
+    }
+}
 
 static Visitor Visitor(HttpContext context) => new(context.Session.GetString("name") ?? "stranger", context.Session.GetInt32("greetings") ?? 0,
     $"_shard-sessions/{context.Session.Id}", context.Shard().Id.Value);

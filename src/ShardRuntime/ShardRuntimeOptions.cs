@@ -58,6 +58,9 @@ public sealed class ShardRuntimeOptions
     /// <summary>Forwarding and its limits.</summary>
     public ProxySettings Proxy { get; set; } = new();
 
+    /// <summary>Event streams that pass through this member.</summary>
+    public StreamSettings Streams { get; set; } = new();
+
     /// <summary>Parking and its limits.</summary>
     public ParkingSettings Parking { get; set; } = new();
 

@@ -13,6 +13,7 @@ using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Security;
 using ShardCloud.ShardRuntime.Sessions;
 using ShardCloud.ShardRuntime.Sockets.Owner;
+using ShardCloud.ShardRuntime.Streams;
 
 namespace ShardCloud.ShardRuntime;
 
@@ -102,6 +103,8 @@ public static class ShardRuntimeServices
         services.AddSingleton<EndpointExecutor>();
         services.AddSingleton<EndpointChanges>();
         services.AddSingleton(p => new Reachability(p.GetRequiredService<ShardRuntimeOptions>().Proxy.SuspectFor, p.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<EventStreams>();
+        services.AddHostedService(p => p.GetRequiredService<EventStreams>());
         services.AddSingleton<MemberLegs>();
         services.AddSingleton<ShardProxy>();
         services.AddSingleton<OwnCalls>();

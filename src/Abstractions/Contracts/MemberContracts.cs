@@ -30,6 +30,12 @@ public static class ShardHeaders
     /// <summary>To an application beside the runtime: the handle of its request's state.</summary>
     public const string State = "X-Shard-State";
 
+    /// <summary>On the answer of an event stream: the epoch it is served under.</summary>
+    public const string Epoch = "X-Shard-Epoch";
+
+    /// <summary>Trailer of an event stream that ended because its endpoint moves: it goes on at the next owner.</summary>
+    public const string Moved = "X-Shard-Moved";
+
     /// <summary>Every header of ours starts so; what a client sends under it is dropped at the public listener.</summary>
     public const string Prefix = "X-Shard-";
 }

@@ -22,6 +22,9 @@ public sealed class OwnedEndpoint
     /// <summary>What handlers see now: accepted joined with ahead. Immutable.</summary>
     public Document Current => _state.Current;
 
+    /// <summary>Completes at the next change (true), or when the endpoint is sealed or no longer served under this epoch (false). Take it before <see cref="Current"/>: then no change is missed.</summary>
+    public Task<bool> NextChange() => _log.NextChange(_state);
+
     /// <summary>Token for an answer that only read. Take it after the last access: a read rests on the lease at that moment (TRACES 15).</summary>
     public ReleaseToken Seen() => _log.Release.ForRead(_state);
 

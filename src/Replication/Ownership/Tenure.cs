@@ -57,6 +57,7 @@ public sealed class Tenure : IReplicaSink
     private readonly Dictionary<EndpointId, OwnedState> _open = [];
     private readonly Dictionary<(EndpointId, Epoch), OwnedState> _closing = [];
     private readonly List<Seal> _seals = [];
+    private readonly ChangeWatches _watches = new();
     private readonly HashSet<long> _endedEpochs = [];
     private readonly SortedDictionary<long, byte[]> _acknowledged = []; // Own records in the log that lie beyond what was read; as many as are in flight at most.
     private List<Action> _due = [];
@@ -180,6 +181,9 @@ public sealed class Tenure : IReplicaSink
         return _open[endpoint] = state;
     }
 
+    /// <summary>Completes at the next change of the document (true), or when it is sealed or no longer served under this epoch (false). Take it before <see cref="OwnedState.Current"/>.</summary>
+    public Task<bool> NextChange(OwnedState state) => IsOpen(state) && !IsSealing(state.Endpoint) ? _watches.Next(state) : Task.FromResult(false);
+
     /// <summary>(2) Takes a delta into the ahead layer and queues it. The numbers of a write's steps: docs/protocol/replication.md.</summary>
     /// <param name="state">From <see cref="Open"/>.</param>
     /// <param name="delta">The request's one delta (G10).</param>
@@ -200,6 +204,7 @@ public sealed class Tenure : IReplicaSink
 
         // G8: two layers. Without the guard an unacknowledged write stands where snapshots, streams and a later promotion take it from (TRACES 8).
         if (!_guards.HasFlag(Guards.G8)) Replica.WriteThrough(state.Endpoint, next);
+        _watches.Tell(state, isServed: true);
         var ahead = new AheadDelta(delta.FirstSequence, delta.LastSequence, encoded);
         state.Ahead.Add(ahead);
         AheadBytes += encoded.Length;
@@ -221,6 +226,7 @@ public sealed class Tenure : IReplicaSink
                 if (!_holdings.Exists(h => !h.IsEnded && h.IsAdmitted && h.Coverage.CoversSlot(new Slot((ushort)slot)) && Replica.EpochOf(new Slot((ushort)slot)) <= h.Epoch)) throw Errors.NotOwner($"slot {slot}");
         if (!IsCompleteFor(scope)) throw Errors.IncompleteReplica(Replica.Partition);
         _seals.Add(new Seal(handoff, scope));
+        _watches.TellSealed(state => IsSealing(state.Endpoint));
     }
 
     /// <summary>True when everything the scope is held under has settled: its own carried deltas are in the log, so only deltas of its epoch are ahead.</summary>
@@ -509,6 +515,7 @@ public sealed class Tenure : IReplicaSink
     private void TakeIn(OwnedState state, Delta delta)
     {
         if (!Rebase(state)) state.Current = Document.Join(state.Current, delta);
+        _watches.Tell(state, isServed: true);
     }
 
     /// <summary>With nothing ahead both layers are the same: share the accepted document instead of keeping two. Without G2 they are not: what was carried is in no log.</summary>
@@ -556,6 +563,7 @@ public sealed class Tenure : IReplicaSink
         while (state.Ahead.TryTake(long.MaxValue, out var ahead)) NotAhead(ahead);
         if (IsOpen(state)) _open.Remove(state.Endpoint);
         else if (state.IsClosing) _closing.Remove((state.Endpoint, state.Holding.Epoch));
+        _watches.Tell(state, isServed: false);
         SettleWaiters(state);
         SettleLogged(state);
     }
@@ -575,6 +583,7 @@ public sealed class Tenure : IReplicaSink
     private void Close(OwnedState state)
     {
         state.IsClosing = true;
+        _watches.Tell(state, isServed: false);
         if (IsOpen(state)) _open.Remove(state.Endpoint);
         _closing[(state.Endpoint, state.Holding.Epoch)] = state;
     }

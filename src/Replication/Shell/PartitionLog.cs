@@ -149,6 +149,11 @@ internal sealed class PartitionLog : IAsyncDisposable
         lock (_gate) return new DocumentTransaction(state.Current, state.Holding.Epoch, state.NextSequence);
     }
 
+    public Task<bool> NextChange(OwnedState state)
+    {
+        lock (_gate) return _tenure.NextChange(state);
+    }
+
     public CommitOutcome TryCommit(OwnedState state, DocumentTransaction transaction, out ReleaseToken token)
     {
         token = default;

@@ -1,4 +1,3 @@
-using ShardCloud.Contracts;
 using ShardCloud.Crdt;
 using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Proxy;
@@ -41,29 +40,43 @@ public sealed class EndpointExecutor(
 
     private async Task<RunOutcome> ReadAsync(HttpContext context, EndpointRequest request, IOwnedState owned, RequestDelegate application)
     {
-        context.Features.Set(EndpointState.ReadOnly(request.Endpoint, owned.Current, context.Request.Method, request));
+        var state = EndpointState.OfReader(request, owned, context.Request.Method);
+        context.Features.Set(state);
         context.Request.Body = request.Body.Open();
-
-        async ValueTask<bool> ReleaseAsync() => await owned.Seen()(context.RequestAborted) && (owned.IsConvergent || lease.IsValid);
-        var answer = new AnswerBuffer(context, settings.AnswerBytesMax, ReleaseAsync);
+        await using var reading = new Reading(context, request, owned, lease);
+        await using var answer = new AnswerBuffer(context, settings.AnswerBytesMax, reading.ReleaseAsync, reading);
         try
         {
             await application(context);
             await answer.EndAsync();
+            if (reading.IsMoved) return Moved(request, reading);
+            if (state.IsCut && !answer.HasLeft) return Discard(context, answer, RunOutcome.Again); // It waited for a change that will happen elsewhere.
+
             // After the last access to state, for everything that was seen (TRACES 15).
-            if (!await ReleaseAsync())
+            if (!await reading.ReleaseAsync())
             {
-                if (answer.HasLeft) context.Abort();
-                return answer.HasLeft ? RunOutcome.Answered : Discard(context, answer, RunOutcome.Again);
+                if (answer.HasLeft && !reading.GoesOn) context.Abort();
+                return answer.HasLeft && !reading.GoesOn ? RunOutcome.Answered : Discard(context, answer, RunOutcome.Again);
             }
             await SendAsync(context, answer);
             return RunOutcome.Answered;
         }
+        catch (Exception) when ((reading.IsMoved || state.IsCut) && (reading.GoesOn || !answer.HasLeft) && !context.RequestAborted.IsCancellationRequested)
+        {
+            return reading.GoesOn ? RunOutcome.Again : Discard(context, answer, RunOutcome.Again);
+        }
         finally
         {
-            answer.Detach();
             context.Features.Set<EndpointState>(null);
         }
+    }
+
+    /// <summary>The stream goes on at the next owner: this member asks it itself, or says so to the one that asked.</summary>
+    private static RunOutcome Moved(EndpointRequest request, Reading reading)
+    {
+        if (request.Events is not null) return RunOutcome.Again;
+        reading.SayMoved();
+        return RunOutcome.Answered;
     }
 
     private async Task<RunOutcome> ChangeAsync(HttpContext context, EndpointRequest request, RequestDelegate application)
@@ -174,17 +187,12 @@ public sealed class EndpointExecutor(
     private static bool IsCommitted(HttpContext context, EndpointRequest request, EndpointState state) =>
         context.Response.StatusCode < StatusCodes.Status500InternalServerError && (state.Transaction.HasChanges || state.Calls is { HasChangedOthers: true } || RequestIds.IsClients(request.Id));
 
-    private static async Task SendAsync(HttpContext context, AnswerBuffer answer)
-    {
-        // An application that sets one of our headers could steer the member that asked.
-        if (!context.Response.HasStarted) context.Response.Headers.Remove(ShardHeaders.Entry);
-        await answer.SendAsync(context.RequestAborted);
-    }
+    private static Task SendAsync(HttpContext context, AnswerBuffer answer) => answer.SendAsync(context.RequestAborted);
 
     private static RunOutcome Discard(HttpContext context, AnswerBuffer answer, RunOutcome outcome)
     {
         answer.Detach();
-        context.Response.Clear();
+        if (!context.Response.HasStarted) context.Response.Clear(); // An event stream that goes on elsewhere has left already.
         return outcome;
     }
 

@@ -8,7 +8,8 @@ public sealed class ShardMetrics
     /// <summary>Name of the meter.</summary>
     public const string MeterName = "ShardCloud.ShardRuntime";
 
-    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter;
+    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _resumedCounter;
+    private readonly UpDownCounter<long> _streamCounter;
     private long _requests, _parked, _forwarded, _repeated, _replayed;
 
     /// <summary>Counters in the factory's meter.</summary>
@@ -19,6 +20,8 @@ public sealed class ShardMetrics
         _parkedCounter = meter.CreateCounter<long>("shardcloud.requests.parked", "{request}", "Requests that had to wait for an owner");
         _forwardedCounter = meter.CreateCounter<long>("shardcloud.requests.forwarded", "{leg}", "Legs to other members");
         _repeatedCounter = meter.CreateCounter<long>("shardcloud.requests.repeated", "{leg}", "Legs after the first of a request");
+        _streamCounter = meter.CreateUpDownCounter<long>("shardcloud.streams", "{stream}", "Event streams whose clients are connected to this member");
+        _resumedCounter = meter.CreateCounter<long>("shardcloud.streams.resumed", "{stream}", "Event streams that went on at another owner");
         _replayedCounter = meter.CreateCounter<long>("shardcloud.requests.replayed", "{request}", "Requests answered from their completion record");
     }
 
@@ -44,6 +47,12 @@ public sealed class ShardMetrics
     internal void Forwarded() { Interlocked.Increment(ref _forwarded); _forwardedCounter.Add(1); }
 
     internal void Repeated() { Interlocked.Increment(ref _repeated); _repeatedCounter.Add(1); }
+
+    internal void StreamBegan() => _streamCounter.Add(1);
+
+    internal void StreamEnded() => _streamCounter.Add(-1);
+
+    internal void StreamResumed() => _resumedCounter.Add(1);
 
     internal void Replayed() { Interlocked.Increment(ref _replayed); _replayedCounter.Add(1); }
 }

@@ -80,6 +80,8 @@ internal sealed class ReplicatedStates(MemberParts parts) : IEndpointStates
             };
         }
 
+        public Task<bool> NextChange() => owned.NextChange();
+
         public Release Seen() => ReleaseOf(owned.Seen());
 
         private Release ReleaseOf(ReleaseToken token) => async cancellationToken => await owned.WhenReleasedAsync(token, cancellationToken) == ReleaseOutcome.Released;

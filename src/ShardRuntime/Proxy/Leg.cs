@@ -1,6 +1,7 @@
 using System.Globalization;
 using ShardCloud.Contracts;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Requests;
 using Yarp.ReverseProxy.Forwarder;
 
 namespace ShardCloud.ShardRuntime.Proxy;
@@ -22,6 +23,9 @@ internal enum LegOutcome
 
     /// <summary>The client left, or the answer broke off half way: nothing more can be said to the client.</summary>
     Ended,
+
+    /// <summary>An event stream ended because its endpoint moves: it goes on at the next owner.</summary>
+    Moved,
 }
 
 /// <summary>One leg: whom it names and what it carries between members.</summary>
@@ -41,6 +45,9 @@ internal sealed class Leg : HttpTransformer
     public bool IsRelay { get; init; }
     public bool WaitsForContinue { get; init; }
     public IReadOnlyList<string> Confirmed { get; init; } = [];
+
+    /// <summary>The request, whose answer may be an event stream that is followed from owner to owner; null where none is.</summary>
+    public EndpointRequest? Followed { get; init; }
 
     /// <summary>The entry of a refusal, after the leg.</summary>
     public EntryView? Entry { get; private set; }
@@ -70,23 +77,37 @@ internal sealed class Leg : HttpTransformer
         if (Chain.Length > 0) headers.TryAddWithoutValidation(ShardHeaders.Chain, Chain);
         if (IsRelay) headers.TryAddWithoutValidation(RelayHeader, "1");
         LegHeaders.CarryTrace(headers);
+        if (Followed?.Events?.LastId is { } last)
+        {
+            headers.Remove("Last-Event-ID"); // The client's own, from before this stream began.
+            if (last.Length > 0) headers.TryAddWithoutValidation("Last-Event-ID", last);
+        }
         if (Confirmed.Count > 0) headers.TryAddWithoutValidation(ShardHeaders.Confirm, string.Join(',', Confirmed));
+    }
+
+    /// <summary>True for what is said between members and not to the client: the target does not serve this.</summary>
+    public bool TakesRefusal(HttpResponseMessage answer)
+    {
+        if (answer.StatusCode is not (System.Net.HttpStatusCode.MisdirectedRequest or System.Net.HttpStatusCode.ServiceUnavailable)
+            || !answer.Headers.TryGetValues(ShardHeaders.Entry, out var entries)) return false;
+        IsRefused = true;
+        IsUnavailable = answer.StatusCode is System.Net.HttpStatusCode.ServiceUnavailable;
+        Entry = EntryView.FromHeader(string.Join(',', entries));
+        return true;
     }
 
     public override async ValueTask<bool> TransformResponseAsync(HttpContext httpContext, HttpResponseMessage? proxyResponse, CancellationToken cancellationToken)
     {
         if (proxyResponse is null) return await base.TransformResponseAsync(httpContext, proxyResponse, cancellationToken);
-        if (proxyResponse.StatusCode is System.Net.HttpStatusCode.MisdirectedRequest or System.Net.HttpStatusCode.ServiceUnavailable
-            && proxyResponse.Headers.TryGetValues(ShardHeaders.Entry, out var entries))
-        {
-            // Said between members, not to the client.
-            IsRefused = true;
-            IsUnavailable = proxyResponse.StatusCode is System.Net.HttpStatusCode.ServiceUnavailable;
-            Entry = EntryView.FromHeader(string.Join(',', entries));
-            return false;
-        }
+        if (TakesRefusal(proxyResponse)) return false;
         var copies = await base.TransformResponseAsync(httpContext, proxyResponse, cancellationToken);
-        LegHeaders.DropOurs(httpContext, proxyResponse);
+        LegHeaders.DropOurs(httpContext, proxyResponse, isToMember: httpContext.Features.Get<MemberConnection>() is not null);
         return copies;
+    }
+
+    public override async ValueTask TransformResponseTrailersAsync(HttpContext httpContext, HttpResponseMessage proxyResponse, CancellationToken cancellationToken)
+    {
+        await base.TransformResponseTrailersAsync(httpContext, proxyResponse, cancellationToken);
+        if (httpContext.Features.Get<MemberConnection>() is null) LegHeaders.DropOursOfTrailers(httpContext, proxyResponse);
     }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net.Http.Headers;
+using Microsoft.AspNetCore.Http.Features;
 using ShardCloud.Contracts;
 
 namespace ShardCloud.ShardRuntime.Proxy;
@@ -12,19 +13,44 @@ internal static class LegHeaders
     {
         foreach (var header in context.Request.Headers)
         {
-            if (header.Key.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase)) leg.Headers.Remove(header.Key);
+            if (IsOurs(header.Key)) leg.Headers.Remove(header.Key);
         }
     }
 
     /// <summary>Takes off the answer, as copied to the client's, what whoever answered said under our names.</summary>
-    public static void DropOurs(HttpContext context, HttpResponseMessage answer)
+    /// <param name="context">The client, or the member that asked.</param>
+    /// <param name="answer">What was answered.</param>
+    /// <param name="isToMember">The epoch of an event stream is for the member at which it ends.</param>
+    public static void DropOurs(HttpContext context, HttpResponseMessage answer, bool isToMember = false)
     {
         // Not validated: validating parses every header anew and allocates for each (bench/Load).
         foreach (var header in answer.Headers.NonValidated)
         {
-            if (header.Key.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase)) context.Response.Headers.Remove(header.Key);
+            if (IsOurs(header.Key) && !(isToMember && header.Key.Equals(ShardHeaders.Epoch, StringComparison.OrdinalIgnoreCase))) context.Response.Headers.Remove(header.Key);
         }
     }
+
+    /// <summary>The same of trailers.</summary>
+    public static void DropOursOfTrailers(HttpContext context, HttpResponseMessage answer)
+    {
+        if (context.Features.Get<IHttpResponseTrailersFeature>()?.Trailers is not { } trailers) return;
+        foreach (var trailer in answer.TrailingHeaders.NonValidated)
+        {
+            if (IsOurs(trailer.Key)) trailers.Remove(trailer.Key);
+        }
+    }
+
+    /// <summary>Takes off what an application said under our names: it could steer the member that asked.</summary>
+    public static void DropOurs(IHeaderDictionary headers)
+    {
+        foreach (var header in headers)
+        {
+            if (IsOurs(header.Key)) headers.Remove(header.Key);
+        }
+    }
+
+    /// <summary>True for a header of ours.</summary>
+    public static bool IsOurs(string name) => name.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>The hop's parent is this member's span, not the client's. A router has one only where somebody listens.</summary>
     public static void CarryTrace(HttpRequestHeaders headers)

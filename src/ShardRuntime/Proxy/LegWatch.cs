@@ -27,6 +27,9 @@ internal sealed class LegWatch : CancellationTokenSource, IResettable
     /// <summary>Something came over the leg: the silence begins anew.</summary>
     public void Heard() => CancelAfter(SilenceMax);
 
+    /// <summary>The leg may be silent from now on: pings tell whether the other side still lives.</summary>
+    public void MayBeSilent() => CancelAfter(Timeout.InfiniteTimeSpan);
+
     /// <summary>The leg is over.</summary>
     public void End()
     {

@@ -1,9 +1,12 @@
 using System.Buffers;
+using System.Globalization;
 using System.Net;
 using Microsoft.AspNetCore.Http.Features;
+using ShardCloud.Contracts;
 using ShardCloud.Identity;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Requests;
+using ShardCloud.ShardRuntime.Streams;
 using Yarp.ReverseProxy.Forwarder;
 
 namespace ShardCloud.ShardRuntime.Proxy;
@@ -47,8 +50,10 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
             answer = await client.Invoker.SendAsync(request, watch.Token); // (1)
 
             watch.Heard();
+            if (leg.Followed?.Events is { } events) return leg.TakesRefusal(answer) ? Refused(leg) : await PassEventsAsync(context, answer, leg, events, watch);
             if (!await leg.TransformResponseAsync(context, answer, watch.Token)) return Refused(leg);
             context.Response.StatusCode = (int)answer.StatusCode; // (2)
+            if (leg.Followed is { } followed && IsEventStream(answer)) return await PassEventsAsync(context, answer, leg, followed.BeginEvents(context, context.Response.Body), watch);
 
             // Headers leave with the first piece, or with the end: an empty answer must not look as if a body followed.
             var source = answer.Content.ReadAsStream(watch.Token);
@@ -64,7 +69,7 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
         }
         catch (Exception cause) when (cause is HttpRequestException or IOException or OperationCanceledException)
         {
-            if (context.Response.HasStarted) context.Abort(); // Half an answer must not look like a whole one.
+            if (context.Response.HasStarted && leg.Followed?.Events is null) context.Abort(); // Half an answer must not look like a whole one.
             return Failed(context, leg, cause);
         }
         finally
@@ -72,6 +77,39 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
             if (piece is not null) ArrayPool<byte>.Shared.Return(piece);
             answer?.Dispose();
             watch.End();
+        }
+    }
+
+    /// <summary>(3) of an event stream: whole events, until it ends for good (answered) or its endpoint goes elsewhere.</summary>
+    private async Task<LegOutcome> PassEventsAsync(HttpContext context, HttpResponseMessage answer, Leg leg, EventStream events, LegWatch watch)
+    {
+        reachability.Answered(leg.Target);
+        if (!IsEventStream(answer)) return LegOutcome.Answered; // The next owner's application has something else to say: the client asks again and hears it.
+        watch.MayBeSilent();
+        events.Begin(EpochOf(answer) ?? leg.Epoch, watch);
+        var piece = ArrayPool<byte>.Shared.Rent(PieceBytes);
+        try
+        {
+            if (context.Response.HasStarted) metrics.StreamResumed();
+            else await context.Response.Body.FlushAsync(watch.Token); // The client sees it open.
+            var source = answer.Content.ReadAsStream(watch.Token);
+            while (await source.ReadAsync(piece, watch.Token) is var length and > 0) await events.WriteAsync(piece.AsMemory(0, length), watch.Token);
+            return answer.TrailingHeaders.NonValidated.Contains(ShardHeaders.Moved) ? LegOutcome.Moved : LegOutcome.Answered;
+        }
+        catch (Exception cause) when (cause is HttpRequestException or IOException or OperationCanceledException)
+        {
+            if (events.IsInsideEvent)
+            {
+                context.Abort(); // Half an event must not look like a whole one.
+                return LegOutcome.Ended;
+            }
+            var isSuperseded = cause is OperationCanceledException && !context.RequestAborted.IsCancellationRequested; // Granted to another, as the map says.
+            return isSuperseded ? LegOutcome.Moved : Failed(context, leg, cause);
+        }
+        finally
+        {
+            events.LegEnds();
+            ArrayPool<byte>.Shared.Return(piece);
         }
     }
 
@@ -103,13 +141,22 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
 
     private LegOutcome Failed(HttpContext context, Leg leg, Exception? cause)
     {
-        if (context.Response.HasStarted || context.RequestAborted.IsCancellationRequested) return LegOutcome.Ended;
-        context.Response.Clear(); // Status and headers may have been copied already.
+        if (context.RequestAborted.IsCancellationRequested) return LegOutcome.Ended;
+        if (!context.Response.HasStarted) context.Response.Clear(); // Status and headers may have been copied already.
+        else if (leg.Followed?.Events is null) return LegOutcome.Ended;
         if (cause is BadHttpRequestException bad) throw bad; // The client's own body was at fault: too large, or cut off.
         if (IsStreamReset(cause)) return LegOutcome.Lost; // The member lives; it closed this one leg.
         reachability.Failed(leg.Target);
         return IsNeverSent(cause) ? LegOutcome.Unreachable : LegOutcome.Lost;
     }
+
+    private static bool IsEventStream(HttpResponseMessage answer) => answer.StatusCode is HttpStatusCode.OK
+        && EventStream.Is(TextOf(answer.Content.Headers.NonValidated, "Content-Type"), TextOf(answer.Content.Headers.NonValidated, "Content-Encoding"));
+
+    private static string? TextOf(System.Net.Http.Headers.HttpHeadersNonValidated headers, string name) => headers.TryGetValues(name, out var values) ? values.ToString() : null;
+
+    private static Epoch? EpochOf(HttpResponseMessage answer) =>
+        long.TryParse(TextOf(answer.Headers.NonValidated, ShardHeaders.Epoch), NumberStyles.None, CultureInfo.InvariantCulture, out var epoch) ? new Epoch(epoch) : null;
 
     private static bool IsUpgrade(HttpContext context) =>
         context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true } || context.Features.Get<IHttpExtendedConnectFeature>() is { IsExtendedConnect: true };

@@ -4,6 +4,7 @@ using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.State;
+using ShardCloud.ShardRuntime.Streams;
 
 namespace ShardCloud.ShardRuntime.Proxy;
 
@@ -16,7 +17,7 @@ namespace ShardCloud.ShardRuntime.Proxy;
 internal sealed class ShardProxy(
     ShardContext shard, IMapView maps, ILeaseView lease, IEndpointStates states, IHandoffTable handoffs, EndpointExecutor executor, MemberLegs legs,
     LegRunner sockets, Reachability reachability, Parking parking, HandoffMeters meters, RequestIds ids, Confirmations confirmations, CompletionRecords records, ShardMetrics metrics,
-    ILogger<ShardProxy> log)
+    EventStreams streams, ILogger<ShardProxy> log)
 {
     private static readonly TimeSpan RunAgainAfter = TimeSpan.FromMilliseconds(20);
 
@@ -96,6 +97,7 @@ internal sealed class ShardProxy(
     // One method, so that a forwarded request needs one state machine here and one in MemberLegs.
     private async Task RouteAsync(HttpContext context, RequestDelegate? application, Arrival arrival, EndpointId endpoint, OwnCall? own = null)
     {
+        EndpointRequest? request = null;
         try
         {
             if (context.Request.ContentLength > _settings.BodyBytesMax)
@@ -105,7 +107,10 @@ internal sealed class ShardProxy(
             }
             var id = own is null ? ids.Of(context) : own.Id;
             if (arrival.Confirmed.Length > 0) records.Confirm(endpoint, arrival.Confirmed);
-            var request = new EndpointRequest(endpoint, id, own is not null ? RequestBody.Of(own.Body) : await RequestBody.ReadAsync(context, BuiltInEndpoints.Has(endpoint) ? BuiltInEndpoints.BodyBytesMax : _settings.RepeatableBodyBytesMax));
+            request = new EndpointRequest(endpoint, id, own is not null ? RequestBody.Of(own.Body) : await RequestBody.ReadAsync(context, BuiltInEndpoints.Has(endpoint) ? BuiltInEndpoints.BodyBytesMax : _settings.RepeatableBodyBytesMax))
+            {
+                Streams = !arrival.IsFromMember && own is null && HttpMethods.IsGet(context.Request.Method) ? streams : null,
+            };
             EntryView newer = default;
             IncarnationId refusedTo = default;
             var isRelayTried = false;
@@ -123,7 +128,7 @@ internal sealed class ShardProxy(
                 TimeSpan wait;
                 switch (decision.Action)
                 {
-                    case ProxyAction.Serve when application is not null: // (3)
+                    case ProxyAction.Serve when application is not null && request.Events is null: // (3)
                         request.Tries++;
                         var run = await executor.RunAsync(context, request, owned!, application);
                         if (run is RunOutcome.Answered)
@@ -145,7 +150,7 @@ internal sealed class ShardProxy(
                         wait = RunAgainAfter;
                         break;
 
-                    case ProxyAction.Serve: // A handler's call needs what only a listener gives a handler: it comes back in through ours.
+                    case ProxyAction.Serve: // A handler's call needs what only a listener gives a handler, a stream that goes on an answer not begun yet: they come back in through ours.
                     case ProxyAction.Forward: // (4)
                     case ProxyAction.Relay:
                         var isRelay = decision.Action is ProxyAction.Relay;
@@ -172,6 +177,7 @@ internal sealed class ShardProxy(
                             RequestId = id,
                             Chain = own is not null ? own.Chain : arrival.IsFromMember ? context.Request.Headers[ShardHeaders.Chain].ToString() : "",
                             IsRelay = isRelay,
+                            Followed = request.Streams is null ? null : request,
                             WaitsForContinue = !request.Body.IsWhole,
                             Confirmed = request.IsSafe ? [] : confirmations.Take(endpoint),
                         };
@@ -179,6 +185,13 @@ internal sealed class ShardProxy(
                         var outcome = await legs.SendAsync(context, request.Body, leg);
                         if (outcome is LegOutcome.Answered) Delivered(arrival, request);
                         if (outcome is LegOutcome.Answered or LegOutcome.Ended) return;
+                        if (request.Events is { } events && events.TakeProgress())
+                        {
+                            // The stream lived: it starts afresh at the next owner, with all the time a request has.
+                            (newer, refusedTo, isRelayTried) = (default, default, false);
+                            request.Ticket.FirstParked = null;
+                            if (outcome is LegOutcome.Moved) continue; // Owners wait for each other better than we do.
+                        }
                         if (!request.Body.CanRepeat)
                         {
                             if (outcome is LegOutcome.Lost) await ProxyProblems.UnknownAsync(context, endpoint, "the leg to its owner was lost and its body is too large to be held");
@@ -229,6 +242,10 @@ internal sealed class ShardProxy(
         {
             // The client left; there is nobody to tell.
         }
+        finally
+        {
+            if (request?.Events is { } ended) await streams.EndAsync(ended);
+        }
     }
 
     private ProxyFacts FactsOf(in Arrival arrival, EndpointId endpoint, in EntryView entry, MapVersion map, bool isToRefused, bool isRelayTried, out IOwnedState? owned)
@@ -269,6 +286,8 @@ internal sealed class ShardProxy(
         {
             case ParkOutcome.Woken:
                 return true;
+            case var _ when request.Events is not null:
+                return false; // The stream ends, at an event's end; its client asks again, from its last id.
             case ParkOutcome.Full:
                 await ProxyProblems.ParkingFullAsync(context, request.Endpoint);
                 return false;

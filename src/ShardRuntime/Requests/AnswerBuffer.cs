@@ -1,4 +1,6 @@
 using Microsoft.AspNetCore.Http.Features;
+using ShardCloud.ShardRuntime.Proxy;
+using ShardCloud.ShardRuntime.Streams;
 
 namespace ShardCloud.ShardRuntime.Requests;
 
@@ -9,21 +11,28 @@ namespace ShardCloud.ShardRuntime.Requests;
 /// </remarks>
 internal sealed class AnswerBuffer : Stream
 {
+    /// <summary>Headers of an event stream leave after this time without an event: the client is to see it open, and what stands between to keep it open.</summary>
+    private static readonly TimeSpan HeadersAfter = TimeSpan.FromMilliseconds(50);
+
     private readonly HttpContext _context;
     private readonly IHttpResponseBodyFeature _outer;
     private readonly BodyFeature _feature;
     private readonly MemoryStream _held = new();
     private readonly int _limit;
     private readonly Func<ValueTask<bool>>? _release;
+    private readonly Reading? _reading;
+    private EventStream? _events;
+    private (Task Sent, CancellationTokenSource Cancel)? _headers;
     private bool _isStreaming;
 
     /// <summary>Takes the place of the response body.</summary>
     /// <param name="context">The request.</param>
     /// <param name="limit">Bytes held at most.</param>
     /// <param name="release">For a reader: waits until what was seen so far may be shown; false: it may not.</param>
-    public AnswerBuffer(HttpContext context, int limit, Func<ValueTask<bool>>? release)
+    /// <param name="reading">What an endpoint's reader rests on, of which an event stream may go on elsewhere.</param>
+    public AnswerBuffer(HttpContext context, int limit, Func<ValueTask<bool>>? release, Reading? reading = null)
     {
-        (_context, _limit, _release) = (context, limit, release);
+        (_context, _limit, _release, _reading) = (context, limit, release, reading);
         _outer = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         _feature = new BodyFeature(this, _outer);
         context.Features.Set<IHttpResponseBodyFeature>(_feature);
@@ -36,7 +45,11 @@ internal sealed class AnswerBuffer : Stream
     public ReadOnlyMemory<byte> Held => _held.GetBuffer().AsMemory(0, (int)_held.Length);
 
     /// <summary>The handler has ended: everything it wrote is held, or has left.</summary>
-    public Task EndAsync() => _feature.CompleteAsync();
+    public async Task EndAsync()
+    {
+        await _feature.CompleteAsync();
+        await SettleHeadersAsync();
+    }
 
     /// <summary>Puts the real body back; what is held is dropped unless sent.</summary>
     public void Detach() => _context.Features.Set(_outer);
@@ -45,6 +58,7 @@ internal sealed class AnswerBuffer : Stream
     public async Task SendAsync(CancellationToken cancellationToken)
     {
         Detach();
+        if (!_context.Response.HasStarted) LegHeaders.DropOurs(_context.Response.Headers);
         if (!HasLeft && !_context.Response.HasStarted && _context.Response.ContentLength is null && !IsBodiless(_context)) _context.Response.ContentLength = _held.Length;
         HasLeft = true;
         if (_held.Length > 0) await _outer.Stream.WriteAsync(Held, cancellationToken);
@@ -64,8 +78,9 @@ internal sealed class AnswerBuffer : Stream
     {
         if (_isStreaming || _held.Length + buffer.Length > _limit)
         {
+            await SettleHeadersAsync();
             await LeaveAsync(cancellationToken);
-            await _outer.Stream.WriteAsync(buffer, cancellationToken);
+            await PassAsync(buffer, cancellationToken);
         }
         else
         {
@@ -84,7 +99,9 @@ internal sealed class AnswerBuffer : Stream
 
     public override async Task FlushAsync(CancellationToken cancellationToken)
     {
+        if (!_isStreaming && IsEventStream) _isStreaming = true; // Written by hand: events that are flushed are meant to be seen.
         if (!_isStreaming) return;
+        await SettleHeadersAsync();
         await LeaveAsync(cancellationToken);
         await _outer.Stream.FlushAsync(cancellationToken);
     }
@@ -97,20 +114,69 @@ internal sealed class AnswerBuffer : Stream
 
     public override void SetLength(long value) => throw new NotSupportedException();
 
+    private bool IsEventStream => _release is not null && EventStream.Is(_context.Response.ContentType, _context.Response.Headers.ContentEncoding);
+
+    private ValueTask PassAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
+        _events is null ? _outer.Stream.WriteAsync(bytes, cancellationToken) : _events.WriteAsync(bytes, cancellationToken);
+
     private async ValueTask LeaveAsync(CancellationToken cancellationToken)
     {
         if (_release is null) throw TooLarge();
         if (!await _release())
         {
             // What the handler saw is not true for the others: nothing of it may be shown, not even an error.
-            _context.Abort();
+            if (_reading is not { GoesOn: true }) _context.Abort();
             throw new OperationCanceledException("The state that this answer rests on was superseded.");
         }
         _isStreaming = true;
-        HasLeft = true;
+        if (!HasLeft)
+        {
+            LegHeaders.DropOurs(_context.Response.Headers);
+            _events = _reading?.Begin(_outer.Stream);
+            HasLeft = true;
+        }
         if (_held.Length == 0) return;
-        await _outer.Stream.WriteAsync(Held, cancellationToken);
+        await PassAsync(Held, cancellationToken);
         _held.SetLength(0);
+    }
+
+    private void StopHolding()
+    {
+        if (_release is null || _isStreaming) return;
+        _isStreaming = true;
+        if (!IsEventStream) return;
+        var cancel = new CancellationTokenSource();
+        _headers = (SendHeadersAsync(cancel.Token), cancel);
+    }
+
+    private async Task SendHeadersAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await Task.Delay(HeadersAfter, cancellationToken);
+            await LeaveAsync(_context.RequestAborted);
+            await _outer.Stream.FlushAsync(_context.RequestAborted); // Sends them.
+        }
+        catch (OperationCanceledException)
+        {
+            // The first piece takes them along; or the client left, or what it rests on did: the next piece meets the same.
+        }
+    }
+
+    /// <summary>After this nobody but the handler writes.</summary>
+    private async ValueTask SettleHeadersAsync()
+    {
+        if (_headers is not var (sent, cancel)) return;
+        _headers = null;
+        await cancel.CancelAsync();
+        await sent;
+        cancel.Dispose();
+    }
+
+    public override async ValueTask DisposeAsync()
+    {
+        await SettleHeadersAsync();
+        Detach();
     }
 
     private static bool IsBodiless(HttpContext context) =>
@@ -123,7 +189,8 @@ internal sealed class AnswerBuffer : Stream
     {
         public override void DisableBuffering()
         {
-            if (buffer._release is not null) buffer._isStreaming = true;
+            buffer.StopHolding();
+            if (buffer._release is not null) buffer._outer.DisableBuffering(); // A session's buffer stands within the endpoint's.
         }
     }
 }

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.IO.Hashing;
 using System.Text;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Streams;
 
 namespace ShardCloud.ShardRuntime.Requests;
 
@@ -28,6 +29,14 @@ public sealed class EndpointRequest(EndpointId endpoint, string id, RequestBody 
 
     /// <summary>Legs and runs so far.</summary>
     public int Tries { get; set; }
+
+    /// <summary>Where the client is here and may be answered with an event stream; else null.</summary>
+    internal EventStreams? Streams { get; init; }
+
+    /// <summary>The client's side of the event stream that answers it; null until an owner began one.</summary>
+    internal EventStream? Events { get; private set; }
+
+    internal EventStream BeginEvents(HttpContext context, Stream client) => Events ??= Streams!.Begin(context, client, Endpoint);
 
     /// <summary>Tells a repeat from another request that reuses the id: hash of method, path with query, and the held part of the body.</summary>
     public static ulong FingerprintOf(HttpContext context, RequestBody body)

@@ -72,7 +72,7 @@ internal sealed class SessionGate
         }
         finally
         {
-            answer.Detach();
+            await answer.DisposeAsync();
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using ShardCloud.Crdt;
 using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Requests;
@@ -83,8 +84,39 @@ public sealed class EndpointState
     /// <exception cref="ShardCloudException">SC3001, SC3002: see <see cref="Counter"/>.</exception>
     public ExpiringMapHandle ExpiringMap(string name) => Transaction.ExpiringMap(SystemFields.NotReserved(name));
 
-    internal static EndpointState ReadOnly(EndpointId endpoint, Document document, string method, EndpointRequest? request = null) => new(endpoint, DocumentTransaction.ReadOnly(document,
+    /// <summary>What a reader sees, and may follow.</summary>
+    internal static EndpointState OfReader(EndpointRequest request, IOwnedState owned, string method) =>
+        new(request.Endpoint, TransactionOf(request.Endpoint, owned.Current, method)) { Request = request, _followed = owned, _method = method };
+
+    /// <summary>Ended because the endpoint was sealed or lost, and not by whoever followed it.</summary>
+    internal bool IsCut { get; private set; }
+
+    private IOwnedState? _followed;
+    private string _method = "";
+
+    internal async IAsyncEnumerable<EndpointState> FollowAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        if (_followed is not { } owned)
+            throw new InvalidOperationException($"Only a reader can follow endpoint '{Endpoint}': a changing handler holds its turn, so nobody else could change it.");
+        Document? told = null;
+        while (true)
+        {
+            var next = owned.NextChange(); // Before the document: a change between the two is seen twice rather than never.
+            if (next is { IsCompleted: true, Result: false }) break;
+            var current = owned.Current;
+            if (!ReferenceEquals(current, told))
+            {
+                told = current;
+                yield return ReadOnly(Endpoint, current, _method);
+            }
+            if (!await next.WaitAsync(cancellationToken)) break;
+        }
+        IsCut = true;
+    }
+
+    internal static EndpointState ReadOnly(EndpointId endpoint, Document document, string method) => new(endpoint, TransactionOf(endpoint, document, method));
+
+    private static DocumentTransaction TransactionOf(EndpointId endpoint, Document document, string method) => DocumentTransaction.ReadOnly(document,
         () => new ShardCloudException(ErrorCodes.ReadOnlyRequest, $"A {method} request tried to change endpoint '{endpoint}'.",
-            "Change state in handlers of POST, PUT, PATCH or DELETE: those run once, reads may run any number of times.")))
-    { Request = request };
+            "Change state in handlers of POST, PUT, PATCH or DELETE: those run once, reads may run any number of times."));
 }

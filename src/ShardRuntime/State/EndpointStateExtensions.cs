@@ -24,6 +24,19 @@ public static class EndpointStateExtensions
     public static SocketConnection ShardConnection(this HttpContext context) =>
         context.Features.Get<LegUpgrade>()?.Run is { } run ? new SocketConnection(run) : throw SocketErrors.NotAConnection(context.Request.Path);
 
+    /// <summary>The state of the endpoint that this GET names: as it is now, and again after each change; for event streams and long polls.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="cancellationToken">Ends it; the client's leaving should.</param>
+    /// <returns>
+    /// Each element is one immutable document. Changes in quick succession may be told as one, and one state twice. It ends by itself when the endpoint is sealed for a move or no
+    /// longer served here. Then the handler should end too: an event stream goes on at the next owner, and an answer of which nothing has left is discarded and the
+    /// request repeated there. So a long poll returns from within the loop what it waited for, and may return anything after it. See docs/streams.md.
+    /// </returns>
+    /// <exception cref="ShardCloudException">SC3006: the request's path matches no endpoint template.</exception>
+    /// <exception cref="InvalidOperationException">The handler is a changing one.</exception>
+    public static IAsyncEnumerable<EndpointState> FollowEndpointState(this HttpContext context, CancellationToken cancellationToken = default) =>
+        context.EndpointState().FollowAsync(cancellationToken);
+
     /// <summary>Which member runs this code.</summary>
     public static ShardInfo Shard(this HttpContext context) => context.RequestServices.GetRequiredService<ShardInfo>();
 }

@@ -38,6 +38,9 @@ public interface IOwnedState
     /// <summary>Commits changes and record as one delta. Never both: a commit and a seal.</summary>
     StateCommit TryCommit(DocumentTransaction transaction, out Release release);
 
+    /// <summary>Completes at the next change of <see cref="Current"/> (true), or when the endpoint is sealed or no longer served under this epoch (false). Take it before <see cref="Current"/>: then no change is missed.</summary>
+    Task<bool> NextChange();
+
     /// <summary>The release of an answer for everything that is visible now.</summary>
     Release Seen();
 }

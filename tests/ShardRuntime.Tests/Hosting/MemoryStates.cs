@@ -30,7 +30,12 @@ public sealed class MemoryStates : IEndpointStates
     /// <summary>Built-in endpoints are owned too, from their first use.</summary>
     public void OwnRest(Epoch epoch) => _rest = epoch;
 
-    public Document Lose(EndpointId endpoint) => _owned.TryRemove(endpoint, out var owned) ? owned.Current : Document.Empty;
+    public Document Lose(EndpointId endpoint)
+    {
+        if (!_owned.TryRemove(endpoint, out var owned)) return Document.Empty;
+        owned.End();
+        return owned.Current;
+    }
 
     public Document Of(EndpointId endpoint) => _owned[endpoint].Current;
 
@@ -48,7 +53,27 @@ public sealed class MemoryStates : IEndpointStates
 
         public bool IsConvergent => states.AreConvergent;
 
+        private TaskCompletionSource<bool>? _next;
+        private volatile bool _isEnded;
+
         public Document Current { get; private set; } = document;
+
+        public Task<bool> NextChange()
+        {
+            lock (states._owned) return _isEnded ? Task.FromResult(false) : (_next ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+        }
+
+        public void End() => Tell(isServed: false);
+
+        private void Tell(bool isServed)
+        {
+            lock (states._owned)
+            {
+                _isEnded |= !isServed;
+                _next?.TrySetResult(isServed);
+                _next = null;
+            }
+        }
 
         public DocumentTransaction BeginTransaction() => new(Current, epoch, Current.NextSequence(epoch));
 
@@ -64,6 +89,7 @@ public sealed class MemoryStates : IEndpointStates
             }
             transaction.Commit(out var next, out _);
             Current = next;
+            Tell(isServed: true);
             return StateCommit.Committed;
         }
 

@@ -56,6 +56,12 @@ public sealed class TestCluster : IAsyncDisposable
         foreach (var member in _members) member.See(Map);
     }
 
+    /// <summary>Some see the newest map.</summary>
+    public void PublishTo(params TestMember[] members)
+    {
+        foreach (var member in members) member.See(Map);
+    }
+
     /// <summary>First grant of everything.</summary>
     public Epoch GrantAll(TestMember owner)
     {
