@@ -243,4 +243,11 @@ public sealed class SocketSettings
     /// <summary>How long a connection with a resume token waits for its client after its last leg. Default 2 minutes.</summary>
     [Range(typeof(TimeSpan), "00:00:05", "01:00:00")]
     public TimeSpan ResumeFor { get; set; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>A member that stops closes its clients' sockets (1012) spread over this time, so that they do not all come back at once. Default 2 minutes, bounded by the host's shutdown timeout less 10 s.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
+    public TimeSpan DrainFor { get; set; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>Compresses messages to and from clients that offer it (RFC 7692). Default false: it costs memory for each socket, and secrets beside what a client chooses can be guessed from lengths.</summary>
+    public bool Compression { get; set; }
 }

@@ -12,6 +12,7 @@ using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Security;
 using ShardCloud.ShardRuntime.Sessions;
+using ShardCloud.ShardRuntime.Sockets.Carrier;
 using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.Streams;
 
@@ -110,6 +111,7 @@ public static class ShardRuntimeServices
         services.AddSingleton<OwnCalls>();
         services.AddSingleton<ShardCalls>();
         services.AddSingleton<ExpiringClient>();
+        services.AddSocketCarrier();
     }
 
     /// <summary>A line for each request and each leg drowns what matters. First in the list, so that any setting of the application wins.</summary>
@@ -129,13 +131,15 @@ public static class ShardRuntimeServices
         var gate = app.Services.GetRequiredService<ListenerGate>();
         var health = app.Services.GetRequiredService<HealthAnswers>();
         var proxy = app.Services.GetRequiredService<ShardProxy>();
+        var sockets = app.Services.GetRequiredService<SocketGate>();
         app.Use(next => context =>
         {
             if (health.TryAnswer(context, out var answer)) return answer;
             // Nothing is awaited where nothing has to be: a client's request needs no state machine here.
             var admitted = gate.AdmitAsync(context);
             if (!admitted.IsCompletedSuccessfully) return WhenAdmittedAsync(admitted, context, next);
-            return admitted.Result ? proxy.InvokeAsync(context, next) : Task.CompletedTask;
+            if (!admitted.Result) return Task.CompletedTask;
+            return sockets.TryCarry(context, out var carried) ? carried : proxy.InvokeAsync(context, next);
         });
         if (app.Services.GetService<SessionGate>() is { } sessions) app.Use(next => context => sessions.InvokeAsync(context, next));
         foreach (var plane in app.Services.GetServices<IControlPlane>()) plane.Map(app);

@@ -22,6 +22,8 @@ internal sealed class Listeners
         kestrel.Limits.MaxRequestBodySize = options.Proxy.BodyBytesMax;
         // One member's legs share few connections; 100 streams each (the default) would queue requests behind one another.
         kestrel.Limits.Http2.MaxStreamsPerConnection = 1_000;
+        // Legs of sockets share connections too: one whose owner is slow to read must leave room for the others. Credit, not memory.
+        kestrel.Limits.Http2.InitialConnectionWindowSize = 16 * 1024 * 1024;
 
         kestrel.Listen(EndPointOf(options.Public.Url), listen =>
         {

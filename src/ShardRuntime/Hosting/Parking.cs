@@ -24,6 +24,9 @@ public sealed class Parking : IParkingLot
         TimeMax = settings.TimeMax is { } asked && asked > least ? asked : least;
     }
 
+    /// <summary>With every wake-up, for what waits elsewhere: sockets. Handlers only note it.</summary>
+    public event Action? Changed;
+
     /// <summary>How long a request may be parked in all.</summary>
     public TimeSpan TimeMax { get; }
 
@@ -80,6 +83,7 @@ public sealed class Parking : IParkingLot
     /// <inheritdoc/>
     public void Wake(EndpointId endpoint)
     {
+        Changed?.Invoke();
         Stay[] woken;
         lock (_gate)
         {
@@ -93,6 +97,7 @@ public sealed class Parking : IParkingLot
     /// <inheritdoc/>
     public void WakeAll()
     {
+        Changed?.Invoke();
         Stay[] woken;
         lock (_gate)
         {

@@ -164,7 +164,7 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
     public static bool IsNeverSent(Exception? cause) =>
         cause is HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError };
 
-    private static bool IsStreamReset(Exception? cause)
+    internal static bool IsStreamReset(Exception? cause)
     {
         for (; cause is not null; cause = cause.InnerException)
         {

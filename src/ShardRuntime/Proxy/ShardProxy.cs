@@ -345,7 +345,7 @@ internal sealed class ShardProxy(
         return default;
     }
 
-    private static string? AddressOf(RoutingMap map, EntryView entry, IncarnationId member) =>
+    internal static string? AddressOf(RoutingMap map, EntryView entry, IncarnationId member) =>
         map.Live.TryGetValue(member, out var live) ? live.MemberAddress.TrimEnd('/') : member == entry.Owner ? entry.OwnerAddress?.TrimEnd('/') : null;
 
     /// <summary>Every change wakes what is parked; the slice only bounds how long a lost wake-up can cost.</summary>

@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using Microsoft.Extensions.DependencyInjection;
 using ShardCloud.Replication;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Sockets.Carrier;
 
 namespace ShardCloud.ShardRuntime.Tests.Hosting;
 
@@ -27,6 +28,7 @@ public sealed partial class MetricsTests
         listener.Start();
         _ = new LogMetrics(meters);
         _ = new ShardMetrics(meters);
+        _ = new SocketMetrics(meters);
 
         var meter = "";
         List<string> listed = [];

@@ -37,12 +37,24 @@ internal readonly record struct LegFrame(LegFrameKind Kind, long Number, ReadOnl
     /// <summary>Writes a frame.</summary>
     public static void Write(IBufferWriter<byte> to, LegFrameKind kind, long number, ReadOnlySpan<byte> payload = default)
     {
-        var span = to.GetSpan(HeadBytes + payload.Length);
+        Fill(to.GetSpan(HeadBytes + payload.Length), kind, number, payload);
+        to.Advance(HeadBytes + payload.Length);
+    }
+
+    /// <summary>A frame as bytes.</summary>
+    public static byte[] Of(LegFrameKind kind, long number, ReadOnlySpan<byte> payload)
+    {
+        var bytes = new byte[HeadBytes + payload.Length];
+        Fill(bytes, kind, number, payload);
+        return bytes;
+    }
+
+    private static void Fill(Span<byte> span, LegFrameKind kind, long number, ReadOnlySpan<byte> payload)
+    {
         span[0] = (byte)kind;
         BinaryPrimitives.WriteInt64BigEndian(span[1..], number);
         BinaryPrimitives.WriteInt32BigEndian(span[9..], payload.Length);
         payload.CopyTo(span[HeadBytes..]);
-        to.Advance(HeadBytes + payload.Length);
     }
 
     /// <summary>Takes the next whole frame off the buffer.</summary>

@@ -1,0 +1,461 @@
+using System.Buffers;
+using System.Net.WebSockets;
+using System.Text;
+using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Sockets.Legs;
+
+namespace ShardCloud.ShardRuntime.Sockets.Carrier;
+
+/// <summary>Keeps one client's WebSocket for as long as the client wants it, over as many legs as that takes.</summary>
+/// <remarks>
+/// Two loops: this file's reads the leg and is the only one that writes messages to the client, so a client that does not read holds up its own leg and nothing
+/// else; <see cref="ClientReader"/> reads the client. Both ask <see cref="CarrierCore"/> what to do. Nothing is rented while nothing is under way.
+/// Step numbers are those of docs/protocol/sockets.md.
+/// </remarks>
+internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
+{
+    private readonly CarrierCore _core = new(tools.Settings.InFlightMax, tools.Settings.InFlightBytesMax);
+    private readonly Lock _deciding = new();
+    private readonly SemaphoreSlim _writing = new(1, 1);
+    private readonly SocketConnector _connector = new(tools, request);
+    private LegWire? _leg;
+    private WebSocket _client = null!;
+    private TaskCompletionSource? _room;
+    private Task? _closing;
+    private long _told, _lastMessage = tools.Time.GetTimestamp();
+    private TimeSpan? _closeSentAt;
+    private volatile bool _isLeaving;
+
+    /// <summary>The client's messages that wait for their confirmation.</summary>
+    public int KeptCount { get { lock (_deciding) return _core.KeptCount; } }
+
+    /// <summary>Carries the socket to its end.</summary>
+    public async Task RunAsync()
+    {
+        _core.IsResuming = request.IsResumeOffered;
+        if (request.IsResumed) _core.ResumeAt(request.Name.LastOut);
+        tools.Roster.Add(this);
+        try
+        {
+            if (await ConnectAsync(isMoved: false) is not { } first) return; // (2) Answered already.
+            await AcceptAsync(first);
+            tools.Metrics.Opened(1);
+            var reading = ReadAsync();
+            try
+            {
+                await CarryAsync(reading);
+            }
+            finally
+            {
+                tools.Metrics.Opened(-1);
+                lock (_deciding) _core.GiveUp();
+                MakeRoom();
+                await EndReadingAsync(reading);
+                if (_closing is { } closing) await closing;
+                _client.Dispose();
+            }
+        }
+        finally
+        {
+            tools.Roster.Remove(this);
+            EndLeg();
+        }
+    }
+
+    /// <summary>What a changed map and the time mean for this socket. Called by the roster; cheap.</summary>
+    public void Look(RoutingMap map, TimeSpan now)
+    {
+        if (Volatile.Read(ref _leg) is { } leg)
+        {
+            if (!request.IsElsewhere(map, leg)) leg.ElsewhereSince = null;
+            else if (now - (leg.ElsewhereSince ??= now) >= CarrierTools.MovedWithin) leg.Abandon(); // (10)
+            if (leg.EndSentAt is { } sent && now - sent >= CarrierTools.CloseWithin) leg.Abandon();
+        }
+        if (_closeSentAt is { } closed && now - closed >= CarrierTools.CloseWithin) _client.Abort();
+        if (tools.Settings.IdleMax is { } idle && _client is not null && tools.Time.GetElapsedTime(Interlocked.Read(ref _lastMessage)) >= idle)
+            Close(CloseCodes.Normal, "idle");
+    }
+
+    /// <summary>Closes the client's socket from here; its answer ends the connection as if the client had begun.</summary>
+    public void Close(int code, string reason)
+    {
+        if (_client is null) return;
+        _isLeaving = code is CloseCodes.ServiceRestart;
+        if (_closeSentAt is not null) return;
+        _closeSentAt = tools.Now;
+        _closing = EndClientAsync(code, reason);
+    }
+
+    private async Task AcceptAsync(DialAnswer first)
+    {
+        var isResuming = _core.IsResuming = request.IsResumeOffered && first.Attached.IsResumable;
+        _client = await request.Context.WebSockets.AcceptWebSocketAsync(new WebSocketAcceptContext
+        {
+            SubProtocol = isResuming ? ResumeProtocol.Name : first.Protocol,
+            DangerousEnableCompression = tools.Settings.Compression,
+        });
+        if (!isResuming) return;
+        _told = first.Attached.LastIn;
+        await SendAsync(ResumeProtocol.Greeting(request.Name, _told, first.Protocol), WebSocketMessageType.Text);
+    }
+
+    /// <summary>One leg after another, until the connection is over.</summary>
+    private async Task CarryAsync(Task reading)
+    {
+        while (true)
+        {
+            var leg = _leg!;
+            await FlushAsync(); // (3) What the owner has not confirmed, in order.
+            var end = await PumpAsync(leg);
+            if (end.Step is CarrierStep.Close)
+            {
+                await ClosedByOwnerAsync(leg, end, reading); // (6)
+                return;
+            }
+            bool isOver;
+            lock (_deciding)
+            {
+                _core.LegEnded(end.IsClean);
+                if (leg.EndSentAt is { } sent && tools.Now - sent >= CarrierTools.CloseWithin) _core.GiveUp();
+                isOver = _core.IsOver;
+            }
+            _connector.LegEnded(leg, end.HasSpoken, tools.Now);
+            EndLeg();
+            if (isOver || tools.Roster.Stopping.IsCancellationRequested)
+            {
+                await EndClientAsync((int?)_client.CloseStatus ?? CloseCodes.Normal, "");
+                return;
+            }
+            if (await ConnectAsync(end.Step is CarrierStep.Moved) is null) return; // (9) (10)
+        }
+    }
+
+    /// <summary>(2) (9) Dials until a leg is attached. Null: the connection is over, and the client knows.</summary>
+    private async Task<DialAnswer?> ConnectAsync(bool isMoved)
+    {
+        var isFirst = _client is null;
+        var (leg, answer) = await _connector.ConnectAsync(isMoved, isFirst, NextDial, IsOver, dialled => Volatile.Write(ref _leg, dialled));
+        if (leg is not null)
+        {
+            lock (_deciding)
+            {
+                _core.Attached(answer.Attached);
+                Volatile.Write(ref _leg, leg);
+            }
+            return answer;
+        }
+        Volatile.Write(ref _leg, null);
+        if (isFirst) return null;
+        lock (_deciding) _core.GiveUp();
+        MakeRoom();
+        await EndClientAsync(_connector.CloseCode, "");
+        return null;
+
+        LegDial NextDial()
+        {
+            lock (_deciding) return _core.Dial(request.Name.Id, request.Verifier);
+        }
+
+        bool IsOver()
+        {
+            lock (_deciding) return _core.IsOver;
+        }
+    }
+
+    /// <summary>Reads one leg to its end.</summary>
+    private async Task<LegEnd> PumpAsync(LegWire leg)
+    {
+        var hasSpoken = false;
+        try
+        {
+            while (true)
+            {
+                var read = await leg.Reader.ReadAsync(leg.Abandoned);
+                var (buffer, shown, confirmed) = (read.Buffer, 0L, false);
+                while (LegFrame.TryRead(ref buffer, CarrierTools.OutBytesMax, out var frame))
+                {
+                    CarrierStep step;
+                    lock (_deciding) step = _core.Received(frame.Kind, frame.Number);
+                    hasSpoken |= step is not CarrierStep.Moved;
+                    switch (step)
+                    {
+                        case CarrierStep.Show:
+                            if (await ShowAsync(frame)) shown = frame.Number;
+                            break;
+                        case CarrierStep.Confirmed:
+                            confirmed = true;
+                            MakeRoom();
+                            break;
+                        case CarrierStep.Close:
+                            var close = new LegEnd(step, hasSpoken, (int)Math.Min(frame.Number, int.MaxValue), Encoding.UTF8.GetString(frame.Payload));
+                            leg.Reader.AdvanceTo(buffer.Start);
+                            return close;
+                        case CarrierStep.Moved:
+                            tools.Maps.Poke(new MapVersion(frame.Number));
+                            return new LegEnd(step, hasSpoken);
+                        case CarrierStep.Broken:
+                            CarrierLog.BrokenLeg(tools.Log, request.Name.Id, leg.Target.Value, frame.Kind, frame.Number);
+                            return new LegEnd(step, hasSpoken);
+                    }
+                }
+                if (shown > 0 && !_core.IsResuming) await WriteAsync(leg, LegFrame.Of(LegFrameKind.Confirm, shown, []));
+                if (confirmed && _core.IsResuming) await TellAsync();
+                leg.Reader.AdvanceTo(buffer.Start, buffer.End);
+                if (read.IsCompleted) return new LegEnd(CarrierStep.Drop, hasSpoken, IsClean: buffer.IsEmpty);
+            }
+        }
+        catch (Exception cause) when (IsLegLost(cause))
+        {
+            return new LegEnd(CarrierStep.Broken, hasSpoken);
+        }
+    }
+
+    /// <summary>(5) One message to the client. False: the client's socket has ended, which its reader notices too.</summary>
+    private async ValueTask<bool> ShowAsync(LegFrame frame)
+    {
+        var type = frame.Kind is LegFrameKind.Text ? WebSocketMessageType.Text : WebSocketMessageType.Binary;
+        var length = (int)frame.Payload.Length;
+        bool isSent;
+        if (frame.Payload.IsSingleSegment && !_core.IsResuming)
+        {
+            isSent = await SendAsync(frame.Payload.First, type);
+        }
+        else
+        {
+            var whole = ArrayPool<byte>.Shared.Rent(length + ResumeProtocol.HeadBytesMax);
+            var head = _core.IsResuming ? ResumeProtocol.WriteHead(frame.Kind, frame.Number, whole) : 0;
+            frame.Payload.CopyTo(whole.AsSpan(head));
+            isSent = await SendAsync(whole.AsMemory(0, head + length), type);
+            ArrayPool<byte>.Shared.Return(whole);
+        }
+        if (!isSent) return false;
+        lock (_deciding) _core.Shown(frame.Number);
+        tools.Metrics.Shown(length);
+        Touch();
+        return true;
+    }
+
+    /// <summary>Tells a resuming client which of its messages are kept for good.</summary>
+    private async ValueTask TellAsync()
+    {
+        long confirmed;
+        lock (_deciding) confirmed = _core.Confirmed;
+        if (confirmed > _told && await SendAsync(ResumeProtocol.Confirm(confirmed), WebSocketMessageType.Text)) _told = confirmed;
+    }
+
+    private async ValueTask<bool> SendAsync(ReadOnlyMemory<byte> message, WebSocketMessageType type)
+    {
+        try
+        {
+            await _client.SendAsync(message, type, endOfMessage: true, CancellationToken.None);
+            return true;
+        }
+        catch (Exception cause) when (IsClientLost(cause))
+        {
+            return false;
+        }
+    }
+
+    /// <summary>(6) The application closed: the client hears it, and what the client answers goes back.</summary>
+    private async Task ClosedByOwnerAsync(LegWire leg, LegEnd end, Task reading)
+    {
+        MakeRoom();
+        await EndClientAsync(end.Code, end.Reason);
+        await EndReadingAsync(reading); // Which writes the client's end to the leg.
+        try
+        {
+            using var late = new CancellationTokenSource(CarrierTools.CloseWithin, tools.Time);
+            using var _ = late.Token.UnsafeRegister(static l => ((LegWire)l!).Abandon(), leg);
+            while (true)
+            {
+                var read = await leg.Reader.ReadAsync(leg.Abandoned);
+                leg.Reader.AdvanceTo(read.Buffer.End);
+                if (read.IsCompleted) return;
+            }
+        }
+        catch (Exception cause) when (IsLegLost(cause))
+        {
+            // The owner has said all it had to say.
+        }
+    }
+
+    /// <summary>(4) The client's loop: messages and its end.</summary>
+    private async Task ReadAsync()
+    {
+        var reader = new ClientReader(_client, tools.Settings.MessageBytesMax + (_core.IsResuming ? ResumeProtocol.HeadBytesMax : 0));
+        while (await reader.ReadAsync() && await TakeAsync(reader))
+        {
+            reader.Next();
+        }
+        if (reader.Violation is { } violation) await EndClientAsync(violation, "");
+        lock (_deciding)
+        {
+            if (reader.IsClosed && !(_core.IsResuming && _isLeaving)) _core.ClientEnded(ClientEnd.Closed, (int?)_client.CloseStatus ?? CloseCodes.Empty, _client.CloseStatusDescription ?? "");
+            else if (reader.Violation is { } code) _core.ClientEnded(ClientEnd.Closed, code);
+            else _core.ClientEnded(_core.IsResuming ? ClientEnd.Away : ClientEnd.Vanished);
+        }
+        reader.Next();
+        await FlushAsync();
+        if (_core.IsOver) Volatile.Read(ref _leg)?.Abandon();
+        if (reader.Violation is not null) await reader.DrainAsync();
+    }
+
+    /// <summary>(4) One message of the client. False: it breaks the protocol of resuming clients.</summary>
+    private async ValueTask<bool> TakeAsync(ClientReader reader)
+    {
+        Touch();
+        var kind = reader.Type is WebSocketMessageType.Text ? LegFrameKind.Text : LegFrameKind.Binary;
+        var (number, head) = (0L, 0);
+        if (_core.IsResuming)
+        {
+            if (!ResumeProtocol.TryRead(reader.Type, reader.Message.Span, out number, out var isConfirm, out head)) return reader.Violates(CloseCodes.ProtocolError);
+            if (isConfirm) return await ClientHasAsync(number) || reader.Violates(CloseCodes.ProtocolError);
+        }
+        var length = reader.Message.Length - head;
+        await RoomAsync(length);
+        lock (_deciding)
+        {
+            if (number == 0) _core.Take(kind, reader.Message.Span);
+            else _core.Take(number, kind, reader.Message.Span[head..]);
+        }
+        tools.Metrics.Taken(length);
+        await FlushAsync();
+        return true;
+    }
+
+    private async ValueTask<bool> ClientHasAsync(long number)
+    {
+        LegWire? leg;
+        lock (_deciding)
+        {
+            if (!_core.Has(number)) return false;
+            leg = _leg;
+        }
+        if (leg?.AttachedAt is not null) await WriteAsync(leg, LegFrame.Of(LegFrameKind.Confirm, number, []));
+        return true;
+    }
+
+    /// <summary>Past the bound in flight the client's socket is not read: TCP tells the client.</summary>
+    private async ValueTask RoomAsync(int bytes)
+    {
+        while (true)
+        {
+            Task room;
+            lock (_deciding)
+            {
+                if (_core.HasRoomFor(bytes) || _core.IsOver) return;
+                room = (_room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+            }
+            await room;
+        }
+    }
+
+    private void MakeRoom()
+    {
+        TaskCompletionSource? room;
+        lock (_deciding) (room, _room) = (_room, null);
+        room?.TrySetResult();
+    }
+
+    /// <summary>Writes to the leg what it has not carried yet.</summary>
+    private async Task FlushAsync()
+    {
+        await _writing.WaitAsync();
+        LegWire? leg = null;
+        try
+        {
+            while (true)
+            {
+                InFrame? next;
+                lock (_deciding)
+                {
+                    (leg, next) = (_leg, _core.NextToSend()); // Together: what is next depends on the leg.
+                    if (next is null) return;
+                    if (_core.IsEndSent) leg!.EndSentAt = tools.Now;
+                }
+                await leg!.WriteAsync(next.Value.Bytes);
+            }
+        }
+        catch (Exception cause) when (IsLegLost(cause))
+        {
+            leg?.Abandon(); // The other loop dials anew.
+        }
+        finally
+        {
+            _writing.Release();
+        }
+    }
+
+    private async ValueTask WriteAsync(LegWire leg, byte[] frame)
+    {
+        await _writing.WaitAsync();
+        try
+        {
+            await leg.WriteAsync(frame);
+        }
+        catch (Exception cause) when (IsLegLost(cause))
+        {
+            leg.Abandon();
+        }
+        finally
+        {
+            _writing.Release();
+        }
+    }
+
+    /// <summary>A close to the client, if it can still be told; no answer is waited for.</summary>
+    private async Task EndClientAsync(int code, string reason)
+    {
+        try
+        {
+            if (_client.State is not (WebSocketState.Open or WebSocketState.CloseReceived)) return;
+            if (!CloseCodes.TryStatus(code, out var status)) _client.Abort();
+            else await _client.CloseOutputAsync(status, status is WebSocketCloseStatus.Empty ? null : reason, CancellationToken.None).WaitAsync(CarrierTools.CloseWithin, tools.Time);
+        }
+        catch (Exception cause) when (IsClientLost(cause) || cause is TimeoutException)
+        {
+            _client.Abort();
+        }
+    }
+
+    /// <summary>Waits for the client's answer to a close, but not for long.</summary>
+    private async Task EndReadingAsync(Task reading)
+    {
+        try
+        {
+            await reading.WaitAsync(CarrierTools.CloseWithin, tools.Time);
+        }
+        catch (TimeoutException)
+        {
+            _client.Abort();
+            await reading;
+        }
+    }
+
+    private void EndLeg()
+    {
+        LegWire? leg;
+        lock (_deciding) (leg, _leg) = (_leg, null);
+        if (leg is null) return;
+        leg.Abandon(); // A write that is under way ends, and with it the hold on the stream.
+        leg.Dispose();
+    }
+
+    private void Touch() => Interlocked.Exchange(ref _lastMessage, tools.Time.GetTimestamp());
+
+    private static bool IsLegLost(Exception cause) => cause is IOException or HttpRequestException or OperationCanceledException or InvalidDataException or ObjectDisposedException;
+
+    internal static bool IsClientLost(Exception cause) => cause is WebSocketException or IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException;
+
+    private readonly record struct LegEnd(CarrierStep Step, bool HasSpoken, int Code = 0, string Reason = "", bool IsClean = false);
+}
+
+/// <summary>Log lines of carried sockets; event ids 4600-4649.</summary>
+internal static partial class CarrierLog
+{
+    [LoggerMessage(4600, LogLevel.Warning, "Socket {Connection}: {Owner} sent frame {Kind} {Number}, which it may not send now; its leg counts as lost")]
+    public static partial void BrokenLeg(ILogger logger, string connection, string owner, LegFrameKind kind, long number);
+
+    [LoggerMessage(4601, LogLevel.Information, "{Open} sockets are closed over {DrainFor}")]
+    public static partial void Draining(ILogger logger, int open, TimeSpan drainFor);
+}
