@@ -6,6 +6,7 @@ using System.Text.Json.Serialization.Metadata;
 using ShardCloud.Cli.Api;
 using ShardCloud.Contracts;
 using ShardCloud.Identity;
+using ShardCloud.Tests.Shared;
 
 namespace ShardCloud.Integration.Tests;
 

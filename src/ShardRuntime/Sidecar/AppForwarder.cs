@@ -3,6 +3,7 @@ using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Security;
+using ShardCloud.ShardRuntime.Sidecar.StateApi;
 using ShardCloud.ShardRuntime.State;
 using Yarp.ReverseProxy.Forwarder;
 
@@ -13,7 +14,7 @@ namespace ShardCloud.ShardRuntime.Sidecar;
 /// At an endpoint it stands where a C# handler stands: same turn, same unit of work, same record, same release. So a program that breaks off is a handler that throws:
 /// nothing was changed, and the client may repeat; a read of which nothing has come back is repeated here, once. While the program is away requests wait, bounded (<see cref="AppPresence"/>).
 /// </remarks>
-internal sealed class AppForwarder(AppPresence presence, IHttpForwarder forwarder) : IDisposable
+internal sealed class AppForwarder(AppPresence presence, StateCalls calls, IHttpForwarder forwarder) : IDisposable
 {
     /// <summary>Requests at the program at once; more wait for a connection.</summary>
     private const int ConnectionsMax = 1_000;
@@ -49,9 +50,10 @@ internal sealed class AppForwarder(AppPresence presence, IHttpForwarder forwarde
         }
         if (!isOfMember) ForwardedIdentity.Show(context);
         var state = context.Features.Get<EndpointState>();
+        using var call = state is null ? null : calls.Open(state);
         try
         {
-            await SendAsync(context, new AppLeg(state));
+            await SendAsync(context, new AppLeg(state?.Endpoint, call?.Handle));
         }
         catch (ShardCloudException error) when (state is null && !context.Response.HasStarted)
         {

@@ -1,13 +1,14 @@
 using Microsoft.AspNetCore.Http.Features;
 using ShardCloud.Contracts;
 using ShardCloud.ShardRuntime.Proxy;
-using ShardCloud.ShardRuntime.State;
 using Yarp.ReverseProxy.Forwarder;
 
 namespace ShardCloud.ShardRuntime.Sidecar;
 
 /// <summary>One request to the application: as the client sent it, with what the runtime has to say about it.</summary>
-internal sealed class AppLeg(EndpointState? state) : HttpTransformer
+/// <param name="endpoint">What it names; null: no endpoint.</param>
+/// <param name="handle">Handle of its state, with an endpoint.</param>
+internal sealed class AppLeg(EndpointId? endpoint, string? handle) : HttpTransformer
 {
     public override async ValueTask TransformRequestAsync(HttpContext httpContext, HttpRequestMessage proxyRequest, string destinationPrefix, CancellationToken cancellationToken)
     {
@@ -17,7 +18,9 @@ internal sealed class AppLeg(EndpointState? state) : HttpTransformer
         if (proxyRequest.Headers.NonValidated.Contains("Expect")) proxyRequest.Headers.ExpectContinue = false; // Between the client and its first member.
         LegHeaders.DropOurs(httpContext, proxyRequest);
         LegHeaders.CarryTrace(proxyRequest.Headers);
-        if (state is not null) proxyRequest.Headers.TryAddWithoutValidation(ShardHeaders.Endpoint, state.Endpoint.Value);
+        if (endpoint is not { } named) return;
+        proxyRequest.Headers.TryAddWithoutValidation(ShardHeaders.Endpoint, named.Value);
+        proxyRequest.Headers.TryAddWithoutValidation(ShardHeaders.State, handle);
     }
 
     public override async ValueTask<bool> TransformResponseAsync(HttpContext httpContext, HttpResponseMessage? proxyResponse, CancellationToken cancellationToken)

@@ -1,5 +1,6 @@
 using ShardCloud.Processes;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Sidecar.StateApi;
 
 namespace ShardCloud.ShardRuntime.Sidecar;
 
@@ -8,7 +9,7 @@ namespace ShardCloud.ShardRuntime.Sidecar;
 /// A first start that fails ends the member, and tells why. Later ones are repeated with growing pauses (<see cref="Supervisor"/>); when it is given up the member leaves, so
 /// that its endpoints live on elsewhere. The program cannot outlive the member: <see cref="ParentWatch.Shell"/>. It does not get the member's settings, which hold secrets.
 /// </remarks>
-internal sealed partial class AppService(AppSettings settings, ShardContext shard, AppPresence presence, IHostApplicationLifetime lifetime, ILoggerFactory loggers) : IHostedService
+internal sealed partial class AppService(AppSettings settings, ShardContext shard, AppPresence presence, StateServer state, IHostApplicationLifetime lifetime, ILoggerFactory loggers) : IHostedService
 {
     private const string Name = "The application";
 
@@ -69,6 +70,8 @@ internal sealed partial class AppService(AppSettings settings, ShardContext shar
         environment["PORT"] = port.ToString(System.Globalization.CultureInfo.InvariantCulture);
         environment["SHARDCLOUD_SHARD"] = shard.Options.Shard;
         environment["SHARDCLOUD_VERSION"] = shard.Options.ApplicationVersion;
+        environment["SHARDCLOUD_STATE_URL"] = state.Url;
+        environment["SHARDCLOUD_STATE_TOKEN"] = state.Token;
         return environment;
     }
 

@@ -1,5 +1,6 @@
 using ShardCloud.ShardRuntime.Health;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Sidecar.StateApi;
 
 namespace ShardCloud.ShardRuntime.Sidecar;
 
@@ -19,6 +20,9 @@ internal static class SidecarServices
         services.AddSingleton(p => new AppPresence(p.GetRequiredService<AppSettings>(), p.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IReadiness>(p => p.GetRequiredService<AppPresence>());
         services.AddSingleton<AppForwarder>();
+        services.AddSingleton<StateCalls>();
+        services.AddSingleton<StateServer>();
+        services.AddHostedService(p => p.GetRequiredService<StateServer>()); // Before the application, which is told where it is.
         services.AddHostedService<AppService>();
     }
 

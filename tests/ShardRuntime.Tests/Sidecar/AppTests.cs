@@ -56,7 +56,7 @@ public sealed class AppTests : IAsyncDisposable
         using var answer = await member.MemberClient.SendAsync(leg, Cancelled);
 
         var headers = (await answer.Content.ReadFromJsonAsync<JsonElement>(Cancelled)).GetProperty("headers");
-        Assert.Equal(["x-shard-endpoint"], headers.EnumerateObject().Select(header => header.Name).Where(name => name.StartsWith("x-shard-", StringComparison.Ordinal)).Order());
+        Assert.Equal(["x-shard-endpoint", "x-shard-state"], headers.EnumerateObject().Select(header => header.Name).Where(name => name.StartsWith("x-shard-", StringComparison.Ordinal)).Order());
         Assert.Equal(("9.9.9.9", "https"), (Text(headers, "x-forwarded-for"), Text(headers, "x-forwarded-proto")));
 
         using var unknown = member.Leg(HttpMethod.Get, "/_shard/nothing", epoch);

@@ -11,6 +11,7 @@ if (marker) {
 http.createServer(async (request, response) => {
   const body = (await request.toArray()).join('');
   const json = (status, value, headers = {}) => response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value));
+  if (request.url.includes('/add/')) await replay(request.headers, 'POST /counter/added/add');
   switch (new URL(request.url, 'http://x').pathname.split('/').pop()) {
     case 'what': return json(200, { method: request.method, url: request.url, headers: request.headers, body, env: process.env, pid: process.pid }, { 'x-shard-entry': 'forged', 'x-own': 'kept' });
     case 'die': response.write('half'); return setImmediate(() => process.exit(1));

@@ -2,9 +2,9 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using YamlDotNet.RepresentationModel;
 
-namespace ShardCloud.Integration.Tests;
+namespace ShardCloud.Tests.Shared;
 
-/// <summary>docs/api/openapi.yaml: finds the operation of a call, and makes and checks JSON by its schemas (the part of JSON Schema that the document uses).</summary>
+/// <summary>A document of docs/api: finds the operation of a call, and makes and checks JSON by its schemas (the part of JSON Schema that the document uses).</summary>
 internal sealed class OpenApiDocument
 {
     private readonly YamlMappingNode _root;
@@ -29,6 +29,15 @@ internal sealed class OpenApiDocument
         }
         return null;
     }
+
+    /// <summary>A schema by its name.</summary>
+    public YamlNode Schema(string name) => _root["components"]["schemas"][name];
+
+    /// <summary>The choices of a schema that is an enumeration.</summary>
+    public IEnumerable<string> Choices(string schema) => ((YamlSequenceNode)Schema(schema)["enum"]).Select(choice => choice.ToString());
+
+    /// <summary>True when the operation says that it may answer so.</summary>
+    public static bool Answers(YamlMappingNode operation, int status) => Child(operation["responses"], status.ToString(CultureInfo.InvariantCulture)) is not null;
 
     /// <summary>Schema of the request body; null where the operation takes none.</summary>
     public YamlNode? RequestSchema(YamlMappingNode operation) => Child(Child(Child(Child(operation, "requestBody"), "content"), "application/json"), "schema");
@@ -62,6 +71,11 @@ internal sealed class OpenApiDocument
     public IEnumerable<string> Faults(JsonNode? value, YamlNode schema, string at = "$")
     {
         schema = Resolve(schema);
+        if (Child(schema, "oneOf") is YamlSequenceNode kinds)
+        {
+            if (kinds.All(kind => Faults(value, kind, at).Any())) yield return $"{at}: {value?.ToJsonString() ?? "null"} is none of the kinds";
+            yield break;
+        }
         if (Child(schema, "enum") is YamlSequenceNode choices && !choices.Any(choice => choice.ToString() == value?.ToString())) yield return $"{at}: {value} is none of the choices";
         var kind = schema["type"].ToString();
         var fits = kind switch
@@ -76,6 +90,8 @@ internal sealed class OpenApiDocument
         if (!fits) yield return $"{at}: {value?.ToJsonString() ?? "null"} is not of type {kind}";
         if (value is JsonArray items)
             foreach (var fault in items.SelectMany((item, index) => Faults(item, schema["items"], $"{at}[{index}]"))) yield return fault;
+        if (value is JsonObject named && Child(schema, "additionalProperties") is YamlMappingNode each)
+            foreach (var fault in named.SelectMany(member => Faults(member.Value, each, $"{at}.{member.Key}"))) yield return fault;
         if (value is not JsonObject members || Child(schema, "properties") is not YamlMappingNode known) yield break;
         foreach (var (name, member) in members)
         {
