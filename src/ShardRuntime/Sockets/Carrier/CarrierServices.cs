@@ -13,9 +13,9 @@ internal static class CarrierServices
         services.AddSingleton<SocketMetrics>();
         services.AddSingleton<CarrierRoster>();
         services.AddHostedService(p => p.GetRequiredService<CarrierRoster>());
-        services.AddSingleton<SocketDrain>();
-        services.AddHostedService(p => p.GetRequiredService<SocketDrain>());
-        services.AddSingleton<IReadiness>(p => p.GetRequiredService<SocketDrain>());
+        services.AddSingleton<CarrierDrain>();
+        services.AddHostedService(p => p.GetRequiredService<CarrierDrain>());
+        services.AddSingleton<IReadiness>(p => p.GetRequiredService<CarrierDrain>());
         services.AddSingleton<CarrierTools>();
         services.AddSingleton<SocketGate>();
         return services;

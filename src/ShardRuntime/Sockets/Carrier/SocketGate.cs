@@ -10,10 +10,10 @@ namespace ShardCloud.ShardRuntime.Sockets.Carrier;
 internal sealed class SocketGate
 {
     private readonly CarrierTools _tools;
-    private readonly SocketDrain _drain;
+    private readonly CarrierDrain _drain;
     private readonly WebSocketMiddleware _handshake;
 
-    public SocketGate(CarrierTools tools, SocketDrain drain, ILoggerFactory logs)
+    public SocketGate(CarrierTools tools, CarrierDrain drain, ILoggerFactory logs)
     {
         (_tools, _drain) = (tools, drain);
         // The framework's handshake and pings.

@@ -6,7 +6,7 @@ namespace ShardCloud.ShardRuntime.Sockets.Carrier;
 
 /// <summary>A member that stops closes its clients' sockets with 1012, spread over <c>ShardCloud:Sockets:DrainFor</c>, so that they do not all come back at once.</summary>
 /// <remarks>Not ready meanwhile, and new sockets are refused; requests are still served. The host's shutdown timeout bounds it: what is left then is closed at once.</remarks>
-internal sealed class SocketDrain(CarrierRoster roster, ShardContext shard, IOptions<HostOptions> host, TimeProvider time, ILogger<SocketCarrier> log) : IHostedLifecycleService, IReadiness
+internal sealed class CarrierDrain(CarrierRoster roster, ShardContext shard, IOptions<HostOptions> host, TimeProvider time, ILogger<SocketCarrier> log) : IHostedLifecycleService, IReadiness
 {
     /// <summary>Of the host's time to stop, left to the rest.</summary>
     private static readonly TimeSpan LeftToOthers = TimeSpan.FromSeconds(10);
