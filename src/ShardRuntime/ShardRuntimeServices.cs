@@ -13,6 +13,7 @@ using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Security;
 using ShardCloud.ShardRuntime.Sessions;
 using ShardCloud.ShardRuntime.Sockets.Carrier;
+using ShardCloud.ShardRuntime.Sockets.Hubs;
 using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.Streams;
 
@@ -78,7 +79,7 @@ public static class ShardRuntimeServices
             p.GetRequiredService<HandoffMeters>(), p.GetRequiredService<ShardMetrics>(), p.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IParkingLot>(p => p.GetRequiredService<Parking>());
         services.AddSingleton(p => new EndpointLanes(p.GetRequiredService<ShardRuntimeOptions>().Requests.QueueMax));
-        services.AddOwnedSockets();
+        services.AddOwnedSockets().AddShardedHubs();
         services.AddSingleton<ShardTemplates>();
         services.TryAddSingleton<IHandoffTable, NoHandoffs>(); // Replaced by the handoff room's table where it is added.
 
@@ -142,6 +143,7 @@ public static class ShardRuntimeServices
             return sockets.TryCarry(context, out var carried) ? carried : proxy.InvokeAsync(context, next);
         });
         if (app.Services.GetService<SessionGate>() is { } sessions) app.Use(next => context => sessions.InvokeAsync(context, next));
+        app.UseShardedHubs();
         foreach (var plane in app.Services.GetServices<IControlPlane>()) plane.Map(app);
         return app;
 

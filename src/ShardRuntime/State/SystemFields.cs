@@ -13,6 +13,9 @@ internal static class SystemFields
     /// <summary>Messages to connections, until they were delivered: docs/protocol/sockets.md.</summary>
     public const string Sends = Prefix + "sends";
 
+    /// <summary>SignalR connections: how each shook hands, and its groups.</summary>
+    public const string Hubs = Prefix + "hubs";
+
     /// <summary>Calls to other endpoints, until they were answered.</summary>
     public const string Outbox = Prefix + "outbox";
 

@@ -23,6 +23,9 @@ internal sealed class LegWebSocket(PlainLeg leg, string? subprotocol) : WebSocke
     private WebSocketCloseStatus? _closeStatus;
     private string? _closeReason;
 
+    /// <summary>The leg under it.</summary>
+    public PlainLeg Leg => leg;
+
     public override WebSocketCloseStatus? CloseStatus => _closeStatus;
 
     public override string? CloseStatusDescription => _closeReason;

@@ -59,6 +59,12 @@ internal sealed class PlainLeg : OwnedLeg
         }
     }
 
+    /// <summary>The endpoint moves: the leg ends, the connection does not.</summary>
+    public bool IsMoving { get { lock (_gate) return _movedAt is not null; } }
+
+    /// <summary>Everything up to the number is done; for whoever takes messages by <see cref="NextAsync"/> and says himself when.</summary>
+    public void Done(long number) => Stream.Write(LegFrameKind.Confirm, number);
+
     /// <summary>The application has the whole message.</summary>
     public void Gave(long number) => Volatile.Write(ref _lastGiven, number);
 
