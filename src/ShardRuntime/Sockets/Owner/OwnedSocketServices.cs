@@ -14,7 +14,7 @@ internal static class OwnedSocketServices
         services.AddSingleton(p => new SocketTools(p.GetRequiredService<ShardRuntimeOptions>().Sockets, p.GetRequiredService<OwnedLegs>(), p.GetRequiredService<EndpointChanges>(),
             p.GetRequiredService<ILeaseView>(), p.GetRequiredService<TimeProvider>()));
         services.AddSingleton<LegRunner>();
-        services.AddSingleton<IDrain, SocketDrain>();
+        services.AddSingleton<IDrain>(p => new SocketDrain(p.GetRequiredService<EndpointLanes>(), new Lazy<OwnedLegs>(p.GetRequiredService<OwnedLegs>), p.GetRequiredService<TimeProvider>()));
         services.AddHostedService<LegSweep>();
         return services;
     }

@@ -3,12 +3,13 @@ using ShardCloud.ShardRuntime.Hosting;
 namespace ShardCloud.ShardRuntime.Sockets.Owner;
 
 /// <summary>(7, 8) What a seal drains: the lanes, and the legs, which take nothing more, let what runs end, and say Moved.</summary>
-internal sealed class SocketDrain(EndpointLanes lanes, OwnedLegs legs, TimeProvider time) : IDrain
+/// <remarks>The legs come late: they look at the handoffs, and the handoffs drain by this.</remarks>
+internal sealed class SocketDrain(EndpointLanes lanes, Lazy<OwnedLegs> legs, TimeProvider time) : IDrain
 {
     public async Task<bool> WaitForIdleAsync(Func<EndpointId, bool> covers, TimeSpan budget, CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
-        var moved = legs.Move(covers);
+        var moved = legs.Value.Move(covers);
         var isIdle = await lanes.WaitForIdleAsync(covers, budget, cancellationToken);
         if (moved.Count == 0) return isIdle;
 
