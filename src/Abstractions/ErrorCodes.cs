@@ -58,6 +58,8 @@ public static class ErrorCodes
     public const string SocketMoved = "SC4031";
     public const string NotASocket = "SC4032";
 
+    public const string AmbiguousRequest = "SC4040";
+
     public const string MalformedJson = "SC5001";
     public const string UnknownMember = "SC5002";
     public const string EmptyList = "SC5003";

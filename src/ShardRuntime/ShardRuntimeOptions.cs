@@ -133,6 +133,13 @@ public sealed class ListenerSettings
     /// <summary>Address others call it by, where something stands in between (address translation, a relay); null (default): the bound one.</summary>
     public Uri? AdvertisedUrl { get; set; }
 
+    /// <summary>
+    /// Front ends before the public listener whose word on the client's address and scheme is believed. 1: the last value of <c>X-Forwarded-For</c> and <c>-Proto</c> is the platform's
+    /// (App Service, Container Apps). Set it only where clients cannot come around that front end. Default 0: none; all such fields are dropped.
+    /// </summary>
+    [Range(0, 1)]
+    public int TrustedHops { get; set; }
+
     /// <summary>Connections at the same time, over both listeners together; past it the newest are closed. Default 10,000.</summary>
     [Range(16, 1_000_000)]
     public int ConnectionsMax { get; set; } = 10_000;

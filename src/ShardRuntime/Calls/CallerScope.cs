@@ -1,4 +1,4 @@
-using ShardCloud.Contracts;
+using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
 
 namespace ShardCloud.ShardRuntime.Calls;
@@ -22,7 +22,7 @@ internal sealed class CallerScope
     public CallerScope(HttpContext context, EndpointRequest request)
     {
         _request = request;
-        Chain = CallChain.From(context.Request.Headers[ShardHeaders.Chain].ToString()).With(request.Endpoint, holdsTurn: !request.IsSafe);
+        Chain = CallChain.From(context.Features.Get<PassedOn>()?.Chain ?? "").With(request.Endpoint, holdsTurn: !request.IsSafe);
     }
 
     /// <summary>This handler and those that wait for it.</summary>

@@ -1,6 +1,5 @@
 using System.Net;
 using ShardCloud.Contracts;
-using ShardCloud.ShardRuntime.Hosting;
 
 namespace ShardCloud.ShardRuntime.Proxy;
 
@@ -23,15 +22,14 @@ internal static class ForwardedIdentity
 
     /// <summary>On a leg: says who the client is, or what the member before said.</summary>
     public static void Write(HttpRequestMessage leg, HttpContext context) =>
-        leg.Headers.TryAddWithoutValidation(ShardHeaders.Client, context.Features.Get<MemberConnection>() is null
-            ? $"{AddressOf(context.Connection.RemoteIpAddress)} {context.Request.Scheme}"
-            : context.Request.Headers[ShardHeaders.Client].ToString());
+        leg.Headers.TryAddWithoutValidation(ShardHeaders.Client, context.Features.Get<PassedOn>() is { } passed
+            ? passed.Client : $"{AddressOf(context.Connection.RemoteIpAddress)} {context.Request.Scheme}");
 
     /// <summary>At a later member: the application sees the client, not the member between. The host is the request's own.</summary>
     public static void Apply(HttpContext context)
     {
         var (headers, request) = (context.Request.Headers, context.Request);
-        var said = headers[ShardHeaders.Client].ToString();
+        var said = context.Features.Get<PassedOn>()!.Client;
         if (said.IndexOf(' ') is not (> 0 and var space)) return;
         var address = said[..space];
         request.Scheme = said[(space + 1)..];

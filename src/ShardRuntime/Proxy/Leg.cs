@@ -67,8 +67,6 @@ internal sealed class Leg : HttpTransformer
         if (WaitsForContinue) proxyRequest.Headers.ExpectContinue = true;
         else if (proxyRequest.Headers.NonValidated.Contains("Expect")) proxyRequest.Headers.ExpectContinue = false; // The client's; its body is here.
 
-        // A client's were taken off when it came in (ListenerGate).
-        if (httpContext.Features.Get<MemberConnection>() is not null) LegHeaders.DropOurs(httpContext, proxyRequest);
         ForwardedIdentity.Write(proxyRequest, httpContext);
         var headers = proxyRequest.Headers;
         headers.TryAddWithoutValidation(ShardHeaders.Token, Token);

@@ -40,13 +40,15 @@ internal static class LegHeaders
         }
     }
 
-    /// <summary>Takes off what an application said under our names: it could steer the member that asked.</summary>
+    /// <summary>Takes off what a client or an application said under our names: it could steer a member; and what members said, before the application looks.</summary>
     public static void DropOurs(IHeaderDictionary headers)
     {
+        List<string>? ours = null;
         foreach (var header in headers)
         {
-            if (IsOurs(header.Key)) headers.Remove(header.Key);
+            if (IsOurs(header.Key)) (ours ??= []).Add(header.Key);
         }
+        if (ours is not null) foreach (var name in ours) headers.Remove(name);
     }
 
     /// <summary>True for a header of ours.</summary>

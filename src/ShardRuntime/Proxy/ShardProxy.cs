@@ -1,7 +1,7 @@
-using ShardCloud.Contracts;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Requests;
+using ShardCloud.ShardRuntime.Security;
 using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.State;
 using ShardCloud.ShardRuntime.Streams;
@@ -29,8 +29,9 @@ internal sealed class ShardProxy(
         var arrival = new Arrival(context);
         if (arrival.IsFromMember)
         {
-            // Control paths carry no X-Shard-To; they are this member's own endpoints.
-            if (context.Request.Path.StartsWithSegments(Security.ListenerGate.InternalPath)) return application(context);
+            // Control calls are no legs; a client's request in one would be run with this cluster's own token, however its path was spelled.
+            if (context.Request.Path.StartsWithSegments(ListenerGate.InternalPath)) return arrival.IsLeg ? ListenerGate.HideAsync(context).AsTask() : application(context);
+            Arrival.Hide(context);
             ForwardedIdentity.Apply(context);
         }
 
@@ -43,11 +44,14 @@ internal sealed class ShardProxy(
             case MatchResult.Match:
                 metrics.Request();
                 var endpoint = new EndpointId(new string(key[..length]));
+                if (!arrival.IsFromMember && BuiltInEndpoints.Has(endpoint)) return ListenerGate.HideAsync(context).AsTask(); // No client names one, however spelled.
                 if (context.Features.Get<LegUpgrade>() is { } upgrade) return AttachAsync(context, application, arrival, endpoint, upgrade);
                 return RouteAsync(context, BuiltInEndpoints.Has(endpoint) ? BuiltInEndpoints.InvokeAsync : application, arrival, endpoint);
             default:
                 if (context.Features.Get<LegUpgrade>() is { } any) return sockets.RunAsync(context, any, default, null, application);
-                return shard.Role is MemberRole.Shard ? application(context) : AnyShardAsync(context, application, arrival);
+                if (shard.Role is MemberRole.Router) return AnyShardAsync(context, application, arrival);
+                context.Response.OnStarting(DropOurs, context.Response);
+                return application(context);
         }
     }
 
@@ -105,7 +109,7 @@ internal sealed class ShardProxy(
                 await ProxyProblems.TooLargeAsync(context, _settings.BodyBytesMax);
                 return;
             }
-            var id = own is null ? ids.Of(context) : own.Id;
+            var id = own is null ? ids.Of(context, arrival.RequestId) : own.Id;
             if (arrival.Confirmed.Length > 0) records.Confirm(endpoint, arrival.Confirmed);
             request = new EndpointRequest(endpoint, id, own is not null ? RequestBody.Of(own.Body) : await RequestBody.ReadAsync(context, BuiltInEndpoints.Has(endpoint) ? BuiltInEndpoints.BodyBytesMax : _settings.RepeatableBodyBytesMax))
             {
@@ -175,7 +179,7 @@ internal sealed class ShardProxy(
                             Hops = arrival.Hops + 1,
                             Token = await legs.TokenAsync(context.RequestAborted),
                             RequestId = id,
-                            Chain = own is not null ? own.Chain : arrival.IsFromMember ? context.Request.Headers[ShardHeaders.Chain].ToString() : "",
+                            Chain = own is not null ? own.Chain : context.Features.Get<PassedOn>()?.Chain ?? "",
                             IsRelay = isRelay,
                             Followed = request.Streams is null ? null : request,
                             WaitsForContinue = !request.Body.IsWhole,
@@ -246,6 +250,12 @@ internal sealed class ShardProxy(
         {
             if (request?.Events is { } ended) await streams.EndAsync(ended);
         }
+    }
+
+    private static Task DropOurs(object response)
+    {
+        LegHeaders.DropOurs(((HttpResponse)response).Headers);
+        return Task.CompletedTask;
     }
 
     private ProxyFacts FactsOf(in Arrival arrival, EndpointId endpoint, in EntryView entry, MapVersion map, bool isToRefused, bool isRelayTried, out IOwnedState? owned)

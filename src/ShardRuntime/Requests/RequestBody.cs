@@ -48,7 +48,7 @@ public sealed class RequestBody
         for (var length = 0; length <= limit;)
         {
             if (length == held.Length) Array.Resize(ref held, Math.Min(2 * held.Length, limit + 1));
-            var read = await request.Body.ReadAsync(held.AsMemory(length), context.RequestAborted);
+            var read = await ReadClientAsync(request.Body, held.AsMemory(length), context.RequestAborted);
             if (read == 0) return new RequestBody(held.AsMemory(0, length), request.Body, isWhole: true);
             length += read;
         }
@@ -57,6 +57,19 @@ public sealed class RequestBody
 
     /// <summary>The body from its first byte. Call only while <see cref="CanRepeat"/>.</summary>
     public Stream Open() => _isWhole ? new HeldStream(Held, null, _counter) : new HeldStream(Held, _source, _counter);
+
+    /// <summary>Whatever goes wrong with a client's bytes is the client's fault, and not that of whoever they were for.</summary>
+    private static async ValueTask<int> ReadClientAsync(Stream client, Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await client.ReadAsync(buffer, cancellationToken);
+        }
+        catch (IOException error) when (error is not BadHttpRequestException)
+        {
+            throw new BadHttpRequestException("The request's body cannot be read.", StatusCodes.Status400BadRequest, error);
+        }
+    }
 
     private sealed class RestCounter
     {
@@ -83,7 +96,7 @@ public sealed class RequestBody
             if (TakeHeld(buffer.Span) is var taken && (taken > 0 || rest is null)) return taken;
             // Counted before the read: from here on the client's bytes may be gone even if the read fails.
             counter.BytesRead++;
-            return await rest.ReadAsync(buffer, cancellationToken);
+            return await ReadClientAsync(rest, buffer, cancellationToken);
         }
 
         public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>

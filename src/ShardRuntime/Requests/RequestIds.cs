@@ -2,7 +2,6 @@ using System.Buffers.Text;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
-using ShardCloud.Contracts;
 using ShardCloud.ShardRuntime.Hosting;
 
 namespace ShardCloud.ShardRuntime.Requests;
@@ -54,16 +53,14 @@ public sealed class RequestIds(ShardContext shard)
     public static string OfOwn(string method) => IsSafe(method) ? "" : Repeatable;
 
     /// <summary>The id of a request; empty for a safe one.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="given">By the member before; empty from a client.</param>
     /// <exception cref="ShardCloudException">SC5019: an Idempotency-Key that is empty or too long.</exception>
-    public string Of(HttpContext context)
+    public string Of(HttpContext context, string given)
     {
         var request = context.Request;
         if (IsSafe(request.Method)) return "";
-        if (context.Features.Get<MemberConnection>() is not null)
-        {
-            var given = request.Headers[ShardHeaders.Request].ToString();
-            if (given.Length > 0) return given;
-        }
+        if (given.Length > 0) return given;
         if (!request.Headers.TryGetValue("Idempotency-Key", out var keys)) return Next();
 
         var key = keys.ToString();

@@ -7,7 +7,7 @@ namespace ShardCloud.ShardRuntime.Security;
 
 /// <summary>First in the pipeline: keeps clients out of what is between members, and everybody without a token out of the member listener.</summary>
 /// <remarks>What passes carries either no header of ours (public) or a checked caller and no token (member): the application never sees a token.</remarks>
-internal sealed class ListenerGate(TokenValidator tokens)
+internal sealed class ListenerGate(TokenValidator tokens, ShardRuntimeOptions options)
 {
     /// <summary>Paths between members.</summary>
     public const string InternalPath = "/_shard";
@@ -16,8 +16,12 @@ internal sealed class ListenerGate(TokenValidator tokens)
     {
         if (context.Features.Get<MemberConnection>() is not null) return AdmitMemberAsync(context);
         if (IsInternal(context.Request.Path)) return HideAsync(context);
-        StripOurs(context.Request.Headers);
-        ForwardedIdentity.Strip(context.Request.Headers);
+        var headers = context.Request.Headers;
+        if (RequestFraming.IsAmbiguous(headers)) return RefuseFramingAsync(context);
+        LegHeaders.DropOurs(headers);
+        if (options.Public.TrustedHops > 0) TrustedHop.Believe(context);
+        ForwardedIdentity.Strip(headers);
+        RequestFraming.DropHopByHop(headers);
         return new(true);
     }
 
@@ -44,10 +48,19 @@ internal sealed class ListenerGate(TokenValidator tokens)
         return true;
     }
 
-    private static async ValueTask<bool> HideAsync(HttpContext context)
+    /// <summary>Answers as if there were nothing.</summary>
+    public static async ValueTask<bool> HideAsync(HttpContext context)
     {
         await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.NotFound, "There is nothing under /_shard on this listener.",
             "Paths that start with /_shard are reserved; use another path."), StatusCodes.Status404NotFound, "Not found");
+        return false;
+    }
+
+    private static async ValueTask<bool> RefuseFramingAsync(HttpContext context)
+    {
+        context.Response.Headers.Connection = "close"; // What follows on the connection may be anybody's.
+        await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.AmbiguousRequest, "Where the request's body ends is ambiguous: it has a Content-Length beside a Transfer-Encoding, or a coding other than chunked.",
+            "Send either Content-Length or Transfer-Encoding: chunked."), StatusCodes.Status400BadRequest, "Ambiguous request");
         return false;
     }
 
@@ -56,16 +69,6 @@ internal sealed class ListenerGate(TokenValidator tokens)
     {
         var rest = path.Value.AsSpan().TrimStart('/');
         return rest.StartsWith(InternalPath.AsSpan(1), StringComparison.OrdinalIgnoreCase);
-    }
-
-    private static void StripOurs(IHeaderDictionary headers)
-    {
-        List<string>? ours = null;
-        foreach (var header in headers)
-        {
-            if (header.Key.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase)) (ours ??= []).Add(header.Key);
-        }
-        if (ours is not null) foreach (var name in ours) headers.Remove(name);
     }
 
     private static Task RefuseAsync(HttpContext context, int status, string why) =>
