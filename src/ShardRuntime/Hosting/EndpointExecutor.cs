@@ -100,10 +100,10 @@ public sealed class EndpointExecutor(
                 return RunOutcome.Again;
 
             var current = owned.Current;
-            var fingerprint = EndpointRequest.FingerprintOf(context, request.Body);
+            var fingerprint = new Fingerprint(context, request);
             if (current.TryGetRequest(request.Id, out recorded)) // (3)
             {
-                if (recorded.Fingerprint != fingerprint) return await RefuseReuseAsync(context, request.Id);
+                if (recorded.Fingerprint != await fingerprint.EndAsync(context.RequestAborted)) return await RefuseReuseAsync(context, request.Id);
                 release = owned.Seen();
             }
             else
@@ -112,13 +112,13 @@ public sealed class EndpointExecutor(
                 if (!records.MakeRoom(request.Endpoint, transaction, current)) return await RefuseRecordAsync(context, request.Endpoint);
 
                 var state = new EndpointState(request.Endpoint, transaction) { Request = request };
-                answer = await RunHandlerAsync(context, request, state, application); // (4)
+                answer = await RunHandlerAsync(context, fingerprint.Open(), state, application); // (4)
                 release = owned.Seen();
                 if (IsCommitted(context, request, state))
                 {
                     if (request.IsRecorded)
                     {
-                        records.Add(transaction, request.Id, fingerprint, context.Response, answer.Held);
+                        records.Add(transaction, request.Id, await fingerprint.EndAsync(context.RequestAborted), context.Response, answer.Held);
                         recordedCalls = state.Calls;
                     }
                     if (owned.TryCommit(transaction, out release) is not StateCommit.Committed) return Discard(context, answer, RunOutcome.Again); // (5)
@@ -161,10 +161,10 @@ public sealed class EndpointExecutor(
         return RunOutcome.Answered;
     }
 
-    private async Task<AnswerBuffer> RunHandlerAsync(HttpContext context, EndpointRequest request, EndpointState state, RequestDelegate application)
+    private async Task<AnswerBuffer> RunHandlerAsync(HttpContext context, Stream body, EndpointState state, RequestDelegate application)
     {
         context.Features.Set(state);
-        context.Request.Body = request.Body.Open();
+        context.Request.Body = body;
         var answer = new AnswerBuffer(context, settings.AnswerBytesMax, release: null);
         try
         {

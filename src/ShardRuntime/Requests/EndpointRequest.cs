@@ -1,6 +1,3 @@
-using System.Buffers;
-using System.IO.Hashing;
-using System.Text;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Streams;
 
@@ -37,26 +34,4 @@ public sealed class EndpointRequest(EndpointId endpoint, string id, RequestBody 
     internal EventStream? Events { get; private set; }
 
     internal EventStream BeginEvents(HttpContext context, Stream client) => Events ??= Streams!.Begin(context, client, Endpoint);
-
-    /// <summary>Tells a repeat from another request that reuses the id: hash of method, path with query, and the held part of the body.</summary>
-    public static ulong FingerprintOf(HttpContext context, RequestBody body)
-    {
-        var hash = new XxHash3();
-        Append(hash, context.Request.Method);
-        Append(hash, context.Request.Path.Value ?? "");
-        Append(hash, context.Request.QueryString.Value ?? "");
-        // A body too large to be held counts by its length only: reading it here would take it from the handler.
-        if (body.IsWhole) hash.Append(body.Held.Span);
-        else Append(hash, context.Request.ContentLength?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "");
-        return hash.GetCurrentHashAsUInt64();
-    }
-
-    private static void Append(XxHash3 hash, string text)
-    {
-        var bytes = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(text.Length) + 1);
-        var length = Encoding.UTF8.GetBytes(text, bytes);
-        bytes[length] = 0; // Keeps "a" + "bc" and "ab" + "c" apart.
-        hash.Append(bytes.AsSpan(0, length + 1));
-        ArrayPool<byte>.Shared.Return(bytes);
-    }
 }

@@ -1,3 +1,4 @@
+using System.IO.Hashing;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace ShardCloud.ShardRuntime.Requests;
@@ -56,7 +57,8 @@ public sealed class RequestBody
     }
 
     /// <summary>The body from its first byte. Call only while <see cref="CanRepeat"/>.</summary>
-    public Stream Open() => _isWhole ? new HeldStream(Held, null, _counter) : new HeldStream(Held, _source, _counter);
+    /// <param name="hash">Takes each byte that is read; null: none does.</param>
+    public Stream Open(XxHash3? hash = null) => new HeldStream(Held, _isWhole ? null : _source, _counter, hash);
 
     /// <summary>Whatever goes wrong with a client's bytes is the client's fault, and not that of whoever they were for.</summary>
     private static async ValueTask<int> ReadClientAsync(Stream client, Memory<byte> buffer, CancellationToken cancellationToken)
@@ -77,7 +79,7 @@ public sealed class RequestBody
     }
 
     /// <summary>Held part, then the rest of the source.</summary>
-    private sealed class HeldStream(ReadOnlyMemory<byte> held, Stream? rest, RestCounter counter) : Stream
+    private sealed class HeldStream(ReadOnlyMemory<byte> held, Stream? rest, RestCounter counter, XxHash3? hash) : Stream
     {
         private int _position;
 
@@ -96,7 +98,9 @@ public sealed class RequestBody
             if (TakeHeld(buffer.Span) is var taken && (taken > 0 || rest is null)) return taken;
             // Counted before the read: from here on the client's bytes may be gone even if the read fails.
             counter.BytesRead++;
-            return await ReadClientAsync(rest, buffer, cancellationToken);
+            var read = await ReadClientAsync(rest, buffer, cancellationToken);
+            hash?.Append(buffer.Span[..read]);
+            return read;
         }
 
         public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
@@ -106,7 +110,9 @@ public sealed class RequestBody
         {
             if (TakeHeld(buffer.AsSpan(offset, count)) is var taken && (taken > 0 || rest is null)) return taken;
             counter.BytesRead++;
-            return rest.Read(buffer, offset, count);
+            var read = rest.Read(buffer, offset, count);
+            hash?.Append(buffer.AsSpan(offset, read));
+            return read;
         }
 
         public override void Flush() { }
@@ -121,6 +127,7 @@ public sealed class RequestBody
         {
             var count = Math.Min(buffer.Length, held.Length - _position);
             held.Span.Slice(_position, count).CopyTo(buffer);
+            hash?.Append(buffer[..count]);
             _position += count;
             return count;
         }
