@@ -57,6 +57,10 @@ public static class ErrorCodes
     public const string SocketMessageTooLarge = "SC4030";
     public const string SocketMoved = "SC4031";
     public const string NotASocket = "SC4032";
+    public const string TooManyConnections = "SC4033";
+    public const string TooMuchSent = "SC4034";
+    public const string ConnectionRecordTooLarge = "SC4035";
+    public const string SocketsNeedExclusive = "SC4036";
 
     public const string AmbiguousRequest = "SC4040";
 

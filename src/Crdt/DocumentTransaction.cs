@@ -52,6 +52,9 @@ public sealed class DocumentTransaction
     /// <param name="refusal">Makes the error of a write.</param>
     public static DocumentTransaction ReadOnly(Document snapshot, Func<ShardCloudException> refusal) => new(snapshot, refusal);
 
+    /// <summary>Throws what any write would throw here.</summary>
+    public void RequireWritable() => CheckOpen();
+
     /// <summary>The counter of this name; it comes into being with the first change.</summary>
     /// <exception cref="ShardCloudException">SC3001: the name holds another type. SC3002: the name is empty or too long.</exception>
     public CounterHandle Counter(string name) => new(this, Open([], name, FieldKind.Counter));

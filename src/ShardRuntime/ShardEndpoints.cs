@@ -15,7 +15,8 @@ public static class ShardEndpoints
     /// <exception cref="ShardCloudException">SC1003: not a template, or the same one twice.</exception>
     public static RouteGroupBuilder MapShardEndpoint(this IEndpointRouteBuilder app, string template, Mode mode = Mode.Exclusive)
     {
-        app.ServiceProvider.GetRequiredService<ShardTemplates>().Add(new TemplateSpec(template, mode));
-        return app.MapGroup(template);
+        var spec = new TemplateSpec(template, mode);
+        app.ServiceProvider.GetRequiredService<ShardTemplates>().Add(spec);
+        return app.MapGroup(template).WithMetadata(spec);
     }
 }

@@ -2,6 +2,7 @@ using ShardCloud.Crdt;
 using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
+using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.State;
 
 namespace ShardCloud.ShardRuntime.Hosting;
@@ -26,8 +27,8 @@ public enum RunOutcome
 /// rests on may be shown. A handler that throws or answers 5xx changes nothing. A reader skips 1, 3, 5 and 6: it sees one immutable document.
 /// Not guaranteed: side effects outside the endpoint's state; a handler whose commit met a seal has run, and runs again at the next owner.
 /// </remarks>
-public sealed class EndpointExecutor(
-    EndpointLanes lanes, IEndpointStates states, IHandoffTable handoffs, ILeaseView lease, CompletionRecords records, ShardMetrics metrics, RequestSettings settings)
+internal sealed class EndpointExecutor(
+    EndpointLanes lanes, IEndpointStates states, IHandoffTable handoffs, ILeaseView lease, CompletionRecords records, ConnectedEndpoints connected, ShardMetrics metrics, RequestSettings settings)
 {
     /// <summary>Source of the span that an answer waits in.</summary>
     public const string TraceSource = "ShardCloud.ShardRuntime";
@@ -111,7 +112,7 @@ public sealed class EndpointExecutor(
                 var transaction = owned.BeginTransaction();
                 if (!records.MakeRoom(request.Endpoint, transaction, current)) return await RefuseRecordAsync(context, request.Endpoint);
 
-                var state = new EndpointState(request.Endpoint, transaction) { Request = request };
+                var state = new EndpointState(request.Endpoint, transaction) { Request = request, Confirmed = connected.ConfirmedOf(request.Endpoint) };
                 answer = await RunHandlerAsync(context, fingerprint.Open(), state, application); // (4)
                 release = owned.Seen();
                 if (IsCommitted(context, request, state))
@@ -122,6 +123,7 @@ public sealed class EndpointExecutor(
                         recordedCalls = state.Calls;
                     }
                     if (owned.TryCommit(transaction, out release) is not StateCommit.Committed) return Discard(context, answer, RunOutcome.Again); // (5)
+                    connected.Committed(state, owned);
                 }
             }
         }

@@ -96,6 +96,11 @@ internal sealed class ShardProxy(
         {
             // The carrier has given this dial up.
         }
+        catch (ShardCloudException error) when (!context.Response.HasStarted)
+        {
+            ProxyLog.RequestFailed(log, endpoint.Value, error.Code, error.Message);
+            await ProxyProblems.FailedAsync(context, error);
+        }
     }
 
     // One method, so that a forwarded request needs one state machine here and one in MemberLegs.

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using ShardCloud.Crdt;
 using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Requests;
+using ShardCloud.ShardRuntime.Sockets.Connections;
 
 namespace ShardCloud.ShardRuntime.State;
 
@@ -15,6 +16,8 @@ namespace ShardCloud.ShardRuntime.State;
 /// </remarks>
 public sealed class EndpointState
 {
+    private ConnectionWork? _sockets;
+
     internal EndpointState(EndpointId endpoint, DocumentTransaction transaction) => (Endpoint, Transaction) = (endpoint, transaction);
 
     /// <summary>The endpoint.</summary>
@@ -30,6 +33,58 @@ public sealed class EndpointState
 
     /// <summary>The handler's calls to other endpoints; null before the first.</summary>
     internal CallerScope? Calls { get; set; }
+
+    /// <summary>Highest out-number that a connection has confirmed to this owner.</summary>
+    internal Func<string, long> Confirmed { get; init; } = static _ => 0;
+
+    /// <summary>The connections' part of this unit of work.</summary>
+    internal ConnectionWork Sockets => _sockets ??= new ConnectionWork(Transaction, Confirmed);
+
+    /// <summary>True when a leg must hear of this unit of work.</summary>
+    internal bool HasSocketChanges => _sockets is { IsChanged: true };
+
+    /// <summary>Who is connected to the endpoint's sockets (<c>MapShardSocket</c>) now, as of this state; in no order.</summary>
+    public IReadOnlyCollection<ConnectionInfo> Connections
+    {
+        get
+        {
+            var state = this;
+            return [.. Sockets.Open.Select(row => new ConnectionInfo(state, row.Id))];
+        }
+    }
+
+    /// <summary>Sends to every connection, once this change counts: exactly once and in order, over crashes and moves.</summary>
+    /// <param name="message">Text, or bytes.</param>
+    /// <param name="except">A connection that does not get it; null: all get it.</param>
+    /// <returns>To how many.</returns>
+    /// <exception cref="ShardCloudException">SC3005: the handler may only read. SC4034: too much in one change.</exception>
+    public int Broadcast(SocketMessage message, string? except = null) => SendTo(message, row => row.Id != except);
+
+    /// <summary>The same, to those that are subscribed to a topic now.</summary>
+    /// <exception cref="ShardCloudException">See <see cref="Broadcast"/>.</exception>
+    public int Publish(string topic, SocketMessage message, string? except = null)
+    {
+        var state = this;
+        return SendTo(message, row => row.Id != except && new ConnectionInfo(state, row.Id).HasTopic(topic));
+    }
+
+    /// <summary>The same, to one connection.</summary>
+    /// <returns>False: it is not connected.</returns>
+    /// <exception cref="ShardCloudException">See <see cref="Broadcast"/>.</exception>
+    public bool Send(string connectionId, SocketMessage message) => SendTo(message, row => row.Id == connectionId) > 0;
+
+    /// <summary>Closes a connection behind what was sent to it.</summary>
+    /// <param name="connectionId">Which; none of this id is none to close.</param>
+    /// <param name="code">1000, or 3000 to 4999 for the application's own (RFC 6455, 7.4.2).</param>
+    /// <param name="reason">For people; cut at 123 bytes of UTF-8.</param>
+    /// <exception cref="ShardCloudException">SC3005: the handler may only read.</exception>
+    public void Close(string connectionId, int code = 1000, string reason = "")
+    {
+        ArgumentNullException.ThrowIfNull(reason);
+        if (code is not (>= 1000 and <= 4999) or 1004 or 1005 or 1006 or 1015) throw new ArgumentOutOfRangeException(nameof(code), code, "No close code that may be sent (RFC 6455, 7.4).");
+        Transaction.RequireWritable();
+        if (Sockets.Find(connectionId) is { End: null }) Sockets.Close(connectionId, code, ShardConnection.Cut(reason));
+    }
 
     /// <summary>A counter that goes up and down.</summary>
     /// <exception cref="ShardCloudException">SC3001: the name holds another type. SC3002: the name is empty or too long.</exception>
@@ -119,4 +174,10 @@ public sealed class EndpointState
     private static DocumentTransaction TransactionOf(EndpointId endpoint, Document document, string method) => DocumentTransaction.ReadOnly(document,
         () => new ShardCloudException(ErrorCodes.ReadOnlyRequest, $"A {method} request tried to change endpoint '{endpoint}'.",
             "Change state in handlers of POST, PUT, PATCH or DELETE: those run once, reads may run any number of times."));
+
+    private int SendTo(SocketMessage message, Func<ConnectionRow, bool> to)
+    {
+        Transaction.RequireWritable(); // Sending to nobody is no change that the document would refuse.
+        return Sockets.Send(message, to);
+    }
 }

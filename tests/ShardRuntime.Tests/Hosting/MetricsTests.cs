@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using ShardCloud.Replication;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Sockets.Carrier;
+using ShardCloud.ShardRuntime.Sockets.Owner;
 
 namespace ShardCloud.ShardRuntime.Tests.Hosting;
 
@@ -29,6 +30,7 @@ public sealed partial class MetricsTests
         _ = new LogMetrics(meters);
         _ = new ShardMetrics(meters);
         _ = new SocketMetrics(meters);
+        _ = new OwnedSocketMetrics(meters);
 
         var meter = "";
         List<string> listed = [];

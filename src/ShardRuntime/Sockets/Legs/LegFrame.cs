@@ -34,6 +34,9 @@ internal readonly record struct LegFrame(LegFrameKind Kind, long Number, ReadOnl
     /// <summary>Bytes before the payload.</summary>
     public const int HeadBytes = 13;
 
+    /// <summary>Longest reason of a close, in bytes (RFC 6455, 5.5).</summary>
+    public const int ReasonBytesMax = 123;
+
     /// <summary>Writes a frame.</summary>
     public static void Write(IBufferWriter<byte> to, LegFrameKind kind, long number, ReadOnlySpan<byte> payload = default)
     {

@@ -7,7 +7,9 @@ using ShardCloud.ShardRuntime.State;
 namespace ShardCloud.ShardRuntime.Sockets.Owner;
 
 /// <summary>What the owner's side of every socket needs.</summary>
-internal sealed record SocketTools(SocketSettings Settings, OwnedLegs Legs, EndpointChanges Changes, ILeaseView Lease, TimeProvider Time);
+internal sealed record SocketTools(
+    SocketSettings Settings, OwnedLegs Legs, ConnectedEndpoints Connected, EndpointChanges Changes, ConnectionChanges ConnectionChanges, IHandoffTable Handoffs, ILeaseView Lease,
+    Absences Absences, OwnedSocketMetrics Metrics, TimeProvider Time);
 
 /// <summary>One run of the application for a leg, from its arrival until nothing of it is left.</summary>
 /// <param name="context">The request.</param>
@@ -17,7 +19,7 @@ internal sealed record SocketTools(SocketSettings Settings, OwnedLegs Legs, Endp
 /// <param name="tools">The rest.</param>
 internal sealed class LegRun(HttpContext context, LegUpgrade upgrade, EndpointId endpoint, IOwnedState? owned, SocketTools tools)
 {
-    private PlainLeg? _leg;
+    private PlainLeg? _plain;
     private int _hasRead;
 
     public LegUpgrade Upgrade => upgrade;
@@ -55,6 +57,9 @@ internal sealed class LegRun(HttpContext context, LegUpgrade upgrade, EndpointId
         }
     }
 
+    /// <summary>The application changed nothing because the endpoint is not held here any more: the dial is decided anew.</summary>
+    public bool IsAgain { get; set; }
+
     /// <summary>Attaches the leg to plain WebSocket code.</summary>
     public async Task<WebSocket> AcceptAsync(string? subprotocol)
     {
@@ -63,26 +68,45 @@ internal sealed class LegRun(HttpContext context, LegUpgrade upgrade, EndpointId
             context.Abort();
             throw new WebSocketException(WebSocketError.ConnectionClosedPrematurely);
         }
+        _plain = new PlainLeg(context, await OpenAsync(subprotocol, new LegAttached(LastIn: 0, IsResumable: false)), this, subprotocol);
+        await AttachAsync(_plain);
+        _plain.Start();
+        return _plain.Socket;
+    }
+
+    /// <summary>Answers 200.</summary>
+    public Task<LegStream> OpenAsync(string? subprotocol, LegAttached attached)
+    {
         OnAccept?.Invoke();
-        var stream = await upgrade.OpenAsync(subprotocol, new LegAttached(LastIn: 0, IsResumable: false), tools.Settings.MessageBytesMax);
-        _leg = new PlainLeg(context, stream, this, subprotocol, tools);
-        await tools.Legs.AttachAsync(_leg, endpoint, owned);
-        _leg.Start();
-        return _leg.Socket;
+        return upgrade.OpenAsync(subprotocol, attached, tools.Settings.MessageBytesMax);
+    }
+
+    /// <summary>From here on a seal sees the leg. An earlier leg of the connection ends first.</summary>
+    public async Task AttachAsync(OwnedLeg leg)
+    {
+        tools.Metrics.Attached(1);
+        await tools.Legs.AttachAsync(leg, endpoint, owned);
+    }
+
+    /// <summary>The leg has ended.</summary>
+    public void Detach(OwnedLeg leg)
+    {
+        tools.Metrics.Attached(-1);
+        tools.Legs.Detach(leg);
+        leg.Dispose();
     }
 
     /// <summary>The application has ended.</summary>
     public async Task FinishAsync(Exception? error)
     {
-        if (_leg is null) return;
+        if (_plain is null) return;
         try
         {
-            await _leg.FinishAsync(error);
+            await _plain.FinishAsync(error);
         }
         finally
         {
-            tools.Legs.Detach(_leg);
-            _leg.Dispose();
+            Detach(_plain);
         }
     }
 }

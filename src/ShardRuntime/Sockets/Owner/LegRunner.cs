@@ -35,7 +35,7 @@ internal sealed class LegRunner(SocketTools tools, RequestSettings settings, ILo
             await run.FinishAsync(failure);
             return RunOutcome.Answered;
         }
-        if (!await run.ReleaseAsync(context.RequestAborted))
+        if (run.IsAgain || !await run.ReleaseAsync(context.RequestAborted))
         {
             answer.Detach();
             context.Response.Clear();
@@ -51,4 +51,7 @@ internal static partial class SocketLog
 {
     [LoggerMessage(4300, LogLevel.Error, "The handler of a WebSocket at endpoint '{Endpoint}' failed")]
     public static partial void HandlerFailed(ILogger logger, string endpoint, Exception error);
+
+    [LoggerMessage(4301, LogLevel.Information, "Connections without a client were not closed this time")]
+    public static partial void NotSwept(ILogger logger, Exception error);
 }

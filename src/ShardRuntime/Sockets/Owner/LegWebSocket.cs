@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Net.WebSockets;
 using System.Text;
+using ShardCloud.ShardRuntime.Sockets.Legs;
 
 namespace ShardCloud.ShardRuntime.Sockets.Owner;
 
@@ -11,9 +12,6 @@ namespace ShardCloud.ShardRuntime.Sockets.Owner;
 /// </remarks>
 internal sealed class LegWebSocket(PlainLeg leg, string? subprotocol) : WebSocket
 {
-    /// <summary>Longest reason of a close, in bytes (RFC 6455, 5.5).</summary>
-    public const int ReasonBytesMax = 123;
-
     private readonly SemaphoreSlim _sendTurn = new(1, 1);
     private readonly ArrayBufferWriter<byte> _parts = new();
     private InMessage? _current;
@@ -55,7 +53,7 @@ internal sealed class LegWebSocket(PlainLeg leg, string? subprotocol) : WebSocke
                 _current = null;
                 leg.Gave(message.Number);
             }
-            return new ValueWebSocketReceiveResult(count, message.Type, isLast);
+            return new ValueWebSocketReceiveResult(count, message.IsText ? WebSocketMessageType.Text : WebSocketMessageType.Binary, isLast);
         }
         catch (OperationCanceledException)
         {
@@ -106,7 +104,7 @@ internal sealed class LegWebSocket(PlainLeg leg, string? subprotocol) : WebSocke
 
     public override async Task CloseOutputAsync(WebSocketCloseStatus closeStatus, string? statusDescription, CancellationToken cancellationToken)
     {
-        if (Encoding.UTF8.GetByteCount(statusDescription ?? "") > ReasonBytesMax) throw new ArgumentException($"The reason of a close has at most {ReasonBytesMax} bytes of UTF-8.", nameof(statusDescription));
+        if (Encoding.UTF8.GetByteCount(statusDescription ?? "") > LegFrame.ReasonBytesMax) throw new ArgumentException($"The reason of a close has at most {LegFrame.ReasonBytesMax} bytes of UTF-8.", nameof(statusDescription));
         await _sendTurn.WaitAsync(cancellationToken);
         try
         {
@@ -166,7 +164,7 @@ internal sealed class LegWebSocket(PlainLeg leg, string? subprotocol) : WebSocke
 }
 
 /// <summary>A message from the client.</summary>
-internal readonly record struct InMessage(WebSocketMessageType Type, long Number, byte[] Payload);
+internal readonly record struct InMessage(bool IsText, long Number, byte[] Payload);
 
 /// <summary>A close with its code and reason.</summary>
 internal readonly record struct CloseNotice(int Code, string Reason);

@@ -28,6 +28,7 @@ internal abstract class OwnedLeg : IDisposable
     {
         (_context, Stream, Dial, Settings, _time) = (context, stream, dial, settings, time);
         Window = new OutWindow(settings.InFlightMax, settings.InFlightBytesMax);
+        Waiting = new InQueue(settings.InFlightMax, settings.InFlightBytesMax);
     }
 
     public LegDial Dial { get; }
@@ -43,6 +44,9 @@ internal abstract class OwnedLeg : IDisposable
     protected LegStream Stream { get; }
 
     protected OutWindow Window { get; }
+
+    /// <summary>What came in.</summary>
+    protected InQueue Waiting { get; }
 
     /// <summary>The carrier has sent its Close or Gone, or its stream has ended.</summary>
     protected Task CarrierEnded => _carrierEnded.Task;
@@ -77,11 +81,9 @@ internal abstract class OwnedLeg : IDisposable
     {
         lock (_life) _isFinished = true;
         Window.Dispose();
+        Waiting.Dispose();
         _over.Dispose();
     }
-
-    /// <summary>A message came in.</summary>
-    protected abstract ValueTask OnMessageAsync(LegFrameKind kind, long number, ReadOnlySequence<byte> payload);
 
     /// <summary>The client has everything up to the number.</summary>
     protected virtual void OnConfirmed(long number) => Window.Confirm(number);
@@ -97,6 +99,15 @@ internal abstract class OwnedLeg : IDisposable
 
     /// <summary>Waits until the carrier has said its last word, or has had the time for it.</summary>
     protected Task WhenCarrierEndedAsync() => Task.WhenAny(CarrierEnded, Task.Delay(AnswerWithin, _time, Over));
+
+    /// <summary>After Moved was written while something still runs: the carrier reads it and hangs up, then what runs is told by its request.</summary>
+    protected async Task HangUpAsync()
+    {
+        Stream.End();
+        await WhenCarrierEndedAsync(); // A reset would overtake the frame.
+        await EndAsync();
+        Lose();
+    }
 
     /// <summary>After the last frame was written: lets it leave, then the leg is over.</summary>
     protected async Task EndAsync()
@@ -158,7 +169,7 @@ internal abstract class OwnedLeg : IDisposable
         switch (frame.Kind)
         {
             case LegFrameKind.Text or LegFrameKind.Binary:
-                return OnMessageAsync(frame.Kind, frame.Number, frame.Payload);
+                return Waiting.AddAsync(new InMessage(frame.Kind is LegFrameKind.Text, frame.Number, frame.Payload.ToArray()), Over);
             case LegFrameKind.Confirm:
                 OnConfirmed(frame.Number);
                 break;

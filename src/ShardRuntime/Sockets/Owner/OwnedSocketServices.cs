@@ -1,5 +1,4 @@
 using ShardCloud.ShardRuntime.Hosting;
-using ShardCloud.ShardRuntime.Proxy;
 
 namespace ShardCloud.ShardRuntime.Sockets.Owner;
 
@@ -11,11 +10,17 @@ internal static class OwnedSocketServices
     {
         services.AddSingleton<IStartupFilter, LegArrival>();
         services.AddSingleton<OwnedLegs>();
-        services.AddSingleton(p => new SocketTools(p.GetRequiredService<ShardRuntimeOptions>().Sockets, p.GetRequiredService<OwnedLegs>(), p.GetRequiredService<EndpointChanges>(),
-            p.GetRequiredService<ILeaseView>(), p.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<ConnectedEndpoints>();
+        services.AddSingleton<ConnectionChanges>();
+        services.AddSingleton<Absences>();
+        services.AddSingleton<OwnedSocketMetrics>();
+        services.AddSingleton(p => p.GetRequiredService<ShardRuntimeOptions>().Sockets);
+        services.AddSingleton<SocketTools>();
         services.AddSingleton<LegRunner>();
         services.AddSingleton<IDrain>(p => new SocketDrain(p.GetRequiredService<EndpointLanes>(), new Lazy<OwnedLegs>(p.GetRequiredService<OwnedLegs>), p.GetRequiredService<TimeProvider>()));
         services.AddHostedService<LegSweep>();
+        services.AddSingleton<ConnectionSweep>();
+        services.AddHostedService(p => p.GetRequiredService<ConnectionSweep>());
         return services;
     }
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Net.WebSockets;
 using System.Text;
 using ShardCloud.ShardRuntime.Sockets.Legs;
@@ -14,16 +13,14 @@ internal sealed class PlainLeg : OwnedLeg
     private const int ServiceRestart = 1012;
 
     private readonly Lock _gate = new();
-    private readonly Queue<InMessage> _waiting = new();
-    private readonly WakeUp _arrived = new(), _space = new();
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly LegRun _run;
-    private long _waitingBytes, _lastGiven, _lastOut;
+    private long _lastGiven, _lastOut;
     private MapVersion? _movedAt;
-    private bool _isLost, _isGone, _isCut, _discards, _hasSaidClose;
+    private bool _isLost, _isGone, _isCut, _hasSaidClose;
 
-    public PlainLeg(HttpContext context, LegStream stream, LegRun run, string? subprotocol, SocketTools tools)
-        : base(context, stream, run.Upgrade.Dial, tools.Settings, tools.Time)
+    public PlainLeg(HttpContext context, LegStream stream, LegRun run, string? subprotocol)
+        : base(context, stream, run.Upgrade.Dial, run.Tools.Settings, run.Tools.Time)
     {
         (_run, _lastOut) = (run, Dial.LastOut);
         Socket = new LegWebSocket(this, subprotocol);
@@ -40,14 +37,9 @@ internal sealed class PlainLeg : OwnedLeg
     {
         while (true)
         {
+            if (Waiting.TryTake(out var next)) return next;
             lock (_gate)
             {
-                if (_waiting.TryDequeue(out var next))
-                {
-                    _waitingBytes -= next.Payload.Length;
-                    _space.Set();
-                    return next;
-                }
                 if (Closing is not null) return null;
                 if (_isLost || _isGone)
                 {
@@ -55,7 +47,7 @@ internal sealed class PlainLeg : OwnedLeg
                     throw new WebSocketException(WebSocketError.ConnectionClosedPrematurely);
                 }
             }
-            await _arrived.WaitAsync(cancellationToken);
+            await Waiting.WaitAsync(cancellationToken);
         }
     }
 
@@ -101,10 +93,9 @@ internal sealed class PlainLeg : OwnedLeg
     {
         await ReleaseAsync(cancellationToken);
         ReadsOn();
+        Waiting.Stop();
         lock (_gate)
         {
-            _discards = true;
-            _space.Set();
             if (_movedAt is not null) return;
             _hasSaidClose = true;
         }
@@ -142,11 +133,9 @@ internal sealed class PlainLeg : OwnedLeg
         {
             if (_movedAt is not null || _hasSaidClose) return; // A close under way goes through.
             _movedAt = version;
-            _waiting.Clear(); // Not read: it counts for nothing, and the carrier sends it to the next owner.
-            _waitingBytes = 0;
             Closing = new CloseNotice(ServiceRestart, "moved");
         }
-        Wake();
+        Waiting.Stop(); // Not read: it counts for nothing.
     }
 
     public override void Cut()
@@ -158,7 +147,7 @@ internal sealed class PlainLeg : OwnedLeg
         }
         Socket.Lost();
         Stream.Write(LegFrameKind.Moved, _movedAt!.Value.Value);
-        _ = LoseAfterMovedAsync(); // Ends with the leg; cannot fail.
+        _ = HangUpAsync(); // Ends with the leg; cannot fail.
     }
 
     /// <summary>The application has ended: how the leg ends follows.</summary>
@@ -170,58 +159,33 @@ internal sealed class PlainLeg : OwnedLeg
         {
             movesOn = _movedAt is not null && !_isCut;
             saysClose = _movedAt is null && !_hasSaidClose && !_isLost;
-            _discards = true;
         }
-        Wake();
+        Waiting.Stop();
         if (movesOn) Stream.Write(LegFrameKind.Moved, _movedAt!.Value.Value);
         else if (saysClose) SayClose(error);
         if (!movesOn && !_isCut) await WhenCarrierEndedAsync();
         await EndAsync();
     }
 
-    protected override async ValueTask OnMessageAsync(LegFrameKind kind, long number, ReadOnlySequence<byte> payload)
-    {
-        var message = new InMessage(kind is LegFrameKind.Text ? WebSocketMessageType.Text : WebSocketMessageType.Binary, number, payload.ToArray());
-        while (true)
-        {
-            lock (_gate)
-            {
-                if (_movedAt is not null || _discards) return;
-                if (_waiting.Count == 0 || (_waiting.Count < Settings.InFlightMax && _waitingBytes + message.Payload.Length <= Settings.InFlightBytesMax))
-                {
-                    _waiting.Enqueue(message);
-                    _waitingBytes += message.Payload.Length;
-                    break;
-                }
-            }
-            await _space.WaitAsync(Over); // A carrier with larger windows than ours: its stream is not read on.
-        }
-        _arrived.Set();
-    }
-
     protected override void OnClose(int code, string reason)
     {
         lock (_gate) Closing ??= new CloseNotice(code, reason);
-        Wake();
+        Waiting.Wake();
         _closed.TrySetResult();
     }
 
     protected override void OnGone()
     {
         lock (_gate) _isGone = true;
-        Wake();
+        Waiting.Wake();
         _closed.TrySetResult();
     }
 
     protected override void OnLost()
     {
-        lock (_gate)
-        {
-            _isLost = true;
-            _waiting.Clear(); // Its next leg brings them again.
-        }
+        lock (_gate) _isLost = true;
+        Waiting.Stop(); // Its next leg brings them again.
         Socket.Lost();
-        Wake();
         _closed.TrySetResult();
     }
 
@@ -237,17 +201,5 @@ internal sealed class PlainLeg : OwnedLeg
         if (Closing is { } close) Stream.Write(LegFrameKind.Close, close.Code, Encoding.UTF8.GetBytes(close.Reason));
         else if (error is not null) Stream.Write(LegFrameKind.Close, (long)WebSocketCloseStatus.InternalServerError, "the handler failed"u8);
         else Stream.Write(LegFrameKind.Close, CutOff);
-    }
-
-    private async Task LoseAfterMovedAsync()
-    {
-        await EndAsync();
-        Lose();
-    }
-
-    private void Wake()
-    {
-        _arrived.Set();
-        _space.Set();
     }
 }
