@@ -70,6 +70,18 @@ internal static class Shared
 
     public static Option<FileInfo?> NewProfileFile() => new("--profile-file") { Description = "JSON with figures of your own in place of the azure profile's; see docs/local-cloud/profiles.md." };
 
+    /// <summary>Options of an application in any language, <c>--app</c> and <c>--endpoint</c>.</summary>
+    public static (Option<string?> App, Option<string[]> Endpoints) NewApp()
+    {
+        var app = new Option<string?>("--app") { Description = "Run this program instead of the Rooms sample, e.g. \"node app.js\"; see docs/any-language.md." };
+        var endpoints = new Option<string[]>("--endpoint") { Description = "A template of its endpoints, e.g. \"/rooms/{room}\", or \"convergent:/likes/{page}\"; once for each.", DefaultValueFactory = _ => [] };
+        endpoints.Validators.Add(result => { if (result.Tokens.Count > 0 && result.GetValue(app) is null) result.AddError("--endpoint is for the program of --app."); });
+        return (app, endpoints);
+    }
+
+    /// <summary>What the two ask for; null: the Rooms sample.</summary>
+    public static Stack.LocalApp? AppOf(string? app, string[]? endpoints) => string.IsNullOrWhiteSpace(app) ? null : new(app, endpoints ?? [], Environment.CurrentDirectory);
+
     /// <summary>What the two options ask for; null: nothing in front of the stand-ins.</summary>
     /// <exception cref="ShardCloudException">SC7013: figures without the profile they are for, or a file that is none.</exception>
     public static LocalCloud.Profiles.CloudProfile? ProfileOf(string profile, FileInfo? file) =>

@@ -35,10 +35,10 @@ internal sealed class Cloud : IAsyncDisposable
 
     public string DataDirectory => _folder;
 
-    public static async Task<Cloud> StartAsync(int shards = 3, string ack = "log", bool gates = false, int routers = 1)
+    public static async Task<Cloud> StartAsync(int shards = 3, string ack = "log", bool gates = false, int routers = 1, LocalApp? app = null)
     {
         var folder = Directory.CreateTempSubdirectory("shardcloud-test-").FullName;
-        return new Cloud(folder, await LocalStack.StartAsync(OptionsOf(folder, shards) with { Ack = ack, Gates = gates, Routers = routers }, TestContext.Current.CancellationToken));
+        return new Cloud(folder, await LocalStack.StartAsync(OptionsOf(folder, shards) with { Ack = ack, Gates = gates, Routers = routers, App = app }, TestContext.Current.CancellationToken));
     }
 
     /// <summary>Stops everything as Ctrl-C does, and starts it again on the same data.</summary>

@@ -16,15 +16,16 @@ internal static class DemoCommand
         var shards = Number("--shards", "Shards to begin with, 2 to 32.", 3, 2, 32);
         var ack = Shared.NewAck();
         var (profile, profileFile) = (Shared.NewProfile(), Shared.NewProfileFile());
+        var (app, endpoints) = Shared.NewApp();
         var overlap = new Option<bool>("--overlap") { Description = "Afterwards cut one shard off from the tables until another takes over, and write to a convergent endpoint at it and at the shard that takes over." };
         var report = new Option<FileInfo?>("--report") { Description = "Write the result as JSON to this file." };
         return new Command("demo", "A local cloud of its own on free ports, load through the router, live moves, and a count of everything at the end.\n\nExample: shardcloud demo --seconds 60 --rps 500 --report demo.json")
-            { seconds, rate, rooms, shards, ack, profile, profileFile, overlap, report, Shared.Json }
+            { seconds, rate, rooms, shards, ack, profile, profileFile, app, endpoints, overlap, report, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
                 var slow = Shared.ProfileOf(parsed.GetRequiredValue(profile), parsed.GetValue(profileFile));
                 var options = new DemoOptions(parsed.GetValue(seconds) ?? (slow is null ? 60 : 180), parsed.GetValue(rate)!.Value, parsed.GetValue(rooms)!.Value, parsed.GetValue(shards)!.Value, parsed.GetRequiredValue(ack));
-                var run = new DemoRun(options with { Profile = slow, Overlap = parsed.GetValue(overlap) }, terminal);
+                var run = new DemoRun(options with { Profile = slow, Overlap = parsed.GetValue(overlap), App = Shared.AppOf(parsed.GetValue(app), parsed.GetValue(endpoints)) }, terminal);
                 var result = await run.RunAsync(cancellationToken);
                 if (parsed.GetValue(report) is { } file) await File.WriteAllTextAsync(file.FullName, JsonSerializer.Serialize(result, DemoJson.Default.DemoReport), cancellationToken);
                 terminal.Result(result, DemoJson.Default.DemoReport, console => Show(console, result));

@@ -15,13 +15,14 @@ internal static class UpCommand
         var ack = Shared.NewAck();
         var gates = new Option<bool>("--gates") { Description = "Put gates between each member and the rest, for 'chaos partition'; costs a hop on every call to Storage, log and members." };
         var (profile, profileFile) = (Shared.NewProfile(), Shared.NewProfileFile());
+        var (app, endpoints) = Shared.NewApp();
         shards.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 1 or > 32) result.AddError("--shards takes 1 to 32."); });
         routers.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 1 or > 8) result.AddError("--routers takes 1 to 8."); });
         foreach (var port in (Option<int>[])[routerPort, orchestratorPort])
             port.Validators.Add(result => { if (result.GetValueOrDefault<int>() is < 0 or > 65_535) result.AddError($"{port.Name} takes a port, 0 to 65535."); });
 
-        var command = new Command("up", "Run a local cloud on loopback until Ctrl-C: router, shards of the Rooms sample, Orchestrator, Storage, Event Hubs.\n\nExample: shardcloud up --shards 3 --router-port 8080")
-            { shards, routers, routerPort, orchestratorPort, ack, gates, profile, profileFile, Shared.Data, Shared.Json };
+        var command = new Command("up", "Run a local cloud on loopback until Ctrl-C: router, shards of the Rooms sample or of --app, Orchestrator, Storage, Event Hubs.\n\nExample: shardcloud up --shards 3 --router-port 8080")
+            { shards, routers, routerPort, orchestratorPort, ack, gates, profile, profileFile, app, endpoints, Shared.Data, Shared.Json };
         return command.Does(async (parsed, terminal, cancellationToken) =>
         {
             var options = new LocalStackOptions
@@ -34,6 +35,7 @@ internal static class UpCommand
                 Ack = parsed.GetRequiredValue(ack),
                 Gates = parsed.GetValue(gates),
                 Profile = Shared.ProfileOf(parsed.GetRequiredValue(profile), parsed.GetValue(profileFile)),
+                App = Shared.AppOf(parsed.GetValue(app), parsed.GetValue(endpoints)),
                 Progress = terminal.Say,
             };
             await using var stack = await LocalStack.StartAsync(options, cancellationToken);

@@ -12,6 +12,9 @@ internal sealed record DemoOptions(int Seconds, int RequestsPerSecond, int Rooms
     /// <summary>How slow the stand-ins are; null: as fast as they can.</summary>
     public CloudProfile? Profile { get; init; }
 
+    /// <summary>What the shards run; it answers as the Rooms sample does. Null: that.</summary>
+    public LocalApp? App { get; init; }
+
     /// <summary>At the end one shard is cut off from the tables, and clients write at it and at the one that took over.</summary>
     public bool Overlap { get; init; }
 }
@@ -38,7 +41,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         try
         {
             await using var stack = await LocalStack.StartAsync(
-                new LocalStackOptions { DataDirectory = data, Shards = options.Shards, Ack = options.Ack, Profile = options.Profile, Gates = options.Overlap, RouterPort = 0, OrchestratorPort = 0, Progress = terminal.Say },
+                new LocalStackOptions { DataDirectory = data, Shards = options.Shards, Ack = options.Ack, Profile = options.Profile, App = options.App, Gates = options.Overlap, RouterPort = 0, OrchestratorPort = 0, Progress = terminal.Say },
                 cancellationToken);
             var rooms = Enumerable.Range(1, options.Rooms).Select(number => new RoomLedger($"{number}")).ToArray();
             using var load = new RoomsLoad(new Uri(stack.Run.Router), rooms, options.RequestsPerSecond);

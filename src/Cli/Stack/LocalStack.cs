@@ -99,7 +99,7 @@ internal sealed class LocalStack : IAsyncDisposable
         {
             LogFolder = _data.Logs,
             Environment = members,
-            Versions = new Dictionary<string, ApplicationVersion> { [_options.Version] = new() { FileName = "dotnet", Arguments = [App("rooms", "Rooms.dll")] } },
+            Versions = new Dictionary<string, ApplicationVersion> { [_options.Version] = ShardProgram() },
             EnvironmentOf = gates is null ? null : shard => gates.Open(shard.Value),
             CreationTime = TimeSpan.FromMilliseconds(_options.Profile?.ShardCreationMs ?? 0),
             Changed = _processes.Record,
@@ -226,6 +226,18 @@ internal sealed class LocalStack : IAsyncDisposable
         ParentWatch = ParentWatch.DotNet,
         LogFile = LogOf(name),
     };
+
+    /// <summary>How a shard is started: the Rooms sample, or the runtime beside an application.</summary>
+    private ApplicationVersion ShardProgram()
+    {
+        if (_options.App is not { } app) return new() { FileName = "dotnet", Arguments = [App("rooms", "Rooms.dll")] };
+        return new()
+        {
+            FileName = "dotnet",
+            Arguments = [App("router", "ShardCloud.ShardRuntime.dll"), "--app", app.Command, .. app.Endpoints.SelectMany(endpoint => (string[])["--endpoint", endpoint])],
+            WorkingDirectory = app.Folder,
+        };
+    }
 
     private async Task RouterReadyAsync(CancellationToken cancellationToken)
     {

@@ -36,9 +36,18 @@ internal sealed record LocalStackOptions
     /// <summary>When answers leave: log, replica, lease or memory.</summary>
     public string Ack { get; init; } = "log";
 
+    /// <summary>What the shards run; null: the Rooms sample.</summary>
+    public LocalApp? App { get; init; }
+
     /// <summary>Where the programs lie (router, orchestrator, rooms), each in its folder.</summary>
     public string AppsDirectory { get; init; } = Path.Combine(AppContext.BaseDirectory, "apps");
 
     /// <summary>Called with each line of progress.</summary>
     public Action<string> Progress { get; init; } = _ => { };
 }
+
+/// <summary>An application in any language.</summary>
+/// <param name="Command">How it is started, relative to <paramref name="Folder"/>.</param>
+/// <param name="Endpoints">Templates of its endpoints; <c>convergent:</c> before those of convergent ones.</param>
+/// <param name="Folder">Its working directory.</param>
+internal sealed record LocalApp(string Command, IReadOnlyList<string> Endpoints, string Folder);

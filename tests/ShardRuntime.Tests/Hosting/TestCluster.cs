@@ -28,9 +28,9 @@ public sealed class TestCluster : IAsyncDisposable
     public RoutingMap Map { get; private set; } = RoutingMap.Empty(16, "log-1");
 
     public async Task<TestMember> StartAsync(string shard, MemberRole role = MemberRole.Shard, Action<WebApplication>? map = null, Dictionary<string, string?>? settings = null,
-        Action<IServiceCollection>? services = null)
+        Action<IServiceCollection>? services = null, bool rooms = true)
     {
-        var member = await TestMember.StartAsync(this, shard, role, map, settings, services);
+        var member = await TestMember.StartAsync(this, shard, role, map, settings, services, rooms);
         _members.Add(member);
         if (role is MemberRole.Shard)
         {
@@ -138,7 +138,7 @@ public sealed class TestMember : IMapView, ILeaseView, IHandoffTable, IAsyncDisp
     public T Get<T>() where T : notnull => _app!.Services.GetRequiredService<T>();
 
     public static async Task<TestMember> StartAsync(TestCluster cluster, string shard, MemberRole role, Action<WebApplication>? map, Dictionary<string, string?>? settings,
-        Action<IServiceCollection>? services)
+        Action<IServiceCollection>? services, bool rooms)
     {
         var member = new TestMember(cluster.Map);
         var builder = WebApplication.CreateSlimBuilder();
@@ -166,10 +166,13 @@ public sealed class TestMember : IMapView, ILeaseView, IHandoffTable, IAsyncDisp
         app.UseShardRuntime();
         if (role is MemberRole.Shard)
         {
-            var room = app.MapShardEndpoint(TestCluster.Template);
-            room.MapPost("/increment", (HttpContext context) => member.Increment(context));
-            room.MapGet("", (HttpContext context) => Results.Text($"{context.EndpointState().Counter("count").Value} at {context.Shard().Id}"));
-            app.MapGet("/hello", () => $"hello from {shard}");
+            if (rooms)
+            {
+                var room = app.MapShardEndpoint(TestCluster.Template);
+                room.MapPost("/increment", (HttpContext context) => member.Increment(context));
+                room.MapGet("", (HttpContext context) => Results.Text($"{context.EndpointState().Counter("count").Value} at {context.Shard().Id}"));
+                app.MapGet("/hello", () => $"hello from {shard}");
+            }
             map?.Invoke(app);
         }
         else

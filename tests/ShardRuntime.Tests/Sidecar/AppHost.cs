@@ -1,22 +1,20 @@
 using System.Runtime.CompilerServices;
-using Microsoft.AspNetCore.Builder;
 using ShardCloud.ShardRuntime.Sidecar;
 using ShardCloud.ShardRuntime.Tests.Hosting;
 
 namespace ShardCloud.ShardRuntime.Tests.Sidecar;
 
-/// <summary>A member of a <see cref="TestCluster"/> beside a real program: app.js in this folder.</summary>
+/// <summary>A member of a <see cref="TestCluster"/> beside a real program.</summary>
 internal static class AppHost
 {
-    public static Task<TestMember> StartAppAsync(this TestCluster cluster, string shard = "shard-1", Dictionary<string, string?>? settings = null, Action<WebApplication>? map = null) =>
-        cluster.StartAsync(shard, map: app =>
+    /// <summary>Starts it; the program is app.js in this folder unless another command is given.</summary>
+    public static Task<TestMember> StartAppAsync(this TestCluster cluster, string shard = "shard-1", string? command = null, Dictionary<string, string?>? settings = null) =>
+        cluster.StartAsync(shard, map: app => app.MapSidecar(), settings: new Dictionary<string, string?>(settings ?? [])
         {
-            map?.Invoke(app);
-            app.MapSidecar();
-        }, settings: new Dictionary<string, string?>(settings ?? [])
-        {
-            ["ShardCloud:App:Command"] = settings?.GetValueOrDefault("ShardCloud:App:Command") ?? $"node \"{Script()}\"",
-        }, services: services => services.AddSidecar());
+            ["ShardCloud:App:Command"] = command ?? $"node \"{PathOf("app.js")}\"",
+            ["ShardCloud:App:Endpoints:0"] = TestCluster.Template,
+        }, services: services => services.AddSidecar(), rooms: false);
 
-    private static string Script([CallerFilePath] string here = "") => Path.Combine(Path.GetDirectoryName(here)!, "app.js");
+    /// <summary>A file, from this folder.</summary>
+    public static string PathOf(string file, [CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, file));
 }

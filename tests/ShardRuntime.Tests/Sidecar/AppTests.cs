@@ -109,7 +109,7 @@ public sealed class AppTests : IAsyncDisposable
     [Fact]
     public async Task Program_CannotStart_TheMemberDoesNotStartAndTellsItsLastWords()
     {
-        var error = await Assert.ThrowsAsync<ShardCloudException>(() => _cluster.StartAppAsync(settings: new() { ["ShardCloud:App:Command"] = "node -e \"console.error('no way');process.exit(3)\"" }));
+        var error = await Assert.ThrowsAsync<ShardCloudException>(() => _cluster.StartAppAsync(command: "node -e \"console.error('no way');process.exit(3)\""));
 
         Assert.Equal("SC4022", error.Code);
         Assert.Contains("exit code 3", error.Message);
