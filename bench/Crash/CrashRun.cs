@@ -44,12 +44,13 @@ internal sealed record CrashRound(Victim Victim, string Killed, int Rooms, doubl
 /// <summary>The result; lost and duplicated count answered changes and must be 0.</summary>
 internal sealed record CrashReport(
     string Ack, IReadOnlyList<CrashRound> Rounds, long Sent, long Succeeded, long Failed, double P50Ms, double P99Ms, double MaxMs, long Lost, long Duplicated,
-    IReadOnlyDictionary<string, int> Migrations, int EndedThemselves, double Seconds, IReadOnlyList<string> Problems);
+    long Taken, IReadOnlyDictionary<string, int> Migrations, int EndedThemselves, double Seconds, IReadOnlyList<string> Problems);
 
 /// <summary>The demo's load on a running cloud, while processes are killed with SIGKILL: is anything that was answered lost or counted twice, and how long until all is answered again?</summary>
 /// <remarks>
 /// After the kill every room that is concerned is asked at once for a write through the router, and timed. Then the cloud is made whole: a shard is added and a third of the rooms
-/// begin to move to it, and the next round does not wait for that, so that it may hit a handoff or a shard that is just starting. The count of every room is compared at the end.
+/// begin to move to it, and the next round does not wait for that, so that it may hit a handoff or a shard that is just starting. The count of every room is compared at the end. Meanwhile rooms take
+/// items, which hear of it by the rooms' outboxes: at the end both must tell the same.
 /// </remarks>
 internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions options, Action<string> say)
 {
@@ -72,7 +73,8 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await load.CountAsync(cancellationToken); // Opens every room.
 
-        var loading = load.RunAsync(end.Token);
+        var items = new ItemsLoad(_http, [.. _rooms.Select(room => room.Room)], options.Seed);
+        var loading = Task.WhenAll(load.RunAsync(end.Token), items.RunAsync(end.Token));
         var moving = Task.CompletedTask;
         try
         {
@@ -92,6 +94,8 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
             await end.CancelAsync();
         }
         await loading;
+        var taken = await items.CompareAsync(_problems, cancellationToken);
+        say($"{_clock.Elapsed.TotalSeconds,5:0} s  {taken} messages from room to item");
         _http.Dispose();
 
         var verdict = await load.CountAsync(cancellationToken);
@@ -101,7 +105,7 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
         var failed = load.Failed - _rounds.Where(round => round.Victim == Victim.AllShards).Sum(round => round.Failed);
         if (failed > 0) _problems.Add($"{failed} requests failed, the first: {string.Join(" | ", load.Failures.Take(5))}");
         return new CrashReport(ack, _rounds, load.Sent, load.Succeeded, load.Failed, load.Latency.PercentileMs(0.5), load.Latency.PercentileMs(0.99), load.Latency.MaxMs,
-            verdict.Lost, verdict.Duplicated, _migrations, _endedThemselves, _clock.Elapsed.TotalSeconds, _problems);
+            verdict.Lost, verdict.Duplicated, taken, _migrations, _endedThemselves, _clock.Elapsed.TotalSeconds, _problems);
     }
 
     private async Task RoundAsync(Victim victim, ManagementClient api, RoomsLoad load, CancellationToken cancellationToken)

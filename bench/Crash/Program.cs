@@ -22,7 +22,7 @@ foreach (var group in report.Rounds.GroupBy(round => round.Victim))
     Console.WriteLine($"| {group.Key} | {last.Length} | {last[last.Length / 2]:0} | {last[(int)Math.Ceiling(last.Length * 0.99) - 1]:0} | {last[^1]:0} | {group.Sum(round => round.Failed)} |");
 }
 Console.WriteLine();
-Console.WriteLine($"ack {report.Ack}: {report.Sent} requests, {report.Failed} failed, {report.Lost} lost, {report.Duplicated} doubled; p50 {report.P50Ms:0.0} ms, p99 {report.P99Ms:0.0} ms, max {report.MaxMs:0} ms; "
+Console.WriteLine($"ack {report.Ack}: {report.Sent} requests, {report.Failed} failed, {report.Lost} lost, {report.Duplicated} doubled, {report.Taken} messages from room to item; p50 {report.P50Ms:0.0} ms, p99 {report.P99Ms:0.0} ms, max {report.MaxMs:0} ms; "
     + $"refills: {string.Join(", ", report.Migrations.Select(pair => $"{pair.Value} {pair.Key}"))}; {report.EndedThemselves} members ended without being killed; {report.Seconds:0} s");
 foreach (var problem in report.Problems) Console.WriteLine(problem);
 if (report.Problems.Count == 0) Directory.Delete(data, recursive: true);

@@ -79,6 +79,23 @@ likes.MapGet("", (string page, HttpContext context) => new PageLikes(page, conte
 // 8. An event stream of the visits. The client sees one stream, whatever becomes of the room's owner: the router asks the next one to go on from the last id it saw.
 room.MapGet("/events", (HttpContext context) => TypedResults.ServerSentEvents(Visits(context)));
 
+// 9. One endpoint calls another. A message in the outbox is part of the change: it is sent when the change counts, once, whatever shard dies. A call of the
+//    client's waits for its answer here.
+room.MapPost("/items/{item}/take", (string room, string item, HttpContext context) =>
+{
+    var state = context.EndpointState();
+    var taken = state.Map("items").Counter(item);
+    taken.Increment();
+    state.Outbox.PostAsJson($"/inventory/{Uri.EscapeDataString(item)}/take", new ItemTaken(room), RoomsJson.Default.ItemTaken);
+    return new RoomItem(room, item, taken.Value);
+});
+room.MapGet("/items", (string room, HttpContext context) => new RoomItems(room, Counters(context, "items"), context.EndpointState().Outbox.Waiting.Count));
+room.MapGet("/items/{item}", (string item, HttpContext context) => context.ShardClient().GetFromJsonAsync($"/inventory/{Uri.EscapeDataString(item)}", RoomsJson.Default.ItemView, context.RequestAborted));
+
+var inventory = app.MapShardEndpoint("/inventory/{item}");
+inventory.MapPost("/take", (string item, ItemTaken by, HttpContext context) => context.EndpointState().Map("rooms").Counter(by.Room).Increment());
+inventory.MapGet("", (string item, HttpContext context) => new ItemView(item, Counters(context, "rooms"), context.Shard().Id.Value));
+
 await app.RunAsync();
 
 static async IAsyncEnumerable<SseItem<string>> Visits(HttpContext context)
@@ -91,6 +108,12 @@ static async IAsyncEnumerable<SseItem<string>> Visits(HttpContext context)
         seen = visits;
         yield return new SseItem<string>($"{visits}", "visits") { EventId = $"{visits}" };
     }
+}
+
+static Dictionary<string, long> Counters(HttpContext context, string map)
+{
+    var counters = context.EndpointState().Map(map).Current;
+    return counters.Keys.ToDictionary(key => key, key => counters.Counter(key));
 }
 
 static Visitor Visitor(HttpContext context) => new(context.Session.GetString("name") ?? "stranger", context.Session.GetInt32("greetings") ?? 0,
@@ -108,9 +131,25 @@ internal sealed record Visitor(string Name, int Greetings, string Endpoint, stri
 /// <summary>How often a page was liked, as far as this shard has seen.</summary>
 internal sealed record PageLikes(string Page, long Likes, string Shard);
 
+/// <summary>What a room tells the item that it took.</summary>
+internal sealed record ItemTaken(string Room);
+
+/// <summary>How often a room took an item.</summary>
+internal sealed record RoomItem(string Room, string Item, long Taken);
+
+/// <summary>All that a room took, and how many of its messages are still on their way.</summary>
+internal sealed record RoomItems(string Room, Dictionary<string, long> Items, int Waiting);
+
+/// <summary>An item: which rooms took it how often.</summary>
+internal sealed record ItemView(string Item, Dictionary<string, long> Rooms, string Shard);
+
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
 [JsonSerializable(typeof(Visit))]
 [JsonSerializable(typeof(RoomView))]
 [JsonSerializable(typeof(Visitor))]
 [JsonSerializable(typeof(PageLikes))]
+[JsonSerializable(typeof(ItemTaken))]
+[JsonSerializable(typeof(RoomItem))]
+[JsonSerializable(typeof(RoomItems))]
+[JsonSerializable(typeof(ItemView))]
 internal sealed partial class RoomsJson : JsonSerializerContext;

@@ -32,6 +32,7 @@ public static class ErrorCodes
     public const string OutOfBounds = "SC3008";
     public const string StateHandleEnded = "SC3009";
     public const string CorruptDelta = "SC3010";
+    public const string OutboxNotExclusive = "SC3011";
 
     public const string NotOwner = "SC4001";
     public const string WrongIncarnation = "SC4002";
@@ -49,6 +50,8 @@ public static class ErrorCodes
     public const string CircularCall = "SC4014";
     public const string CallTimedOut = "SC4015";
     public const string CallDiffers = "SC4016";
+    public const string OutboxFull = "SC4017";
+    public const string TooManySenders = "SC4018";
 
     public const string AppUnavailable = "SC4020";
     public const string AppBroke = "SC4021";

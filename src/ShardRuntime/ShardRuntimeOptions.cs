@@ -70,6 +70,9 @@ public sealed class ShardRuntimeOptions
     /// <summary>An application in any language beside the runtime; of the runtime as a program, not of the library.</summary>
     public Sidecar.AppSettings App { get; set; } = new();
 
+    /// <summary>Calls between endpoints that are recorded with a change.</summary>
+    public OutboxSettings Outbox { get; set; } = new();
+
     /// <summary>WebSockets and their limits.</summary>
     public SocketSettings Sockets { get; set; } = new();
 }
@@ -257,4 +260,24 @@ public sealed class SocketSettings
 
     /// <summary>Compresses messages to and from clients that offer it (RFC 7692). Default false: it costs memory for each socket, and secrets beside what a client chooses can be guessed from lengths.</summary>
     public bool Compression { get; set; }
+}
+
+/// <summary>Calls between endpoints that are recorded with a change: docs/calls.md.</summary>
+public sealed class OutboxSettings
+{
+    /// <summary>Messages that may wait in one endpoint's outbox; past it posting fails (SC4017, 503). Default 256.</summary>
+    [Range(1, 10_000)]
+    public int MessagesMax { get; set; } = 256;
+
+    /// <summary>Bytes that may wait in one endpoint's outbox; past it posting fails (SC4017, 503). Default 128 KiB, a quarter of a document.</summary>
+    [Range(1024, 256 * 1024)]
+    public int BytesMax { get; set; } = 128 * 1024;
+
+    /// <summary>How long a message that gets no final answer is repeated, with pauses that grow to 30 s, before it is set aside. The same at all members. Default 24 hours.</summary>
+    [Range(typeof(TimeSpan), "00:01:00", "7.00:00:00")]
+    public TimeSpan RepeatFor { get; set; } = TimeSpan.FromHours(24);
+
+    /// <summary>Sending endpoints whose receipts one endpoint keeps. A receipt goes only for another's, and only twice <see cref="RepeatFor"/> after its last message; with none such, the new sender's message is refused (SC4018, 503) and repeated. Default 1,000: about 50 KB.</summary>
+    [Range(1, 5_000)]
+    public int SendersMax { get; set; } = 1_000;
 }

@@ -34,7 +34,7 @@ public static class ShardRuntimeServices
         if (role is MemberRole.Shard) KeepPoolThreads();
         else builder.Services.Configure<LoggerFilterOptions>(WithoutRequestScopes);
         builder.Services.AddMembership().AddHandoff(role);
-        if (role is MemberRole.Shard) builder.Services.AddKeyRing().AddHostedService<ExpirySweep>();
+        if (role is MemberRole.Shard) builder.Services.AddKeyRing().AddOutboxSender().AddHostedService<ExpirySweep>();
         return builder;
     }
 
@@ -111,9 +111,15 @@ public static class ShardRuntimeServices
         services.AddSingleton<ShardProxy>();
         services.AddSingleton<OwnCalls>();
         services.AddSingleton<ShardCalls>();
+        services.AddSingleton(p => new OutboxRules(p.GetRequiredService<ShardRuntimeOptions>().Outbox, p.GetRequiredService<IMapView>(), p.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<OutboxWakeUps>();
         services.AddSingleton<ExpiringClient>();
         services.AddSocketCarrier();
     }
+
+    /// <summary>Sends what handlers here have posted.</summary>
+    internal static IServiceCollection AddOutboxSender(this IServiceCollection services) =>
+        services.AddHostedService(p => ActivatorUtilities.CreateInstance<OutboxSender>(p, (SendOwn)p.GetRequiredService<OwnCalls>().SendAsync, p.GetRequiredService<ShardRuntimeOptions>().Outbox));
 
     /// <summary>A line for each request and each leg drowns what matters. First in the list, so that any setting of the application wins.</summary>
     private static void Quieten(LoggerFilterOptions filters)

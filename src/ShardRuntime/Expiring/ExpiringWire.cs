@@ -99,7 +99,7 @@ internal static class ExpiringWire
         }
         catch (Exception error) when (error is IOException or FormatException or ArgumentException)
         {
-            throw new ShardCloudException(ErrorCodes.CorruptDelta, $"{bytes.Length} bytes are not values of a session or cache entry: {error.Message}", "The other member may run another version; look at both versions.", error);
+            throw new ShardCloudException(ErrorCodes.CorruptDelta, $"{bytes.Length} bytes are not in the form that this version writes: {error.Message}", "The other member may run another version; look at both versions.", error);
         }
     }
 

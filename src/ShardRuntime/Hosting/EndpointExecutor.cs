@@ -28,7 +28,8 @@ public enum RunOutcome
 /// Not guaranteed: side effects outside the endpoint's state; a handler whose commit met a seal has run, and runs again at the next owner.
 /// </remarks>
 internal sealed class EndpointExecutor(
-    EndpointLanes lanes, IEndpointStates states, IHandoffTable handoffs, ILeaseView lease, CompletionRecords records, ConnectedEndpoints connected, ShardMetrics metrics, RequestSettings settings)
+    EndpointLanes lanes, IEndpointStates states, IHandoffTable handoffs, ILeaseView lease, CompletionRecords records, ConnectedEndpoints connected, OutboxRules posting, OutboxWakeUps posted,
+    ShardMetrics metrics, RequestSettings settings)
 {
     /// <summary>Source of the span that an answer waits in.</summary>
     public const string TraceSource = "ShardCloud.ShardRuntime";
@@ -41,7 +42,7 @@ internal sealed class EndpointExecutor(
 
     private async Task<RunOutcome> ReadAsync(HttpContext context, EndpointRequest request, IOwnedState owned, RequestDelegate application)
     {
-        var state = EndpointState.OfReader(request, owned, context.Request.Method);
+        var state = EndpointState.OfReader(request, owned, context.Request.Method, owned.IsConvergent ? null : posting);
         context.Features.Set(state);
         context.Request.Body = request.Body.Open();
         await using var reading = new Reading(context, request, owned, lease);
@@ -85,7 +86,7 @@ internal sealed class EndpointExecutor(
         Release release;
         AnswerBuffer? answer = null;
         CallerScope? recordedCalls = null;
-        RequestRecord? recorded;
+        RequestRecord? recorded = null;
         var entered = await lanes.EnterAsync(request.Endpoint, context.RequestAborted); // (1)
         if (entered is not { } turn)
         {
@@ -102,7 +103,11 @@ internal sealed class EndpointExecutor(
 
             var current = owned.Current;
             var fingerprint = new Fingerprint(context, request);
-            if (current.TryGetRequest(request.Id, out recorded)) // (3)
+            if (request.Outbox is { } repeated && OutboxReceipts.Has(current.Fields, repeated)) // (3)
+            {
+                release = owned.Seen();
+            }
+            else if (current.TryGetRequest(request.Id, out recorded))
             {
                 if (recorded.Fingerprint != await fingerprint.EndAsync(context.RequestAborted)) return await RefuseReuseAsync(context, request.Id);
                 release = owned.Seen();
@@ -110,9 +115,15 @@ internal sealed class EndpointExecutor(
             else
             {
                 var transaction = owned.BeginTransaction();
-                if (!records.MakeRoom(request.Endpoint, transaction, current)) return await RefuseRecordAsync(context, request.Endpoint);
+                if (!records.MakeRoom(request.Endpoint, transaction, current) && request.IsRecorded) return await RefuseRecordAsync(context, request.Endpoint);
+                if (request.Outbox is { } incoming && !OutboxReceipts.MakeRoom(transaction, incoming, posting.Settings, posting.Time.GetUtcNow())) return await RefuseReceiptAsync(context, request.Endpoint);
 
-                var state = new EndpointState(request.Endpoint, transaction) { Request = request, Confirmed = connected.ConfirmedOf(request.Endpoint) };
+                var state = new EndpointState(request.Endpoint, transaction)
+                {
+                    Request = request,
+                    Confirmed = connected.ConfirmedOf(request.Endpoint),
+                    Posting = owned.IsConvergent ? null : posting,
+                };
                 answer = await RunHandlerAsync(context, fingerprint.Open(), state, application); // (4)
                 release = owned.Seen();
                 if (IsCommitted(context, request, state))
@@ -122,8 +133,10 @@ internal sealed class EndpointExecutor(
                         records.Add(transaction, request.Id, await fingerprint.EndAsync(context.RequestAborted), context.Response, answer.Held);
                         recordedCalls = state.Calls;
                     }
+                    if (request.Outbox is { } message) OutboxReceipts.Add(transaction, message, posting.Settings, posting.Time.GetUtcNow());
                     if (owned.TryCommit(transaction, out release) is not StateCommit.Committed) return Discard(context, answer, RunOutcome.Again); // (5)
                     connected.Committed(state, owned);
+                    if (state.HasPosted) posted.Signal(request.Endpoint);
                 }
             }
         }
@@ -158,7 +171,8 @@ internal sealed class EndpointExecutor(
         else
         {
             metrics.Replayed();
-            await CompletionRecords.ReplayAsync(context, recorded!);
+            if (recorded is not null) await CompletionRecords.ReplayAsync(context, recorded);
+            else context.Response.StatusCode = StatusCodes.Status204NoContent; // An outbox wants to know no more.
         }
         return RunOutcome.Answered;
     }
@@ -185,9 +199,9 @@ internal sealed class EndpointExecutor(
         }
     }
 
-    /// <summary>Without changes, here or by calls, a repeat does no harm, unless the client chose the id: then it was promised the same answer.</summary>
+    /// <summary>Without changes, here or by calls, a repeat does no harm, unless the client chose the id (then it was promised the same answer) or an outbox goes on by it.</summary>
     private static bool IsCommitted(HttpContext context, EndpointRequest request, EndpointState state) =>
-        context.Response.StatusCode < StatusCodes.Status500InternalServerError && (state.Transaction.HasChanges || state.Calls is { HasChangedOthers: true } || RequestIds.IsClients(request.Id));
+        context.Response.StatusCode < StatusCodes.Status500InternalServerError && (state.Transaction.HasChanges || state.Calls is { HasChangedOthers: true } || request.Outbox is not null || RequestIds.IsClients(request.Id));
 
     private static Task SendAsync(HttpContext context, AnswerBuffer answer) => answer.SendAsync(context.RequestAborted);
 
@@ -207,6 +221,15 @@ internal sealed class EndpointExecutor(
             : Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.IdempotencyKeyReused,
                 "The Idempotency-Key was used for another request of this endpoint: method, path or body differ.", "Use a new key for a new request."),
                 StatusCodes.Status422UnprocessableEntity, "Idempotency-Key reused"));
+        return RunOutcome.Answered;
+    }
+
+    private async Task<RunOutcome> RefuseReceiptAsync(HttpContext context, EndpointId endpoint)
+    {
+        await Problems.WriteAsync(context, new ShardCloudException(ErrorCodes.TooManySenders,
+            $"Endpoint '{endpoint}' holds the receipts of {posting.Settings.SendersMax} endpoints whose outboxes sent to it lately; there is no room for another's.",
+            "The message is repeated. Spread what is sent over more endpoints, or raise ShardCloud:Outbox:SendersMax."),
+            StatusCodes.Status503ServiceUnavailable, "Too many senders", TimeSpan.FromSeconds(2));
         return RunOutcome.Answered;
     }
 

@@ -8,7 +8,7 @@ public sealed class ShardMetrics
     /// <summary>Name of the meter.</summary>
     public const string MeterName = "ShardCloud.ShardRuntime";
 
-    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _resumedCounter;
+    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _resumedCounter, _outboxDelivered, _outboxRepeated, _outboxSetAside;
     private readonly UpDownCounter<long> _streamCounter;
     private long _requests, _parked, _forwarded, _repeated, _replayed;
 
@@ -23,6 +23,9 @@ public sealed class ShardMetrics
         _streamCounter = meter.CreateUpDownCounter<long>("shardcloud.streams", "{stream}", "Event streams whose clients are connected to this member");
         _resumedCounter = meter.CreateCounter<long>("shardcloud.streams.resumed", "{stream}", "Event streams that went on at another owner");
         _replayedCounter = meter.CreateCounter<long>("shardcloud.requests.replayed", "{request}", "Requests answered from their completion record");
+        _outboxDelivered = meter.CreateCounter<long>("shardcloud.outbox.delivered", "{message}", "Outbox messages that their target took");
+        _outboxRepeated = meter.CreateCounter<long>("shardcloud.outbox.repeated", "{message}", "Tries of outbox messages without a final answer");
+        _outboxSetAside = meter.CreateCounter<long>("shardcloud.outbox.set_aside", "{message}", "Outbox messages refused by their target or repeated for too long");
     }
 
     /// <summary>Requests that named an endpoint.</summary>
@@ -53,6 +56,12 @@ public sealed class ShardMetrics
     internal void StreamEnded() => _streamCounter.Add(-1);
 
     internal void StreamResumed() => _resumedCounter.Add(1);
+
+    internal void OutboxDelivered() => _outboxDelivered.Add(1);
+
+    internal void OutboxRepeated() => _outboxRepeated.Add(1);
+
+    internal void OutboxSetAside() => _outboxSetAside.Add(1);
 
     internal void Replayed() { Interlocked.Increment(ref _replayed); _replayedCounter.Add(1); }
 }

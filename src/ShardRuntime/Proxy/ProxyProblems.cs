@@ -66,7 +66,7 @@ internal static class ProxyProblems
     private static int StatusOf(string code) => code switch
     {
         ErrorCodes.MissingValue or ErrorCodes.BadEndpoint => StatusCodes.Status400BadRequest,
-        ErrorCodes.SessionUnavailable or ErrorCodes.TooManyConnections or ErrorCodes.CallTimedOut or ErrorCodes.AppUnavailable or ErrorCodes.AppBroke => StatusCodes.Status503ServiceUnavailable,
+        ErrorCodes.SessionUnavailable or ErrorCodes.TooManyConnections or ErrorCodes.CallTimedOut or ErrorCodes.OutboxFull or ErrorCodes.AppUnavailable or ErrorCodes.AppBroke => StatusCodes.Status503ServiceUnavailable,
         ErrorCodes.CircularCall => StatusCodes.Status508LoopDetected,
         ErrorCodes.QueueFull => StatusCodes.Status503ServiceUnavailable, // Too much waits for the log; the commit was refused.
         ErrorCodes.DeltaTooLarge or ErrorCodes.DocumentTooLarge => StatusCodes.Status413PayloadTooLarge,

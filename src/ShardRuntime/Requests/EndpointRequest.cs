@@ -1,3 +1,4 @@
+using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Streams;
 
@@ -16,7 +17,10 @@ public sealed class EndpointRequest(EndpointId endpoint, string id, RequestBody 
     public bool IsSafe => Id.Length == 0;
 
     /// <summary>True when its answer is recorded with its changes, so that a repeat does not run again.</summary>
-    public bool IsRecorded => !IsSafe && !RequestIds.IsRepeatable(Id);
+    public bool IsRecorded => !IsSafe && !RequestIds.IsRepeatable(Id) && Outbox is null;
+
+    /// <summary>The message of another endpoint's outbox that it is, or null: a receipt is recorded instead of its answer.</summary>
+    internal OutboxId? Outbox { get; } = OutboxId.From(id);
 
     /// <summary>The body.</summary>
     public RequestBody Body { get; } = body;

@@ -7,7 +7,7 @@ namespace ShardCloud.ShardRuntime.Requests;
 /// <summary>Tells a repeat from another request that reuses the id: hash of method, path with query, and body.</summary>
 /// <remarks>
 /// A body that is not held is hashed while the handler reads it, and what the handler leaves is read for the hash alone, before the commit. Only under a client's own
-/// key: a member repeats no request of whose streamed body a byte was read. The same bytes give the same hash, held or streamed.
+/// key, and of a handler's call, which a later run of the handler makes anew: a member repeats no request of whose streamed body a byte was read. The same bytes give the same hash, held or streamed.
 /// </remarks>
 internal sealed class Fingerprint
 {
@@ -19,7 +19,7 @@ internal sealed class Fingerprint
     public Fingerprint(HttpContext context, EndpointRequest request)
     {
         _body = request.Body;
-        _isStreamed = !_body.IsWhole && RequestIds.IsClients(request.Id);
+        _isStreamed = !_body.IsWhole && (RequestIds.IsClients(request.Id) || RequestIds.IsNested(request.Id));
         Append(context.Request.Method);
         Append(context.Request.Path.Value ?? "");
         Append(context.Request.QueryString.Value ?? "");

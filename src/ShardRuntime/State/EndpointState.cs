@@ -17,6 +17,7 @@ namespace ShardCloud.ShardRuntime.State;
 public sealed class EndpointState
 {
     private ConnectionWork? _sockets;
+    private Outbox? _outbox;
 
     internal EndpointState(EndpointId endpoint, DocumentTransaction transaction) => (Endpoint, Transaction) = (endpoint, transaction);
 
@@ -86,6 +87,15 @@ public sealed class EndpointState
         if (Sockets.Find(connectionId) is { End: null }) Sockets.Close(connectionId, code, ShardConnection.Cut(reason));
     }
 
+    /// <summary>What its outbox goes by; null where it has none.</summary>
+    internal OutboxRules? Posting { get; init; }
+
+    /// <summary>True once the handler has posted something.</summary>
+    internal bool HasPosted => _outbox is { HasPosted: true };
+
+    /// <summary>Calls to other endpoints that happen exactly when the changes of this handler do, after it.</summary>
+    public Outbox Outbox => _outbox ??= new Outbox(Endpoint, Transaction, Posting);
+
     /// <summary>A counter that goes up and down.</summary>
     /// <exception cref="ShardCloudException">SC3001: the name holds another type. SC3002: the name is empty or too long.</exception>
     public CounterHandle Counter(string name) => Transaction.Counter(SystemFields.NotReserved(name));
@@ -140,8 +150,8 @@ public sealed class EndpointState
     public ExpiringMapHandle ExpiringMap(string name) => Transaction.ExpiringMap(SystemFields.NotReserved(name));
 
     /// <summary>What a reader sees, and may follow.</summary>
-    internal static EndpointState OfReader(EndpointRequest request, IOwnedState owned, string method) =>
-        new(request.Endpoint, TransactionOf(request.Endpoint, owned.Current, method)) { Request = request, _followed = owned, _method = method };
+    internal static EndpointState OfReader(EndpointRequest request, IOwnedState owned, string method, OutboxRules? posting) =>
+        new(request.Endpoint, TransactionOf(request.Endpoint, owned.Current, method)) { Request = request, Posting = posting, _followed = owned, _method = method };
 
     /// <summary>Ended because the endpoint was sealed or lost, and not by whoever followed it.</summary>
     internal bool IsCut { get; private set; }

@@ -16,8 +16,14 @@ internal static class SystemFields
     /// <summary>SignalR connections: how each shook hands, and its groups.</summary>
     public const string Hubs = Prefix + "hubs";
 
-    /// <summary>Calls to other endpoints, until they were answered.</summary>
+    /// <summary>Calls to other endpoints, until they were answered: docs/calls.md.</summary>
     public const string Outbox = Prefix + "outbox";
+
+    /// <summary>Calls that were given up.</summary>
+    public const string OutboxSetAside = Prefix + "outbox.aside";
+
+    /// <summary>The highest number of every other endpoint's outbox that was carried out here.</summary>
+    public const string Receipts = Prefix + "receipts";
 
     /// <summary>Passes an application's name through.</summary>
     /// <exception cref="ShardCloudException">SC3002: it is reserved.</exception>

@@ -170,11 +170,14 @@ public sealed class ShardClientTests : IAsyncLifetime
         Assert.Equal(4, _second.States.Of(Other).Fields.Counter("count")); // The third was the first again.
     }
 
-    [Fact]
-    public async Task Call_ThatDiffersInAnotherRun_IsRefused()
+    [Theory]
+    [InlineData("")]
+    [InlineData("?bytes=10")]
+    [InlineData("?bytes=100000")]
+    public async Task Call_ThatDiffersInAnotherRun_IsRefused(string how)
     {
         _first.States.NextCommit = StateCommit.Sealed;
-        var answer = await _router.Client.PostAsync("/rooms/1/fickle", null);
+        var answer = await _router.Client.PostAsync($"/rooms/1/fickle{how}", null);
         Assert.Equal("422 " + ErrorCodes.CallDiffers, await TextAsync(answer));
         Assert.Equal(1, _second.States.Of(Other).Fields.Counter("count"));
     }
@@ -263,9 +266,12 @@ public sealed class ShardClientTests : IAsyncLifetime
             var calls = await Task.WhenAll(context.ShardClient().PostAsync(path, null), context.ShardClient().PostAsync(path, null));
             return string.Join(' ', calls.Select(call => (int)call.StatusCode));
         });
-        app.MapPost("/rooms/{room}/fickle", async (HttpContext context) =>
+        app.MapPost("/rooms/{room}/fickle", async (HttpContext context, int? bytes) =>
         {
-            using var answer = await context.ShardClient().PostAsync($"/rooms/2/increment?run={Interlocked.Increment(ref _callers)}", null);
+            var run = Interlocked.Increment(ref _callers);
+            using var answer = bytes is { } length // In its body, or else in its path.
+                ? await context.ShardClient().PostAsync("/rooms/2/increment", new ByteArrayContent([.. Enumerable.Repeat((byte)run, length)]))
+                : await context.ShardClient().PostAsync($"/rooms/2/increment?run={run}", null);
             context.EndpointState().Counter("calls").Increment();
             return answer.IsSuccessStatusCode ? "done" : $"{(int)answer.StatusCode} {(await answer.Content.ReadAsStringAsync()).Split('"').First(word => word.StartsWith("SC", StringComparison.Ordinal))}";
         });
