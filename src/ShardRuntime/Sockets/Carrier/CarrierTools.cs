@@ -12,6 +12,9 @@ internal sealed record CarrierTools(
     /// <summary>An answer to a close, from either side, is waited for this long.</summary>
     public static readonly TimeSpan CloseWithin = TimeSpan.FromSeconds(5);
 
+    /// <summary>A client that broke a rule has this long to read so and to hang up.</summary>
+    public static readonly TimeSpan LingerFor = TimeSpan.FromSeconds(1);
+
     /// <summary>An owner that the map no longer names has this long to say Moved.</summary>
     public static readonly TimeSpan MovedWithin = TimeSpan.FromSeconds(1);
 

@@ -298,6 +298,20 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         await FlushAsync();
         if (_core.IsOver) Volatile.Read(ref _leg)?.Abandon();
         if (reader.Violation is not null) await reader.DrainAsync();
+        else if (!reader.IsClosed) await LingerAsync();
+    }
+
+    /// <summary>The server's WebSocket has told a client what it did wrong, and Kestrel would reset the connection behind that: the client has a moment to read it.</summary>
+    private async Task LingerAsync()
+    {
+        try
+        {
+            await Task.Delay(CarrierTools.LingerFor, tools.Time, request.Context.RequestAborted);
+        }
+        catch (OperationCanceledException)
+        {
+            // It has hung up, or had before.
+        }
     }
 
     /// <summary>(4) One message of the client. False: it breaks the protocol of resuming clients.</summary>
