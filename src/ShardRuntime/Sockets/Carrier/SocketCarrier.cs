@@ -123,7 +123,7 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
             EndLeg();
             if (isOver || tools.Roster.Stopping.IsCancellationRequested)
             {
-                await EndClientAsync((int?)_client.CloseStatus ?? CloseCodes.Normal, "");
+                await EndClientAsync((int?)_client.CloseStatus ?? CloseCodes.ServiceRestart, ""); // Without a close of its own, this member stops.
                 return;
             }
             if (await ConnectAsync(end.Step is CarrierStep.Moved) is null) return; // (9) (10)
