@@ -1,4 +1,5 @@
 using System.Net;
+using Microsoft.AspNetCore.Http.Features;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
@@ -63,7 +64,7 @@ internal sealed class AppForwarder(AppPresence presence, StateCalls calls, IHttp
 
     private async Task SendAsync(HttpContext context, AppLeg leg)
     {
-        var mayRepeat = RequestIds.IsSafe(context.Request.Method);
+        var mayRepeat = RequestIds.IsSafe(context.Request.Method) && context.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: false };
         while (await presence.WhenUpAsync(context.RequestAborted) is { } address)
         {
             var error = await forwarder.SendAsync(context, address, _client, Config, leg, context.RequestAborted);

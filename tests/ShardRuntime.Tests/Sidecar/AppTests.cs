@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Time.Testing;
 using ShardCloud.Processes;
 using ShardCloud.ShardRuntime.Sidecar;
 using ShardCloud.ShardRuntime.Tests.Hosting;
@@ -14,6 +16,9 @@ public sealed class AppTests : IAsyncDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("shardcloud-app-").FullName;
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    /// <summary>A program whose first start is its last that succeeds.</summary>
+    private string OneLife => $"node \"{AppHost.PathOf("app.js")}\" \"{Path.Combine(_folder, "lived")}\"";
 
     public async ValueTask DisposeAsync()
     {
@@ -64,6 +69,51 @@ public sealed class AppTests : IAsyncDisposable
         Assert.Equal((HttpStatusCode.NotFound, "SC5011"), (refused.StatusCode, await CodeAsync(refused)));
     }
 
+    /// <summary>The second event is written only when the first has arrived.</summary>
+    [Fact]
+    public async Task Events_ArriveOneByOne_AtAnEndpointToo()
+    {
+        var member = await _cluster.StartAppAsync();
+        _cluster.GrantAll(member);
+
+        using var answer = await member.Client.GetAsync("/rooms/1/events", HttpCompletionOption.ResponseHeadersRead, Cancelled);
+        using var lines = new StreamReader(await answer.Content.ReadAsStreamAsync(Cancelled));
+        Assert.Equal("data: first", await lines.ReadLineAsync(Cancelled));
+        using var next = await member.Client.GetAsync("/next", Cancelled);
+
+        Assert.Equal(["", "data: second", ""], [await lines.ReadLineAsync(Cancelled), await lines.ReadLineAsync(Cancelled), await lines.ReadLineAsync(Cancelled)]);
+    }
+
+    [Fact]
+    public async Task Body_LargerThanWhatIsHeld_IsStreamedToTheProgram()
+    {
+        var member = await _cluster.StartAppAsync();
+        _cluster.GrantAll(member);
+        var body = new string('x', 3 * 64 * 1024);
+
+        using var answer = await member.Client.PostAsync("/rooms/1/what", new StringContent(body), Cancelled);
+
+        Assert.Equal(body, Text(await answer.Content.ReadFromJsonAsync<JsonElement>(Cancelled), "body"));
+    }
+
+    /// <summary>Method: only its first life succeeds, and the pauses before the next ones pass at once on a clock of the test's.</summary>
+    [Fact]
+    public async Task Program_KeepsEnding_TheMemberLeaves()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        var member = await _cluster.StartAppAsync(command: OneLife, time: time);
+        using var mend = new ExitCode();
+
+        Assert.True(Signals.Kill(await PidAsync(member, "/what")));
+
+        await Eventually.TrueAsync(() =>
+        {
+            time.Advance(TimeSpan.FromSeconds(1));
+            return member.Get<IHostApplicationLifetime>().ApplicationStopping.IsCancellationRequested;
+        }, "the member leaves");
+        Assert.Equal(5, Environment.ExitCode);
+    }
+
     [Fact]
     public async Task Program_Dies_ItsRequestIsRefused_TheNextOnesWaitForItsNextLife()
     {
@@ -85,24 +135,16 @@ public sealed class AppTests : IAsyncDisposable
     [Fact]
     public async Task Program_AwayForLongerThanRequestsWait_IsSaidSo()
     {
-        Environment.SetEnvironmentVariable("TEST_ONLY_ONE_LIFE", Path.Combine(_folder, "lived"));
-        try
-        {
-            var member = await _cluster.StartAppAsync(settings: new() { ["ShardCloud:App:WaitMax"] = "00:00:00.100" });
-            _cluster.GrantAll(member);
-            Assert.True(Signals.Kill(await PidAsync(member, "/what")));
+        var member = await _cluster.StartAppAsync(command: OneLife, settings: new() { ["ShardCloud:App:WaitMax"] = "00:00:00.100" });
+        _cluster.GrantAll(member);
+        Assert.True(Signals.Kill(await PidAsync(member, "/what")));
 
-            await Eventually.TrueAsync(() => member.Get<AppPresence>().WhatIsMissing is not null, "the member is no longer ready");
-            foreach (var path in (string[])["/what", "/rooms/1/what"])
-            {
-                using var refused = await member.Client.PostAsync(path, null, Cancelled);
-                Assert.Equal((HttpStatusCode.ServiceUnavailable, "SC4020"), (refused.StatusCode, await CodeAsync(refused)));
-                Assert.NotNull(refused.Headers.RetryAfter);
-            }
-        }
-        finally
+        await Eventually.TrueAsync(() => member.Get<AppPresence>().WhatIsMissing is not null, "the member is no longer ready");
+        foreach (var path in (string[])["/what", "/rooms/1/what"])
         {
-            Environment.SetEnvironmentVariable("TEST_ONLY_ONE_LIFE", null);
+            using var refused = await member.Client.PostAsync(path, null, Cancelled);
+            Assert.Equal((HttpStatusCode.ServiceUnavailable, "SC4020"), (refused.StatusCode, await CodeAsync(refused)));
+            Assert.NotNull(refused.Headers.RetryAfter);
         }
     }
 
@@ -121,4 +163,12 @@ public sealed class AppTests : IAsyncDisposable
     private static async Task<int> PidAsync(TestMember member, string path) => (await member.Client.GetFromJsonAsync<JsonElement>(path, Cancelled)).GetProperty("pid").GetInt32();
 
     private static string? Text(JsonElement element, string name) => element.TryGetProperty(name, out var value) ? value.GetString() : null;
+
+    /// <summary>Puts the exit code of this process back.</summary>
+    private sealed class ExitCode : IDisposable
+    {
+        private readonly int _before = Environment.ExitCode;
+
+        public void Dispose() => Environment.ExitCode = _before;
+    }
 }

@@ -2,11 +2,14 @@
 const http = require('node:http');
 const fs = require('node:fs');
 
-const marker = process.env.TEST_ONLY_ONE_LIFE;
+const marker = process.argv[2]; // A file: who finds it there has lived before.
 if (marker) {
   if (fs.existsSync(marker)) { console.error('no second life'); process.exit(9); }
   fs.writeFileSync(marker, '');
 }
+
+const next = {};
+next.promise = new Promise((resolve) => { next.resolve = resolve; });
 
 http.createServer(async (request, response) => {
   const body = (await request.toArray()).join('');
@@ -15,6 +18,10 @@ http.createServer(async (request, response) => {
   switch (new URL(request.url, 'http://x').pathname.split('/').pop()) {
     case 'what': return json(200, { method: request.method, url: request.url, headers: request.headers, body, env: process.env, pid: process.pid }, { 'x-shard-entry': 'forged', 'x-own': 'kept' });
     case 'die': response.write('half'); return setImmediate(() => process.exit(1));
+    case 'events':
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: first\n\n');
+      return next.promise.then(() => response.end('data: second\n\n'));
+    case 'next': next.resolve(); return json(200, {});
     case 'status': return json(+body, { status: +body });
     case 'state': return json(200, await replay(request.headers, body));
     default: return json(404, { error: request.url });
