@@ -196,6 +196,10 @@ public sealed class ParkingSettings
     [Range(0, long.MaxValue)]
     public long BytesMax { get; set; } = 64 * 1024 * 1024;
 
+    /// <summary>Bytes of held bodies of one endpoint's parked requests, at most; past it 503 (SC4003). A hot endpoint cannot take all of <see cref="BytesMax"/>. Default 16 MiB.</summary>
+    [Range(0, long.MaxValue)]
+    public long PerEndpointBytesMax { get; set; } = 16 * 1024 * 1024;
+
     /// <summary>How long a request may be parked in all; past it 503 (SC4004). Null: 1.1 lease lengths + 10 s, which is also the least allowed (a shorter one would end before a crash is settled).</summary>
     public TimeSpan? TimeMax { get; set; }
 }

@@ -11,6 +11,9 @@ public sealed class EndpointLanes(int queueMax) : IDrain
 {
     private readonly ConcurrentDictionary<EndpointId, Lane> _lanes = new();
 
+    /// <summary>Endpoints with a handler that runs or waits.</summary>
+    public int Count => _lanes.Count;
+
     /// <summary>Takes the endpoint's turn; dispose to pass it on. Null when the queue is full.</summary>
     public ValueTask<Turn?> EnterAsync(EndpointId endpoint, CancellationToken cancellationToken) => EnterAsync(endpoint, queueMax, cancellationToken);
 

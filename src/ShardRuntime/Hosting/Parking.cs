@@ -8,7 +8,7 @@ namespace ShardCloud.ShardRuntime.Hosting;
 public sealed class Parking : IParkingLot
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<EndpointId, LinkedList<Stay>> _lanes = [];
+    private readonly Dictionary<EndpointId, Lane> _lanes = [];
     private readonly ParkingSettings _settings;
     private readonly HandoffMeters _meters;
     private readonly ShardMetrics _metrics;
@@ -45,21 +45,26 @@ public sealed class Parking : IParkingLot
         var now = _time.GetTimestamp();
         var isFirst = ticket.FirstParked is null;
         var left = TimeMax - _time.GetElapsedTime(ticket.FirstParked ??= now, now);
-        if (left <= TimeSpan.Zero) return ParkOutcome.TooLong;
+        if (left <= TimeSpan.Zero) return TooLong();
 
         var stay = new Stay();
-        LinkedList<Stay>? lane;
+        Lane? lane;
         lock (_gate)
         {
             if (_round != ticket.Seen) return ParkOutcome.Woken;
             _lanes.TryGetValue(ticket.Endpoint, out lane);
-            if (_count >= _settings.TotalMax || (lane?.Count ?? 0) >= _settings.PerEndpointMax || _bytes + ticket.BodyBytes > _settings.BytesMax)
+            if (BoundMet(lane, ticket.BodyBytes) is { } bound)
+            {
+                _metrics.ParkingRefused(bound);
                 return ParkOutcome.Full;
-            if (lane is null) _lanes.Add(ticket.Endpoint, lane = []);
-            stay.Node = lane.AddLast(stay);
+            }
+            if (lane is null) _lanes.Add(ticket.Endpoint, lane = new Lane());
+            stay.Node = lane.Stays.AddLast(stay);
+            lane.Bytes += ticket.BodyBytes;
             _count++;
             _bytes += ticket.BodyBytes;
         }
+        _metrics.StayBegan(ticket.BodyBytes);
         if (isFirst)
         {
             _metrics.Parked();
@@ -72,11 +77,12 @@ public sealed class Parking : IParkingLot
         }
         catch (TimeoutException)
         {
-            return left <= slice ? ParkOutcome.TooLong : ParkOutcome.Woken;
+            return left <= slice ? TooLong() : ParkOutcome.Woken;
         }
         finally
         {
             Leave(ticket, lane, stay);
+            _metrics.StayEnded(ticket.BodyBytes, _time.GetElapsedTime(now));
         }
     }
 
@@ -89,7 +95,7 @@ public sealed class Parking : IParkingLot
         {
             _round++;
             if (!_lanes.TryGetValue(endpoint, out var lane)) return;
-            woken = [.. lane];
+            woken = [.. lane.Stays];
         }
         foreach (var stay in woken) stay.TrySetResult();
     }
@@ -103,21 +109,43 @@ public sealed class Parking : IParkingLot
         {
             _round++;
             if (_count == 0) return;
-            woken = [.. _lanes.Values.SelectMany(lane => lane)];
+            woken = [.. _lanes.Values.SelectMany(lane => lane.Stays)];
         }
         foreach (var stay in woken) stay.TrySetResult();
     }
 
-    private void Leave(ParkTicket ticket, LinkedList<Stay> lane, Stay stay)
+    /// <summary>The bound that one more would pass; null: there is room.</summary>
+    private string? BoundMet(Lane? lane, long bytes) =>
+        (lane?.Stays.Count ?? 0) >= _settings.PerEndpointMax ? "endpoint"
+        : (lane?.Bytes ?? 0) + bytes > _settings.PerEndpointBytesMax ? "endpoint_bytes"
+        : _count >= _settings.TotalMax ? "total"
+        : _bytes + bytes > _settings.BytesMax ? "bytes" : null;
+
+    private ParkOutcome TooLong()
+    {
+        _metrics.ParkingRefused("time");
+        return ParkOutcome.TooLong;
+    }
+
+    private void Leave(ParkTicket ticket, Lane lane, Stay stay)
     {
         lock (_gate)
         {
-            lane.Remove(stay.Node!);
-            if (lane.Count == 0) _lanes.Remove(ticket.Endpoint);
+            lane.Stays.Remove(stay.Node!);
+            lane.Bytes -= ticket.BodyBytes;
+            if (lane.Stays.Count == 0) _lanes.Remove(ticket.Endpoint);
             _count--;
             _bytes -= ticket.BodyBytes;
         }
         if (ticket.Handoff != HandoffId.None) _meters.Of(ticket.Handoff).CountStay(_time.GetElapsedTime(ticket.FirstParked!.Value));
+    }
+
+    /// <summary>What waits for one endpoint, in order of arrival.</summary>
+    private sealed class Lane
+    {
+        public LinkedList<Stay> Stays { get; } = [];
+
+        public long Bytes { get; set; }
     }
 
     /// <summary>Continuations run elsewhere: a waker never runs a request.</summary>

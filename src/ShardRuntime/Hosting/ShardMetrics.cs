@@ -8,9 +8,10 @@ public sealed class ShardMetrics
     /// <summary>Name of the meter.</summary>
     public const string MeterName = "ShardCloud.ShardRuntime";
 
-    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _resumedCounter, _outboxDelivered, _outboxRepeated, _outboxSetAside;
-    private readonly UpDownCounter<long> _streamCounter;
-    private long _requests, _parked, _forwarded, _repeated, _replayed;
+    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _resumedCounter, _refusedCounter, _outboxDelivered, _outboxRepeated, _outboxSetAside;
+    private readonly UpDownCounter<long> _streamCounter, _legCounter, _parkedNow, _parkedBytesNow;
+    private readonly Histogram<double> _stays;
+    private long _requests, _parked, _forwarded, _repeated, _replayed, _legs;
 
     /// <summary>Counters in the factory's meter.</summary>
     public ShardMetrics(IMeterFactory meters)
@@ -20,6 +21,11 @@ public sealed class ShardMetrics
         _parkedCounter = meter.CreateCounter<long>("shardcloud.requests.parked", "{request}", "Requests that had to wait for an owner");
         _forwardedCounter = meter.CreateCounter<long>("shardcloud.requests.forwarded", "{leg}", "Legs to other members");
         _repeatedCounter = meter.CreateCounter<long>("shardcloud.requests.repeated", "{leg}", "Legs after the first of a request");
+        _legCounter = meter.CreateUpDownCounter<long>("shardcloud.legs", "{leg}", "Legs to other members under way");
+        _parkedNow = meter.CreateUpDownCounter<long>("shardcloud.parking.requests", "{request}", "Requests that wait for an owner now");
+        _parkedBytesNow = meter.CreateUpDownCounter<long>("shardcloud.parking.size", "By", "Held bodies of the requests that wait");
+        _stays = meter.CreateHistogram("shardcloud.parking.duration", "s", "How long a request waited at a time", advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] });
+        _refusedCounter = meter.CreateCounter<long>("shardcloud.parking.refused", "{request}", "Requests that could not wait, or not any longer");
         _streamCounter = meter.CreateUpDownCounter<long>("shardcloud.streams", "{stream}", "Event streams whose clients are connected to this member");
         _resumedCounter = meter.CreateCounter<long>("shardcloud.streams.resumed", "{stream}", "Event streams that went on at another owner");
         _replayedCounter = meter.CreateCounter<long>("shardcloud.requests.replayed", "{request}", "Requests answered from their completion record");
@@ -44,6 +50,21 @@ public sealed class ShardMetrics
     public long ReplayedCount => Interlocked.Read(ref _replayed);
 
     internal void Request() { Interlocked.Increment(ref _requests); _requestCounter.Add(1); }
+
+    /// <summary>Legs to other members under way.</summary>
+    public long LegCount => Interlocked.Read(ref _legs);
+
+    internal void LegBegan() { Interlocked.Increment(ref _legs); _legCounter.Add(1); }
+
+    internal void LegEnded() { Interlocked.Decrement(ref _legs); _legCounter.Add(-1); }
+
+    /// <summary>A request begins to wait: with its held bytes, a place in the lot.</summary>
+    internal void StayBegan(long bytes) { _parkedNow.Add(1); _parkedBytesNow.Add(bytes); }
+
+    internal void StayEnded(long bytes, TimeSpan stay) { _parkedNow.Add(-1); _parkedBytesNow.Add(-bytes); _stays.Record(stay.TotalSeconds); }
+
+    /// <summary>A bound of parking was met: <c>endpoint</c>, <c>total</c>, <c>bytes</c>, <c>endpoint_bytes</c> or <c>time</c>.</summary>
+    internal void ParkingRefused(string reason) => _refusedCounter.Add(1, new KeyValuePair<string, object?>("shardcloud.parking.bound", reason));
 
     internal void Parked() { Interlocked.Increment(ref _parked); _parkedCounter.Add(1); }
 

@@ -33,6 +33,7 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
     public Task<LegOutcome> SendAsync(HttpContext context, RequestBody body, Leg leg)
     {
         metrics.Forwarded();
+        metrics.LegBegan();
         return body.IsWhole && !IsUpgrade(context) ? PassAsync(context, body, leg) : StreamAsync(context, body, leg);
     }
 
@@ -77,6 +78,7 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
             if (piece is not null) ArrayPool<byte>.Shared.Return(piece);
             answer?.Dispose();
             watch.End();
+            metrics.LegEnded();
         }
     }
 
@@ -116,8 +118,16 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
     /// <summary>Everything else: YARP's forwarder.</summary>
     private async Task<LegOutcome> StreamAsync(HttpContext context, RequestBody body, Leg leg)
     {
-        if (body != RequestBody.None) context.Request.Body = body.Open();
-        var error = await forwarder.SendAsync(context, leg.Address, client.Invoker, Config, leg, context.RequestAborted);
+        ForwarderError error;
+        try
+        {
+            if (body != RequestBody.None) context.Request.Body = body.Open();
+            error = await forwarder.SendAsync(context, leg.Address, client.Invoker, Config, leg, context.RequestAborted);
+        }
+        finally
+        {
+            metrics.LegEnded();
+        }
         if (leg.IsRefused)
         {
             context.Response.StatusCode = StatusCodes.Status200OK;
@@ -144,11 +154,19 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
         if (context.RequestAborted.IsCancellationRequested) return LegOutcome.Ended;
         if (!context.Response.HasStarted) context.Response.Clear(); // Status and headers may have been copied already.
         else if (leg.Followed?.Events is null) return LegOutcome.Ended;
-        if (cause is BadHttpRequestException bad) throw bad; // The client's own body was at fault: too large, or cut off.
+        if (ClientsFault(cause) is { } bad) throw bad; // The client's own body: too large, malformed, or cut off. Says nothing about the member.
         if (IsStreamReset(cause)) return LegOutcome.Lost; // The member lives; it closed this one leg.
         reachability.Failed(leg.Target);
         return IsNeverSent(cause) ? LegOutcome.Unreachable : LegOutcome.Lost;
     }
+
+    /// <summary>The forwarder tells of both ends at once: a leg fails when its body does.</summary>
+    private static BadHttpRequestException? ClientsFault(Exception? cause) => cause switch
+    {
+        BadHttpRequestException bad => bad,
+        AggregateException both => both.InnerExceptions.Select(ClientsFault).FirstOrDefault(bad => bad is not null),
+        _ => cause?.InnerException is { } inner ? ClientsFault(inner) : null,
+    };
 
     private static bool IsEventStream(HttpResponseMessage answer) => answer.StatusCode is HttpStatusCode.OK
         && EventStream.Is(TextOf(answer.Content.Headers.NonValidated, "Content-Type"), TextOf(answer.Content.Headers.NonValidated, "Content-Encoding"));

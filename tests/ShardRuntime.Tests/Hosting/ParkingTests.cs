@@ -61,6 +61,44 @@ public sealed class ParkingTests
     }
 
     [Fact]
+    public async Task Park_OneHotEndpoint_LeavesRoomForOthers_OfPlacesAndOfBytes()
+    {
+        var lot = Lot(new ParkingSettings { PerEndpointMax = 1_000, TotalMax = 10_000, BytesMax = 100, PerEndpointBytesMax = 50 });
+        _ = lot.ParkAsync(Ticket(lot, bytes: 50), Slice, default);
+        Assert.Equal(ParkOutcome.Full, await lot.ParkAsync(Ticket(lot, bytes: 1), Slice, default));
+        Assert.False(lot.ParkAsync(Ticket(lot, Other, bytes: 50), Slice, default).IsCompleted);
+    }
+
+    [Fact]
+    public async Task Metrics_SayWhatWaits_HowLong_AndWhatWasRefusedWhy()
+    {
+        using var factory = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        var meters = factory.GetRequiredService<IMeterFactory>();
+        var lot = new Parking(new ParkingSettings { PerEndpointMax = 1, TotalMax = 2, BytesMax = 100, PerEndpointBytesMax = 90 }, Lease, _meters, new ShardMetrics(meters), _time);
+        List<(string Instrument, double Value, object? Bound)> seen = [];
+        using var listener = new MeterListener { InstrumentPublished = (instrument, self) => { if (ReferenceEquals(instrument.Meter.Scope, meters)) self.EnableMeasurementEvents(instrument); } };
+        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => { lock (seen) seen.Add((instrument.Name, value, tags.Length > 0 ? tags[0].Value : null)); });
+        listener.SetMeasurementEventCallback<double>((instrument, value, _, _) => { lock (seen) seen.Add((instrument.Name, value, null)); });
+        listener.Start();
+        double Sum(string name) => seen.Where(m => m.Instrument == name).Sum(m => m.Value);
+
+        var stay = lot.ParkAsync(Ticket(lot, bytes: 60), Slice, default).AsTask();
+        await lot.ParkAsync(Ticket(lot), Slice, default); // endpoint
+        await lot.ParkAsync(Ticket(lot, Other, bytes: 91), Slice, default); // endpoint_bytes
+        await lot.ParkAsync(Ticket(lot, Other, bytes: 50), Slice, default); // bytes
+        var other = lot.ParkAsync(Ticket(lot, Other, bytes: 40), Slice, default).AsTask();
+        await lot.ParkAsync(Ticket(lot, new EndpointId("rooms/3")), Slice, default); // total
+        Assert.Equal((2, 100), (Sum("shardcloud.parking.requests"), Sum("shardcloud.parking.size")));
+
+        _time.Advance(TimeSpan.FromMilliseconds(40));
+        lot.WakeAll();
+        await Task.WhenAll(stay, other);
+        Assert.Equal((0, 0), (Sum("shardcloud.parking.requests"), Sum("shardcloud.parking.size")));
+        Assert.Equal([0.04, 0.04], seen.Where(m => m.Instrument == "shardcloud.parking.duration").Select(m => m.Value));
+        Assert.Equal(["endpoint", "endpoint_bytes", "bytes", "total"], seen.Where(m => m.Instrument == "shardcloud.parking.refused").Select(m => m.Bound));
+    }
+
+    [Fact]
     public async Task Park_OverSeveralStays_EndsWithTheWholeTime()
     {
         var lot = Lot(new ParkingSettings());

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using ShardCloud.Routing;
@@ -276,6 +277,28 @@ public sealed class ShardProxyTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.RequestEntityTooLarge, answer.StatusCode);
         Assert.Contains("SC4006", await answer.Content.ReadAsStringAsync());
         Assert.Equal(0, _source.Runs);
+    }
+
+    // Connections to it are accepted, and nothing is ever said on them: a frozen machine, or a cut that nobody was told of.
+    [Fact]
+    public async Task OwnerIsSilent_PingsEndTheLeg_AndItsSuccessorAnswers()
+    {
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        var owner = new LiveMember(new IncarnationId("shard-9~silent"), $"http://{silent.LocalEndpoint}", "", "1.0.0", "shard-9", Cordoned: false, Ready: false);
+        _cluster.Commit(new Join(owner), new MarkReady(owner.Incarnation));
+        var handoff = _cluster.Commit(new PlanMove([EntryKey.Of(Room)], _source.Self, owner.Incarnation));
+        _cluster.Commit(new GrantMove(new HandoffId(handoff), [EntryKey.Of(Room)], owner.Incarnation));
+        _source.States.Lose(Room);
+        _cluster.Publish();
+        var increment = IncrementAsync(_router);
+        await Eventually.TrueAsync(() => _router.Get<ShardMetrics>().LegCount == 1, "sent");
+
+        _source.States.Own(Room, new Epoch(_cluster.Commit(new Routing.Fence(owner.Incarnation), new Redirect(owner.Incarnation, _source.Self))));
+        _cluster.Publish();
+
+        Assert.Equal("1 at shard-1", await increment); // After a ping and its timeout.
+        Assert.Equal(0, _router.Get<ShardMetrics>().LegCount);
     }
 
     [Fact]
