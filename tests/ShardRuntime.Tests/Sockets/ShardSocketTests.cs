@@ -137,6 +137,19 @@ public sealed class ShardSocketTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task OlderDial_ThatComesLate_TakesNothingFromTheNewerLeg()
+    {
+        var dial = TestLeg.NewDial();
+        await using var newer = await DialAsync("anna", dial with { Attempt = 3 });
+        await ExpectAsync(newer, (LegFrameKind.Text, 1, "anna joined"));
+        await using var late = await DialAsync("anna", dial with { Attempt = 2 });
+        Assert.Null(await late.NextAsync());
+
+        await _owner.Client.PostAsync("/rooms/1/announce", null);
+        await ExpectAsync(newer, (LegFrameKind.Text, 2, "announced"));
+    }
+
+    [Fact]
     public async Task Confirmed_MessagesLeaveTheDocument_WithTheNextChange()
     {
         await using var anna = await DialAsync("anna");

@@ -22,6 +22,7 @@ internal sealed class ConnectedEndpoint : IDisposable
     private readonly CancellationTokenSource _over = new();
     private readonly WakeUp _wake = new();
     private Pending? _shown;
+    private bool _isOver;
 
     public ConnectedEndpoint()
     {
@@ -59,22 +60,33 @@ internal sealed class ConnectedEndpoint : IDisposable
         {
             if (_pending.Count >= PendingMax) _pending.RemoveLast();
             _pending.AddLast(pending);
+            Wake();
         }
-        _wake.Set();
     }
 
     /// <summary>A client has everything up to the number.</summary>
     public void HasConfirmed(StatefulLeg leg, long number)
     {
         _confirmed.AddOrUpdate(leg.Dial.Connection, number, (_, before) => Math.Max(before, number));
-        if (leg.IsBlocked) _wake.Set();
+        if (!leg.IsBlocked) return;
+        lock (_gate) Wake();
     }
 
     public void Dispose()
     {
-        _over.Cancel();
-        _over.Dispose();
-        _wake.Dispose();
+        lock (_gate)
+        {
+            _isOver = true;
+            _over.Cancel();
+            _over.Dispose();
+            _wake.Dispose();
+        }
+    }
+
+    /// <summary>Under the lock: a change may come while the last leg goes.</summary>
+    private void Wake()
+    {
+        if (!_isOver) _wake.Set();
     }
 
     private async Task PumpAsync()

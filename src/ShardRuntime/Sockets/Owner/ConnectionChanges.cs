@@ -13,11 +13,13 @@ internal sealed class ConnectionChanges(EndpointChanges changes, TimeProvider ti
     /// <returns>False: not held here any more.</returns>
     public async Task<bool> RunMessageAsync(EndpointId endpoint, ConnectionHandlers connection, InMessage message, CancellationToken cancellationToken)
     {
+        var isTaken = false;
         try
         {
             return await RunAsync(endpoint, async state =>
             {
                 if (state.Sockets.Take(connection.Id, message.Number) is not InVerdict.Run) return false;
+                isTaken = true;
                 if (connection.Socket.Message is { } handler) await handler(connection.In(state), new SocketMessage(message.IsText, message.Payload));
                 return true;
             }, cancellationToken);
@@ -27,7 +29,7 @@ internal sealed class ConnectionChanges(EndpointChanges changes, TimeProvider ti
             SocketLog.HandlerFailed(log, endpoint.Value, error);
             return await RunAsync(endpoint, state =>
             {
-                if (error is not InvalidDataException && state.Sockets.Take(connection.Id, message.Number) is not InVerdict.Run) return ValueTask.FromResult(false);
+                if (isTaken && state.Sockets.Take(connection.Id, message.Number) is not InVerdict.Run) return ValueTask.FromResult(false);
                 state.Sockets.Close(connection.Id, ConnectionErrors.InternalError, "the handler failed");
                 return ValueTask.FromResult(true);
             }, cancellationToken);

@@ -33,7 +33,8 @@ internal sealed class StatefulLeg : OwnedLeg
     /// <summary>Serves the connection until its leg has ended.</summary>
     public async Task RunAsync()
     {
-        _connected = _run.Tools.Connected.Attach(_run.Endpoint, this, _run.Owned!);
+        // A leg that a newer one made void before it began must not take that one's place.
+        if (!Over.IsCancellationRequested) _connected = _run.Tools.Connected.Attach(_run.Endpoint, this, _run.Owned!);
         Start();
         try
         {
