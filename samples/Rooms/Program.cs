@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime;
 
-// Rooms: a visit counter and a member list for each room, and a session for each visitor. The tutorial, the demo and the tests run it.
+// Rooms: a visit counter, a member list and a chat for each room, and a session for each visitor. The tutorial, the demo and the tests run it.
 //
 // Every room is an endpoint of its own. At any time one shard owns it and runs its handlers; which one, and that it moves while
 // the application is updated or a machine dies, shows only in the "shard" and "version" fields of the answers.
@@ -96,7 +96,20 @@ var inventory = app.MapShardEndpoint("/inventory/{item}");
 inventory.MapPost("/take", (string item, ItemTaken by, HttpContext context) => context.EndpointState().Map("rooms").Counter(by.Room).Increment());
 inventory.MapGet("", (string item, HttpContext context) => new ItemView(item, Counters(context, "rooms"), context.Shard().Id.Value));
 
+// 10. A chat over WebSockets. A client keeps one socket, whatever becomes of the room's owner; Chat.cs.
+room.MapChat();
+
+// 11. A page that shows all this in a browser.
+var page = Page();
+app.MapGet("/", () => Results.Content(page, "text/html; charset=utf-8"));
+
 await app.RunAsync();
+
+static string Page()
+{
+    using var page = new StreamReader(typeof(RoomsJson).Assembly.GetManifestResourceStream("index.html")!);
+    return page.ReadToEnd();
+}
 
 static async IAsyncEnumerable<SseItem<string>> Visits(HttpContext context)
 {
@@ -152,4 +165,5 @@ internal sealed record ItemView(string Item, Dictionary<string, long> Rooms, str
 [JsonSerializable(typeof(RoomItem))]
 [JsonSerializable(typeof(RoomItems))]
 [JsonSerializable(typeof(ItemView))]
+[JsonSerializable(typeof(ChatMessage))]
 internal sealed partial class RoomsJson : JsonSerializerContext;

@@ -14,18 +14,21 @@ internal static class DemoCommand
         var rate = Number("--rps", "Requests a second, 1 to 20,000; they leave on schedule, answered or not.", 500, 1, 20_000);
         var rooms = Number("--rooms", "Rooms that are used, 2 to 10,000; half of them move.", 64, 2, 10_000);
         var shards = Number("--shards", "Shards to begin with, 2 to 32.", 3, 2, 32);
+        var sockets = Number("--sockets", "WebSockets in the rooms' chats that are open all the time, 0 to 5,000. Default 200; 0 with --app, which need not have a chat.", null, 0, 5_000);
+        var open = new Option<bool>("--open") { Description = "Show a room in the browser: a chat over one WebSocket, and which shard runs it." };
         var ack = Shared.NewAck();
         var (profile, profileFile) = (Shared.NewProfile(), Shared.NewProfileFile());
         var (app, endpoints) = Shared.NewApp();
         var overlap = new Option<bool>("--overlap") { Description = "Afterwards cut one shard off from the tables until another takes over, and write to a convergent endpoint at it and at the shard that takes over." };
         var report = new Option<FileInfo?>("--report") { Description = "Write the result as JSON to this file." };
         return new Command("demo", "A local cloud of its own on free ports, load through the router, live moves, and a count of everything at the end.\n\nExample: shardcloud demo --seconds 60 --rps 500 --report demo.json")
-            { seconds, rate, rooms, shards, ack, profile, profileFile, app, endpoints, overlap, report, Shared.Json }
+            { seconds, rate, rooms, shards, sockets, open, ack, profile, profileFile, app, endpoints, overlap, report, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
                 var slow = Shared.ProfileOf(parsed.GetRequiredValue(profile), parsed.GetValue(profileFile));
                 var options = new DemoOptions(parsed.GetValue(seconds) ?? (slow is null ? 60 : 180), parsed.GetValue(rate)!.Value, parsed.GetValue(rooms)!.Value, parsed.GetValue(shards)!.Value, parsed.GetRequiredValue(ack));
-                var run = new DemoRun(options with { Profile = slow, Overlap = parsed.GetValue(overlap), App = Shared.AppOf(parsed.GetValue(app), parsed.GetValue(endpoints)) }, terminal);
+                var other = Shared.AppOf(parsed.GetValue(app), parsed.GetValue(endpoints));
+                var run = new DemoRun(options with { Profile = slow, Overlap = parsed.GetValue(overlap), App = other, Sockets = parsed.GetValue(sockets) ?? (other is null ? 200 : 0), Opens = parsed.GetValue(open) }, terminal);
                 var result = await run.RunAsync(cancellationToken);
                 if (parsed.GetValue(report) is { } file) await File.WriteAllTextAsync(file.FullName, JsonSerializer.Serialize(result, DemoJson.Default.DemoReport), cancellationToken);
                 terminal.Result(result, DemoJson.Default.DemoReport, console => Show(console, result));
@@ -39,6 +42,7 @@ internal static class DemoCommand
         table.AddRow("requests", $"{report.Requests.Sent:n0} sent, {report.Requests.Succeeded:n0} answered, {report.Requests.Failed:n0} failed");
         table.AddRow("latency", $"p50 {report.Requests.P50Ms:0.0} ms, p99 {report.Requests.P99Ms:0.0} ms, p99.9 {report.Requests.P999Ms:0.0} ms, max {report.Requests.MaxMs:0} ms");
         table.AddRow("writes", $"{report.Counters.Lost} lost, {report.Counters.Duplicated} counted twice");
+        table.AddRow("WebSockets", $"{report.WebSockets.Opened:n0} opened, {report.WebSockets.Dropped:n0} dropped; {report.WebSockets.MessagesSent:n0} messages, {report.WebSockets.Lost:n0} lost, {report.WebSockets.Duplicated:n0} twice, {report.WebSockets.Reordered:n0} out of order");
         table.AddRow("migrations", $"{report.Migrations.Count(migration => migration.Outcome == "done")} done of {report.Migrations.Count}, {report.Migrations.Sum(migration => migration.Endpoints):n0} endpoints");
         if (report.Pauses.Count > 0) table.AddRow("pause of an endpoint", $"p50 {report.Pauses.P50Ms:0.0} ms, p99 {report.Pauses.P99Ms:0.0} ms, max {report.Pauses.MaxMs:0.0} ms; longest wait of a request {report.Migrations.Max(migration => migration.MaxWaitMs):0.0} ms");
         table.AddRow("shards", $"{report.Shards.Added} added, {report.Shards.Removed} removed");

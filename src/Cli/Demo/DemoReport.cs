@@ -4,7 +4,7 @@ namespace ShardCloud.Cli.Demo;
 
 /// <summary>Result of <c>shardcloud demo</c>; times in milliseconds unless the name says otherwise. New sections are added, none is renamed.</summary>
 internal sealed record DemoReport(
-    RequestsSection Requests, CountersSection Counters, PausesSection Pauses, IReadOnlyList<MigrationSection> Migrations, ShardsSection Shards,
+    RequestsSection Requests, CountersSection Counters, PausesSection Pauses, WebSocketsSection WebSockets, IReadOnlyList<MigrationSection> Migrations, ShardsSection Shards,
     double Seconds, double ColdStartSeconds)
 {
     /// <summary>Why the demo did not pass; empty when it did.</summary>
@@ -17,6 +17,9 @@ internal sealed record DemoReport(
 internal sealed record RequestsSection(long Sent, long Succeeded, long Failed, double P50Ms, double P99Ms, double P999Ms, double MaxMs);
 
 internal sealed record CountersSection(long Lost, long Duplicated);
+
+/// <summary>Sockets that were open all the time, and what was said over them: each message must reach each socket of its room once, in the room's order.</summary>
+internal sealed record WebSocketsSection(int Opened, int Dropped, long MessagesSent, long Lost, long Duplicated, long Reordered);
 
 /// <summary>Pauses of all endpoints that moved, each counted once a move.</summary>
 internal sealed record PausesSection(int Count, double P50Ms, double P99Ms, double MaxMs);

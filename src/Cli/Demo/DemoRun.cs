@@ -15,6 +15,12 @@ internal sealed record DemoOptions(int Seconds, int RequestsPerSecond, int Rooms
     /// <summary>What the shards run; it answers as the Rooms sample does. Null: that.</summary>
     public LocalApp? App { get; init; }
 
+    /// <summary>WebSockets that are open all the time.</summary>
+    public int Sockets { get; init; } = 200;
+
+    /// <summary>Show the application's page in the browser.</summary>
+    public bool Opens { get; init; }
+
     /// <summary>At the end one shard is cut off from the tables, and clients write at it and at the one that took over.</summary>
     public bool Overlap { get; init; }
 }
@@ -24,6 +30,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
 {
     private const int EndpointsAMove = 16;
     private const int MigrationsWanted = 20;
+    private const int MessagesPerSecond = 50;
 
     /// <summary>How long the load runs before the first move: client connections open and request code compiled, as in a cloud that has served for a while.</summary>
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(5);
@@ -44,18 +51,24 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
                 new LocalStackOptions { DataDirectory = data, Shards = options.Shards, Ack = options.Ack, Profile = options.Profile, App = options.App, Gates = options.Overlap, RouterPort = 0, OrchestratorPort = 0, Progress = terminal.Say },
                 cancellationToken);
             var rooms = Enumerable.Range(1, options.Rooms).Select(number => new RoomLedger($"{number}")).ToArray();
+            await using var chat = new ChatLoad(new Uri(stack.Run.Router), [.. rooms.Select(room => room.Room)], options.Sockets, MessagesPerSecond);
             using var load = new RoomsLoad(new Uri(stack.Run.Router), rooms, options.RequestsPerSecond);
             var first = await load.CountAsync(cancellationToken); // The first request through router, map, shard and back.
             if (first != default) _problems.Add("The rooms were not empty at the start.");
             var coldStart = cold.Elapsed;
-            terminal.Say($"Ready after {coldStart.TotalSeconds:0.0} s. {options.RequestsPerSecond} requests/s on {options.Rooms} rooms for {options.Seconds} s, endpoints moving meanwhile.");
+            if (options.Opens) Browser.Open(stack.Run.Router);
+            terminal.Say($"Ready after {coldStart.TotalSeconds:0.0} s; {stack.Run.Router} shows a room. {options.RequestsPerSecond} requests/s on {options.Rooms} rooms for {options.Seconds} s and {options.Sockets} WebSockets, endpoints moving meanwhile.");
+            await chat.OpenAsync(cancellationToken);
 
             using var api = ManagementClient.Of(stack.Run);
-            var seconds = await LoadWhileMovingAsync(api, load, rooms, cancellationToken);
+            var seconds = await LoadWhileMovingAsync(api, load, chat, rooms, cancellationToken);
+            var webSockets = await chat.EndAsync();
             var verdict = await load.CountAsync(cancellationToken);
             var overlap = options.Overlap ? await new OverlapRun(stack, api, terminal.Say).RunAsync("front", cancellationToken) : null;
+            if (webSockets.Opened < options.Sockets || webSockets.Dropped > 0) Problem($"{webSockets.Opened} of {options.Sockets} WebSockets were opened and {webSockets.Dropped} dropped: {string.Join(" | ", chat.Failures.Take(5))}");
+            if (webSockets is not { Lost: 0, Duplicated: 0, Reordered: 0 }) Problem($"Of the messages {webSockets.Lost} were lost, {webSockets.Duplicated} came twice and {webSockets.Reordered} out of order.");
             if (overlap is { Lost: not 0 }) Problem($"{overlap.Lost} of {overlap.WritesA + overlap.WritesB} writes of the overlap do not count, or count twice.");
-            var report = Report(load, verdict, seconds, coldStart) with { Overlap = overlap };
+            var report = Report(load, webSockets, verdict, seconds, coldStart) with { Overlap = overlap };
             _finished = true;
             return report;
         }
@@ -66,12 +79,13 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         }
     }
 
-    private async Task<double> LoadWhileMovingAsync(ManagementClient api, RoomsLoad load, RoomLedger[] rooms, CancellationToken cancellationToken)
+    private async Task<double> LoadWhileMovingAsync(ManagementClient api, RoomsLoad load, ChatLoad chat, RoomLedger[] rooms, CancellationToken cancellationToken)
     {
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         end.CancelAfter(TimeSpan.FromSeconds(options.Seconds));
         var clock = Stopwatch.StartNew();
         var loading = load.RunAsync(end.Token);
+        var talking = chat.RunAsync(end.Token);
         var watching = WatchAsync(load, clock, end.Token);
         var moving = MoveAsync(api, rooms, end.Token, cancellationToken);
         var scaling = AddAndRemoveShardAsync(api, end.Token, cancellationToken);
@@ -80,6 +94,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         await loading;
         var seconds = clock.Elapsed.TotalSeconds;
         await watching;
+        await talking;
         cancellationToken.ThrowIfCancellationRequested();
         return seconds;
     }
@@ -151,7 +166,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         }
     }
 
-    private DemoReport Report(RoomsLoad load, LedgerVerdict verdict, double seconds, TimeSpan coldStart)
+    private DemoReport Report(RoomsLoad load, WebSocketsSection webSockets, LedgerVerdict verdict, double seconds, TimeSpan coldStart)
     {
         if (load.Failed > 0) Problem($"{load.Failed} requests failed, the first: {string.Join(" | ", load.Failures.Take(5))}");
         if (verdict.Lost > 0) Problem($"{verdict.Lost} answered changes were lost.");
@@ -163,7 +178,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         var latency = load.Latency;
         return new DemoReport(
             new(load.Sent, load.Succeeded, load.Failed, latency.PercentileMs(0.5), latency.PercentileMs(0.99), latency.PercentileMs(0.999), latency.MaxMs),
-            new(verdict.Lost, verdict.Duplicated), Pauses(), _migrations, new(_shardsAdded, _shardsRemoved), seconds, coldStart.TotalSeconds)
+            new(verdict.Lost, verdict.Duplicated), Pauses(), webSockets, _migrations, new(_shardsAdded, _shardsRemoved), seconds, coldStart.TotalSeconds)
         { Problems = _problems };
     }
 
