@@ -13,7 +13,7 @@ internal sealed record ConnectionEnd(long After, int Code, string Reason);
 
 /// <summary>A connection as the endpoint's document holds it.</summary>
 /// <param name="Id">Its id.</param>
-/// <param name="Head">What never changes: version (1 byte), slot (2), out-number before it was opened (8), flags (1), verifier (43), route (UTF-8).</param>
+/// <param name="Head">What never changes: version (1 byte), seat (2), out-number before it was opened (8), flags (1), verifier (43), route (UTF-8).</param>
 /// <param name="In">Highest in-number whose effects the document holds.</param>
 /// <param name="End">How it ends; null while it is open.</param>
 internal sealed record ConnectionRow(string Id, ReadOnlyMemory<byte> Head, long In, ConnectionEnd? End)
@@ -25,7 +25,7 @@ internal sealed record ConnectionRow(string Id, ReadOnlyMemory<byte> Head, long 
     private const int VerifierAt = 12, RouteAt = VerifierAt + LegDial.VerifierLength;
 
     /// <summary>Its bit in the targets of messages: no other connection has it at the same time.</summary>
-    public int Slot { get; } = BinaryPrimitives.ReadUInt16BigEndian(Head.Span[1..]);
+    public int Seat { get; } = BinaryPrimitives.ReadUInt16BigEndian(Head.Span[1..]);
 
     /// <summary>Last out-number before it was opened: nothing up to it is for this connection.</summary>
     public long Since { get; } = BinaryPrimitives.ReadInt64BigEndian(Head.Span[3..]);
@@ -40,11 +40,11 @@ internal sealed record ConnectionRow(string Id, ReadOnlyMemory<byte> Head, long 
     public string Route => Encoding.UTF8.GetString(Head.Span[RouteAt..]);
 
     /// <summary>A new one.</summary>
-    public static ConnectionRow New(string id, int slot, long since, bool hasToken, string verifier, string route)
+    public static ConnectionRow New(string id, int seat, long since, bool hasToken, string verifier, string route)
     {
         var head = new byte[RouteAt + Encoding.UTF8.GetByteCount(route)];
         head[0] = Version;
-        BinaryPrimitives.WriteUInt16BigEndian(head.AsSpan(1), (ushort)slot);
+        BinaryPrimitives.WriteUInt16BigEndian(head.AsSpan(1), (ushort)seat);
         BinaryPrimitives.WriteInt64BigEndian(head.AsSpan(3), since);
         head[11] = hasToken ? (byte)1 : (byte)0;
         Encoding.ASCII.GetBytes(verifier, head.AsSpan(VerifierAt));

@@ -79,10 +79,10 @@ internal sealed class ConnectionWork
         if (_rows.TryGetValue(id, out var known)) return known.Verifier == verifier ? OpenVerdict.Resumed : OpenVerdict.Refused;
         if (wasAttached) return OpenVerdict.Over;
         if (_rows.Count >= ConnectionLimits.ConnectionsMax) throw ConnectionErrors.TooMany(_rows.Count);
-        var used = _rows.Values.Select(row => row.Slot).ToHashSet();
-        var slot = 0;
-        while (used.Contains(slot)) slot++;
-        var row = _rows[id] = ConnectionRow.New(id, slot, LastOut, hasToken, verifier, route);
+        var used = _rows.Values.Select(row => row.Seat).ToHashSet();
+        var seat = 0;
+        while (used.Contains(seat)) seat++;
+        var row = _rows[id] = ConnectionRow.New(id, seat, LastOut, hasToken, verifier, route);
         Map(id).Register(ConnectionRow.HeadField).Set(Value.Of(row.Head.Span));
         IsChanged = true;
         return OpenVerdict.Opened;
@@ -112,8 +112,8 @@ internal sealed class ConnectionWork
         BitArray? bits = null;
         if (targets.Count < Open.Count())
         {
-            bits = new BitArray(targets.Max(row => row.Slot) + 1);
-            foreach (var row in targets) bits[row.Slot] = true;
+            bits = new BitArray(targets.Max(row => row.Seat) + 1);
+            foreach (var row in targets) bits[row.Seat] = true;
         }
         var number = LastOut + 1;
         var bytes = QueuedSend.Bytes(number, message.IsText, bits, message.Bytes.Span);

@@ -8,7 +8,7 @@ namespace ShardCloud.ShardRuntime.Sockets.Connections;
 /// <param name="Position">Where it stands in the list.</param>
 /// <param name="Number">Its out-number.</param>
 /// <param name="IsText">Text, or binary.</param>
-/// <param name="Targets">The slots it is for; null: every connection that was open when it was sent.</param>
+/// <param name="Targets">The seats it is for; null: every connection that was open when it was sent.</param>
 /// <param name="Payload">The message.</param>
 internal readonly record struct QueuedSend(Dot Position, long Number, bool IsText, BitArray? Targets, ReadOnlyMemory<byte> Payload)
 {
@@ -17,9 +17,9 @@ internal readonly record struct QueuedSend(Dot Position, long Number, bool IsTex
     /// <summary>Bytes that it counts for against <see cref="ConnectionLimits.SendBytesMax"/>.</summary>
     public int Weight => Payload.Length + HeadBytes + ((Targets?.Length ?? 0) / 8);
 
-    /// <summary>True when it is for the connection: sent after it was opened and to its slot.</summary>
+    /// <summary>True when it is for the connection: sent after it was opened and to its seat.</summary>
     public bool IsFor(ConnectionRow connection) =>
-        Number > connection.Since && (connection.End is not { } end || Number <= end.After) && (Targets is null || (connection.Slot < Targets.Length && Targets[connection.Slot]));
+        Number > connection.Since && (connection.End is not { } end || Number <= end.After) && (Targets is null || (connection.Seat < Targets.Length && Targets[connection.Seat]));
 
     /// <summary>As the list holds it: number (8 bytes), flags (1), then the targets' length (2) and bits, then the message.</summary>
     public static byte[] Bytes(long number, bool isText, BitArray? targets, ReadOnlySpan<byte> payload)
