@@ -8,7 +8,7 @@ public sealed class ShardMetrics
     /// <summary>Name of the meter.</summary>
     public const string MeterName = "ShardCloud.ShardRuntime";
 
-    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _resumedCounter, _refusedCounter, _outboxDelivered, _outboxRepeated, _outboxSetAside;
+    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _resumedCounter, _refusedCounter, _outboxDelivered, _outboxRepeated, _outboxSetAside, _appStarts;
     private readonly UpDownCounter<long> _streamCounter, _legCounter, _parkedNow, _parkedBytesNow;
     private readonly Histogram<double> _stays;
     private long _requests, _parked, _forwarded, _repeated, _replayed, _legs;
@@ -32,6 +32,7 @@ public sealed class ShardMetrics
         _outboxDelivered = meter.CreateCounter<long>("shardcloud.outbox.delivered", "{message}", "Outbox messages that their target took");
         _outboxRepeated = meter.CreateCounter<long>("shardcloud.outbox.repeated", "{message}", "Tries of outbox messages without a final answer");
         _outboxSetAside = meter.CreateCounter<long>("shardcloud.outbox.set_aside", "{message}", "Outbox messages refused by their target or repeated for too long");
+        _appStarts = meter.CreateCounter<long>("shardcloud.app.starts", "{start}", "Starts of the application beside the runtime, the first included");
     }
 
     /// <summary>Requests that named an endpoint.</summary>
@@ -83,6 +84,8 @@ public sealed class ShardMetrics
     internal void OutboxRepeated() => _outboxRepeated.Add(1);
 
     internal void OutboxSetAside() => _outboxSetAside.Add(1);
+
+    internal void AppStarted() => _appStarts.Add(1);
 
     internal void Replayed() { Interlocked.Increment(ref _replayed); _replayedCounter.Add(1); }
 }

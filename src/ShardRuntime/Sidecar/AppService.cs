@@ -9,7 +9,7 @@ namespace ShardCloud.ShardRuntime.Sidecar;
 /// A first start that fails ends the member, and tells why. Later ones are repeated with growing pauses (<see cref="Supervisor"/>); when it is given up the member leaves, so
 /// that its endpoints live on elsewhere. The program cannot outlive the member: <see cref="ParentWatch.Shell"/>. It does not get the member's settings, which hold secrets.
 /// </remarks>
-internal sealed partial class AppService(AppSettings settings, ShardContext shard, AppPresence presence, StateServer state, TimeProvider time, IHostApplicationLifetime lifetime, ILoggerFactory loggers) : IHostedService
+internal sealed partial class AppService(AppSettings settings, ShardContext shard, AppPresence presence, StateServer state, ShardMetrics metrics, TimeProvider time, IHostApplicationLifetime lifetime, ILoggerFactory loggers) : IHostedService
 {
     private const string Name = "The application";
 
@@ -51,6 +51,7 @@ internal sealed partial class AppService(AppSettings settings, ShardContext shar
                 StopGrace = settings.StopGrace,
                 OnLine = LogLine,
             }, port, settings.StartTimeout, cancellationToken);
+            metrics.AppStarted();
             presence.Up($"http://127.0.0.1:{port}");
             return new AppLife(life, presence);
         }
