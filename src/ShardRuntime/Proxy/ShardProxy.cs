@@ -139,7 +139,17 @@ internal sealed class ShardProxy(
                 {
                     case ProxyAction.Serve when application is not null && request.Events is null: // (3)
                         request.Tries++;
-                        var run = await executor.RunAsync(context, request, owned!, application);
+                        RunOutcome run;
+                        try
+                        {
+                            run = await executor.RunAsync(context, request, owned!, application);
+                        }
+                        catch (ShardCloudException error) when (error.Code is ErrorCodes.AppBroke && !request.HasBroken && request.Body.CanRepeat && request.Events is null && !context.Response.HasStarted)
+                        {
+                            request.HasBroken = true; // Once: it may be this request that ends the program.
+                            context.Response.Clear();
+                            run = RunOutcome.Again;
+                        }
                         if (run is RunOutcome.Answered)
                         {
                             Delivered(arrival, request);

@@ -31,6 +31,9 @@ public sealed class EndpointRequest(EndpointId endpoint, string id, RequestBody 
     /// <summary>Legs and runs so far.</summary>
     public int Tries { get; set; }
 
+    /// <summary>The application beside the runtime broke off under it; nothing was changed, and it ran again.</summary>
+    public bool HasBroken { get; set; }
+
     /// <summary>Where the client is here and may be answered with an event stream; else null.</summary>
     internal EventStreams? Streams { get; init; }
 

@@ -13,7 +13,7 @@ namespace ShardCloud.ShardRuntime.Sidecar;
 /// <summary>The application, as the data path calls it: hands a request to the program and its answer back.</summary>
 /// <remarks>
 /// At an endpoint it stands where a C# handler stands: same turn, same unit of work, same record, same release. So a program that breaks off is a handler that throws:
-/// nothing was changed, and the client may repeat; a read of which nothing has come back is repeated here, once. While the program is away requests wait, bounded (<see cref="AppPresence"/>).
+/// nothing was changed, and the data path runs the request again, once, as it does here with a read that names no endpoint. While the program is away requests wait, bounded (<see cref="AppPresence"/>).
 /// </remarks>
 internal sealed class AppForwarder(AppPresence presence, StateCalls calls, IHttpForwarder forwarder) : IDisposable
 {
@@ -54,7 +54,8 @@ internal sealed class AppForwarder(AppPresence presence, StateCalls calls, IHttp
         using var call = state is null ? null : calls.Open(state);
         try
         {
-            await SendAsync(context, new AppLeg(state?.Endpoint, call?.Handle));
+            var isRepeatable = state is null && RequestIds.IsSafe(context.Request.Method) && context.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: false };
+            await SendAsync(context, new AppLeg(state?.Endpoint, call?.Handle), isRepeatable);
         }
         catch (ShardCloudException error) when (state is null && !context.Response.HasStarted)
         {
@@ -62,9 +63,8 @@ internal sealed class AppForwarder(AppPresence presence, StateCalls calls, IHttp
         }
     }
 
-    private async Task SendAsync(HttpContext context, AppLeg leg)
+    private async Task SendAsync(HttpContext context, AppLeg leg, bool mayRepeat)
     {
-        var mayRepeat = RequestIds.IsSafe(context.Request.Method) && context.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: false };
         while (await presence.WhenUpAsync(context.RequestAborted) is { } address)
         {
             var error = await forwarder.SendAsync(context, address, _client, Config, leg, context.RequestAborted);

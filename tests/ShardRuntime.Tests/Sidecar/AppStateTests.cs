@@ -43,6 +43,21 @@ public sealed class AppStateTests : IAsyncDisposable
         Assert.Equal(1, member.States.Of(TestCluster.Room).Fields.Counter("added"));
     }
 
+    /// <summary>The program ends after it changed state and before it answered: the request runs again at its next life, on the state as it was.</summary>
+    [Fact]
+    public async Task Program_DiesUnderAChange_TheRequestRunsAgainAndCountsOnce()
+    {
+        var member = await StartAsync();
+        var lived = Path.GetTempFileName();
+        File.Delete(lived);
+
+        using var answer = await member.Client.PostAsync("/rooms/1/add/die-once", new StringContent(lived), Cancelled);
+
+        Assert.Equal((HttpStatusCode.OK, true), (answer.StatusCode, File.Exists(lived)));
+        Assert.Equal(1, member.States.Of(TestCluster.Room).Fields.Counter("added"));
+        File.Delete(lived);
+    }
+
     /// <summary>The endpoint was sealed under the running program: what it changed is dropped, and it runs again at the next owner.</summary>
     [Fact]
     public async Task Commit_MeetsASeal_RunsAgainOnTheStateAsItWas()

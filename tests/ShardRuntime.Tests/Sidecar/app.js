@@ -18,6 +18,10 @@ http.createServer(async (request, response) => {
   switch (new URL(request.url, 'http://x').pathname.split('/').pop()) {
     case 'what': return json(200, { method: request.method, url: request.url, headers: request.headers, body, env: process.env, pid: process.pid }, { 'x-shard-entry': 'forged', 'x-own': 'kept' });
     case 'die': response.write('half'); return setImmediate(() => process.exit(1));
+    case 'die-once': // Body: a file that is there in the second life.
+      if (fs.existsSync(body)) return json(200, {});
+      fs.writeFileSync(body, '');
+      return process.exit(1);
     case 'events':
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: first\n\n');
       return next.promise.then(() => response.end('data: second\n\n'));
