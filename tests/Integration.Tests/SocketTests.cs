@@ -1,4 +1,6 @@
+using System.Text.Json;
 using ShardCloud.Cli.Demo;
+using ShardCloud.Client;
 using ShardCloud.Contracts;
 
 namespace ShardCloud.Integration.Tests;
@@ -53,6 +55,32 @@ public sealed class SocketTests
         Assert.True(sockets.MessagesSent > 100, $"only {sockets.MessagesSent} messages were sent");
     }
 
+    /// <summary>A router dies by SIGKILL, and so do its clients' connections. Those with a resume token go on at the other router: nobody misses a message, or has one twice, or loses one he sent.</summary>
+    [Fact]
+    public async Task Clients_WhoseRouterIsKilled_GoOnAtTheOther()
+    {
+        const int Clients = 12, Messages = 30;
+        await using var cloud = await Cloud.StartAsync(shards: 2, routers: 2);
+        var late = new CancellationTokenSource(TimeSpan.FromSeconds(60)).Token;
+        var clients = await Task.WhenAll(Enumerable.Range(0, Clients).Select(i => ResumingChat.OpenAsync(cloud.Stack.Run.Routers, $"{i % 3}", $"{i}", late)));
+        var hearing = Task.WhenAll(clients.Select(client => client.HearAsync(Messages * Clients / 3, late)));
+
+        for (var i = 0; i < Messages; i++)
+        {
+            if (i == Messages / 2) Cloud.Kill(await cloud.PidOfAsync("router-1"));
+            foreach (var client in clients) await client.SayAsync(i, late);
+        }
+        await hearing;
+
+        foreach (var client in clients)
+        {
+            Assert.Equal(Enumerable.Range(1, Messages * Clients / 3).Select(n => (long)n), client.Numbers);
+            Assert.Equal(Enumerable.Range(0, Messages).Select(i => client.Tag(i)), client.Tags.Where(client.IsOwn));
+            Assert.Equal(2, client.Connections);
+            await client.DisposeAsync();
+        }
+    }
+
     private static async Task MoveAsync(Cloud cloud, string[] rooms, string shard)
     {
         var id = await cloud.Api.MigrateAsync(new StartMigrationRequest([.. rooms.Select(room => $"rooms/{room}")], shard, "test"), null, CancellationToken.None);
@@ -73,4 +101,45 @@ public sealed class SocketTests
         await page.EvaluateAsync($"(document.getElementById('text').value = '{text}', document.forms[0].requestSubmit(), true)");
         await page.UntilAsync($"[...document.querySelectorAll('#chat li')].some(line => line.textContent.includes('{text}') && line.textContent.includes('{shard}'))");
     }
+}
+
+/// <summary>Somebody in a chat, by the client that resumes.</summary>
+internal sealed class ResumingChat(ResumingSocket socket, string name) : IAsyncDisposable
+{
+    /// <summary>Numbers of the messages heard, in order.</summary>
+    public List<long> Numbers { get; } = [];
+
+    /// <summary>Their tags.</summary>
+    public List<string> Tags { get; } = [];
+
+    public int Connections => socket.Connections;
+
+    public static async Task<ResumingChat> OpenAsync(IReadOnlyList<string> routers, string room, string name, CancellationToken late)
+    {
+        var socket = new ResumingSocket(new ResumingSocketOptions { Addresses = [.. routers.Select(router => new Uri($"{router.Replace("http:", "ws:", StringComparison.Ordinal)}/rooms/{room}/ws"))] });
+        await socket.ConnectAsync(late);
+        Assert.True(socket.IsResumable);
+        return new ResumingChat(socket, name);
+    }
+
+    public string Tag(int number) => $"{name}:{number}";
+
+    public bool IsOwn(string tag) => tag.StartsWith($"{name}:", StringComparison.Ordinal);
+
+    public async Task SayAsync(int number, CancellationToken late) => await socket.SendAsync($$"""{"text":"hello","tag":"{{Tag(number)}}"}""", late);
+
+    /// <summary>Listens until so many messages came.</summary>
+    public async Task HearAsync(int count, CancellationToken late)
+    {
+        while (Numbers.Count < count)
+        {
+            var message = await socket.ReceiveAsync(late) ?? throw new InvalidOperationException($"The socket ended: {await socket.Closed}");
+            using var said = JsonDocument.Parse(message.Payload);
+            if (said.RootElement.GetProperty("welcome").GetBoolean()) continue;
+            Numbers.Add(said.RootElement.GetProperty("n").GetInt64());
+            Tags.Add(said.RootElement.GetProperty("tag").GetString()!);
+        }
+    }
+
+    public ValueTask DisposeAsync() => socket.DisposeAsync();
 }
