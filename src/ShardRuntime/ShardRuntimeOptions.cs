@@ -143,6 +143,12 @@ public sealed class ListenerSettings
     [Range(0, 1)]
     public int TrustedHops { get; set; }
 
+    /// <summary>
+    /// A second public listener that speaks HTTP/2 without TLS and nothing else, for gRPC: on one cleartext port a server cannot offer both versions. A front end sends it what needs HTTP/2, as
+    /// App Service does with <c>HTTP20_ONLY_PORT</c>. Default null: none. Without meaning for the member listener.
+    /// </summary>
+    public Uri? Http2Url { get; set; }
+
     /// <summary>Connections at the same time, over both listeners together; past it the newest are closed. Default 10,000.</summary>
     [Range(16, 1_000_000)]
     public int ConnectionsMax { get; set; } = 10_000;

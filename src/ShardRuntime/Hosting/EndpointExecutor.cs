@@ -201,13 +201,14 @@ internal sealed class EndpointExecutor(
 
     /// <summary>Without changes, here or by calls, a repeat does no harm, unless the client chose the id (then it was promised the same answer) or an outbox goes on by it.</summary>
     private static bool IsCommitted(HttpContext context, EndpointRequest request, EndpointState state) =>
-        context.Response.StatusCode < StatusCodes.Status500InternalServerError && (state.Transaction.HasChanges || state.Calls is { HasChangedOthers: true } || request.Outbox is not null || RequestIds.IsClients(request.Id));
+        context.Response.StatusCode < StatusCodes.Status500InternalServerError && !GrpcCalls.HasFailed(context) && (state.Transaction.HasChanges || state.Calls is { HasChangedOthers: true } || request.Outbox is not null || RequestIds.IsClients(request.Id));
 
     private static Task SendAsync(HttpContext context, AnswerBuffer answer) => answer.SendAsync(context.RequestAborted);
 
     private static RunOutcome Discard(HttpContext context, AnswerBuffer answer, RunOutcome outcome)
     {
         answer.Detach();
+        GrpcCalls.ClearTrailers(context);
         if (!context.Response.HasStarted) context.Response.Clear(); // An event stream that goes on elsewhere has left already.
         return outcome;
     }

@@ -9,10 +9,10 @@ internal sealed class MemberConnection
     public static readonly MemberConnection Instance = new();
 }
 
-/// <summary>The two listeners of a member, and their real addresses once bound.</summary>
+/// <summary>The listeners of a member, and their real addresses once bound.</summary>
 internal sealed class Listeners
 {
-    private ListenOptions? _member, _public;
+    private ListenOptions? _member, _public, _publicHttp2;
 
     public void Configure(KestrelServerOptions kestrel, ShardRuntimeOptions options)
     {
@@ -31,6 +31,14 @@ internal sealed class Listeners
             // Without TLS there is no negotiation: offering HTTP/2 as well would only be warned about. Front ends terminate TLS and speak HTTP/1.1 to us.
             listen.Protocols = HttpProtocols.Http1;
         });
+        if (options.Public.Http2Url is { } http2)
+        {
+            kestrel.Listen(EndPointOf(http2), listen =>
+            {
+                _publicHttp2 = listen;
+                listen.Protocols = HttpProtocols.Http2;
+            });
+        }
         kestrel.Listen(EndPointOf(options.Member.Url), listen =>
         {
             _member = listen;
@@ -47,6 +55,9 @@ internal sealed class Listeners
     public string MemberAddress(ShardRuntimeOptions options) => AddressOf(options.Member, _member);
 
     public string PublicAddress(ShardRuntimeOptions options) => AddressOf(options.Public, _public);
+
+    /// <summary>Where clients speak HTTP/2 without TLS; null where that is not offered.</summary>
+    public Uri? PublicHttp2Address(ShardRuntimeOptions options) => options.Public.Http2Url is { } url ? new UriBuilder(url) { Port = _publicHttp2!.IPEndPoint!.Port }.Uri : null;
 
     private static string AddressOf(ListenerSettings listener, ListenOptions? bound) => listener.AdvertisedUrl is { } advertised
         ? advertised.GetLeftPart(UriPartial.Authority)

@@ -330,7 +330,7 @@ internal sealed class ShardProxy(
 
     private async Task AnyShardAsync(HttpContext context, RequestDelegate application, Arrival arrival)
     {
-        var body = await RequestBody.ReadAsync(context, _settings.RepeatableBodyBytesMax);
+        var body = await RequestBody.ReadAsync(context, GrpcCalls.Is(context.Request.ContentType) ? 0 : _settings.RepeatableBodyBytesMax); // A gRPC client may wait for an answer before it goes on.
         var map = maps.Current;
         LiveMember[] candidates = [.. map.Live.Values.Where(m => m.Ready && !m.Cordoned && reachability.IsReachable(m.Incarnation))];
         var isSafe = RequestIds.IsSafe(context.Request.Method);

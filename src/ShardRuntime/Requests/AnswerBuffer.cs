@@ -17,6 +17,7 @@ internal sealed class AnswerBuffer : Stream
     private readonly HttpContext _context;
     private readonly IHttpResponseBodyFeature _outer;
     private readonly BodyFeature _feature;
+    private readonly IHttpResponseFeature? _response;
     private readonly MemoryStream _held = new();
     private readonly int _limit;
     private readonly Func<ValueTask<bool>>? _release;
@@ -36,6 +37,9 @@ internal sealed class AnswerBuffer : Stream
         _outer = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         _feature = new BodyFeature(this, _outer);
         context.Features.Set<IHttpResponseBodyFeature>(_feature);
+        if (!GrpcCalls.Is(context.Request.ContentType)) return;
+        _response = context.Features.GetRequiredFeature<IHttpResponseFeature>();
+        context.Features.Set<IHttpResponseFeature>(new GrpcCalls.HeldResponse(_response, () => _held.Length > 0 || _feature.Writer.UnflushedBytes > 0));
     }
 
     /// <summary>True once the first piece has left.</summary>
@@ -52,7 +56,11 @@ internal sealed class AnswerBuffer : Stream
     }
 
     /// <summary>Puts the real body back; what is held is dropped unless sent.</summary>
-    public void Detach() => _context.Features.Set(_outer);
+    public void Detach()
+    {
+        _context.Features.Set(_outer);
+        if (_response is not null) _context.Features.Set(_response);
+    }
 
     /// <summary>Sends what is held. The caller has waited for the release.</summary>
     public async Task SendAsync(CancellationToken cancellationToken)

@@ -80,5 +80,6 @@ public sealed class CompletionRecords(RequestSettings settings, Confirmations co
         if (record.Status is StatusCodes.Status204NoContent or StatusCodes.Status304NotModified or < 200) return;
         response.ContentLength = record.Body.Length;
         await response.Body.WriteAsync(record.Body, context.RequestAborted);
+        GrpcCalls.EndReplayed(context);
     }
 }

@@ -44,6 +44,8 @@ public sealed class RequestBody
         // A body known to be large is not touched: a client that asked for 100 Continue has not even sent it.
         if (request.ContentLength > limit) return new RequestBody(default, request.Body, isWhole: false);
 
+        if (limit == 0) return new RequestBody(default, request.Body, isWhole: false);
+
         // One byte more than is expected: that the body ends there shows when nothing is read into it.
         var held = new byte[(int)(request.ContentLength ?? Math.Min(limit, UnknownBytes)) + 1];
         for (var length = 0; length <= limit;)
