@@ -57,6 +57,7 @@ internal sealed class LegDialler(LegPool pool, ITokenSource tokens, Reachability
             answer = await pool.Invoker.SendAsync(request, wire.Abandoned);
             reachability.Answered(leg.Target);
 
+            answer.RequestMessage = null; // A leg lives for hours: what its dial said need not.
             if (leg.TakesRefusal(answer)) return new DialAnswer(DialOutcome.Refused);
             var attached = answer.StatusCode is HttpStatusCode.OK && answer.Headers.TryGetValues(ShardHeaders.Socket, out var said) ? LegAttached.FromHeader(string.Join(',', said)) : null;
             if (isFirst)

@@ -1,0 +1,11 @@
+using System.Globalization;
+using ShardCloud.Bench.Sockets;
+
+// Idle sockets on one router over real shards: bench/README.md. One program, three roles.
+return args switch
+{
+    ["shard"] => await EchoShard.RunAsync(),
+    ["clients", var address, var count] => await Clients.RunAsync(address, int.Parse(count, CultureInfo.InvariantCulture)),
+    ["--sockets", var count] => await Measurement.RunAsync(int.Parse(count, CultureInfo.InvariantCulture)),
+    _ => await Measurement.RunAsync(10_000),
+};
