@@ -25,6 +25,7 @@ public sealed class SocketTests
         using var stop = new CancellationTokenSource();
         var running = Task.WhenAll(chat.RunAsync(stop.Token), load.RunAsync(stop.Token));
 
+        if (Chromium.Program is null) TestContext.Current.SendDiagnosticMessage("No Chromium on the PATH: the page was not tried.");
         await using (var page = Chromium.Program is null ? null : await PageAsync(cloud, rooms[0]))
         {
             foreach (var shard in (string[])["shard-1", "shard-2", "shard-3"])

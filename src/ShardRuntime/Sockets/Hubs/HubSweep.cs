@@ -19,24 +19,24 @@ internal sealed class HubSweep(IEndpointStates states, EndpointChanges changes, 
 
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(10);
 
-    private Dictionary<(EndpointId Endpoint, string Connection), long> _withoutLeg = [];
+    private readonly Absences _absences = new(time);
 
     /// <summary>One round.</summary>
     public async Task SweepAsync(CancellationToken cancellationToken)
     {
-        var seen = new Dictionary<(EndpointId, string), long>();
+        var absent = new HashSet<(EndpointId, string)>();
         foreach (var endpoint in states.Where(static (_, fields) => fields.Map(SystemFields.Hubs).Count > 0, RoundMax))
         {
             if (!states.TryOpen(endpoint, out var owned)) continue;
             List<string> over = [];
             foreach (var connection in owned.Current.Fields.Map(SystemFields.Hubs).Keys.Where(id => !legs.Has(id)))
             {
-                var since = seen[(endpoint, connection)] = _withoutLeg.GetValueOrDefault((endpoint, connection), time.GetTimestamp());
-                if (time.GetElapsedTime(since) >= after) over.Add(connection);
+                absent.Add((endpoint, connection));
+                if (_absences.Seen(endpoint, connection) >= after) over.Add(connection);
             }
             if (over.Count > 0) await ForgetAsync(endpoint, over, cancellationToken);
         }
-        _withoutLeg = seen;
+        _absences.KeepOnly(absent);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
