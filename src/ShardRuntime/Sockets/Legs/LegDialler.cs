@@ -57,7 +57,6 @@ internal sealed class LegDialler(LegPool pool, ITokenSource tokens, Reachability
             answer = await pool.Invoker.SendAsync(request, wire.Abandoned);
             reachability.Answered(leg.Target);
 
-            answer.RequestMessage = null; // A leg lives for hours: what its dial said need not.
             if (leg.TakesRefusal(answer)) return new DialAnswer(DialOutcome.Refused);
             var attached = answer.StatusCode is HttpStatusCode.OK && answer.Headers.TryGetValues(ShardHeaders.Socket, out var said) ? LegAttached.FromHeader(string.Join(',', said)) : null;
             if (isFirst)
@@ -73,6 +72,7 @@ internal sealed class LegDialler(LegPool pool, ITokenSource tokens, Reachability
             }
             var protocol = answer.Headers.TryGetValues(Protocols, out var chosen) ? string.Join(',', chosen) : null;
             if (isFirst) context.Response.Headers.Remove(Protocols); // The handshake writes it.
+            Forget(request, answer);
             wire.Attach(answer, time.GetElapsedTime(0));
             answer = null;
             return new DialAnswer(DialOutcome.Attached, attached.Value, protocol);
@@ -87,5 +87,13 @@ internal sealed class LegDialler(LegPool pool, ITokenSource tokens, Reachability
         {
             answer?.Dispose();
         }
+    }
+
+    /// <summary>A leg lives for hours, and its stream holds both messages: what the dial said need not live as long.</summary>
+    private static void Forget(HttpRequestMessage request, HttpResponseMessage answer)
+    {
+        answer.RequestMessage = null;
+        answer.Headers.Clear();
+        request.Headers.Clear();
     }
 }

@@ -72,6 +72,30 @@ public sealed class CarrierTests : IAsyncLifetime
         Assert.Equal(new Uri(_router.Shard.PublicAddress).Authority, seen.Host);
     }
 
+    /// <summary>Compression ends at the carrier. It is declined, as RFC 7692 provides, unless a member's settings allow it.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Compression_IsNegotiatedOnlyWhereItIsOn(bool isOn)
+    {
+        var router = await _cluster.StartAsync("router-2", MemberRole.Router, settings: new() { ["ShardCloud:Sockets:Compression"] = $"{isOn}" });
+        using var client = await TestClient.ConnectAsync(router, options: options => options.DangerousDeflateOptions = new WebSocketDeflateOptions());
+        Assert.Equal(isOn, client.Socket.HttpResponseHeaders!.ContainsKey("Sec-WebSocket-Extensions"));
+        var text = new string('a', 20_000);
+        await client.SendAsync(text);
+        Assert.Equal(text, await client.TextAsync());
+    }
+
+    [Fact]
+    public async Task Socket_ThatIsIdleForTooLong_IsClosedByTheCarrier()
+    {
+        var router = await _cluster.StartAsync("router-2", MemberRole.Router, settings: new() { ["ShardCloud:Sockets:IdleMax"] = "00:00:00.5" });
+        using var client = await TestClient.ConnectAsync(router);
+        await client.EndAsync();
+        Assert.Equal((1000, "idle"), client.Closed);
+        await Eventually.TrueAsync(() => router.Get<SocketMetrics>().OpenCount == 0, "the socket is forgotten");
+    }
+
     [Fact]
     public async Task Upgrade_AtTheOwnerItself_GoesOverLoopback()
     {
