@@ -102,6 +102,7 @@ public static class ShardRuntimeServices
         services.AddSingleton<RequestIds>();
         services.AddSingleton<Confirmations>();
         services.AddSingleton<CompletionRecords>();
+        services.AddSingleton<EndpointWork>();
         services.AddSingleton<EndpointExecutor>();
         services.AddSingleton<EndpointChanges>();
         services.AddSingleton(p => new Reachability(p.GetRequiredService<ShardRuntimeOptions>().Proxy.SuspectFor, p.GetRequiredService<TimeProvider>()));

@@ -1,6 +1,3 @@
-using ShardCloud.ShardRuntime.Calls;
-using ShardCloud.ShardRuntime.Proxy;
-using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.State;
 
 namespace ShardCloud.ShardRuntime.Hosting;
@@ -19,7 +16,7 @@ internal readonly record struct Change(bool IsDone, Release? Release)
 /// The steps of a changing request (<see cref="EndpointExecutor"/>), less the answer: (1) its turn in the lane, (2) seal and ownership once more,
 /// (4) the change, (5) the commit as one delta, (6) the turn passes on, (7) left to the caller: <see cref="Change.Release"/>.
 /// </remarks>
-internal sealed class EndpointChanges(EndpointLanes lanes, IEndpointStates states, IHandoffTable handoffs, ILeaseView lease, ConnectedEndpoints connected, OutboxRules posting, OutboxWakeUps posted)
+internal sealed class EndpointChanges(EndpointLanes lanes, EndpointWork work)
 {
     /// <summary>Runs the change; what it throws passes through, and then nothing was changed.</summary>
     /// <param name="endpoint">Whose state.</param>
@@ -32,15 +29,11 @@ internal sealed class EndpointChanges(EndpointLanes lanes, IEndpointStates state
             throw new ShardCloudException(ErrorCodes.QueueFull, $"Too many changes wait for endpoint '{endpoint}' already.", "Retry later; spread the load over more endpoints.");
         using (turn) // (6)
         {
-            if (handoffs.Look(endpoint).Role is HandoffRole.SealedSource || !states.TryOpen(endpoint, out var owned) || !(owned.IsConvergent || lease.IsValid)) return default; // (2)
-            var transaction = owned.BeginTransaction();
-            var state = new EndpointState(endpoint, transaction) { Confirmed = connected.ConfirmedOf(endpoint), Posting = owned.IsConvergent ? null : posting };
+            if (!work.TryOpen(endpoint, out var owned)) return default; // (2)
+            var state = work.Begin(endpoint, owned);
             var keeps = await change(state); // (4)
-            if (!keeps || !transaction.HasChanges) return new Change(true, owned.Seen());
-            if (owned.TryCommit(transaction, out var release) is not StateCommit.Committed) return default; // (5)
-            connected.Committed(state, owned);
-            if (state.HasPosted) posted.Signal(endpoint);
-            return new Change(true, release);
+            if (!keeps || !state.Transaction.HasChanges) return new Change(true, owned.Seen());
+            return work.TryCommit(state, owned, out var release) ? new Change(true, release) : default; // (5)
         }
     }
 }

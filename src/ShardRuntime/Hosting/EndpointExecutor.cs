@@ -2,7 +2,6 @@ using ShardCloud.Crdt;
 using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
-using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.State;
 
 namespace ShardCloud.ShardRuntime.Hosting;
@@ -28,8 +27,7 @@ public enum RunOutcome
 /// Not guaranteed: side effects outside the endpoint's state; a handler whose commit met a seal has run, and runs again at the next owner.
 /// </remarks>
 internal sealed class EndpointExecutor(
-    EndpointLanes lanes, IEndpointStates states, IHandoffTable handoffs, ILeaseView lease, CompletionRecords records, ConnectedEndpoints connected, OutboxRules posting, OutboxWakeUps posted,
-    ShardMetrics metrics, RequestSettings settings)
+    EndpointLanes lanes, EndpointWork work, ILeaseView lease, CompletionRecords records, OutboxRules posting, ShardMetrics metrics, RequestSettings settings)
 {
     /// <summary>Source of the span that an answer waits in.</summary>
     public const string TraceSource = "ShardCloud.ShardRuntime";
@@ -42,7 +40,7 @@ internal sealed class EndpointExecutor(
 
     private async Task<RunOutcome> ReadAsync(HttpContext context, EndpointRequest request, IOwnedState owned, RequestDelegate application)
     {
-        var state = EndpointState.OfReader(request, owned, context.Request.Method, owned.IsConvergent ? null : posting);
+        var state = EndpointState.OfReader(request, owned, context.Request.Method, work.PostingOf(owned));
         context.Features.Set(state);
         context.Request.Body = request.Body.Open();
         await using var reading = new Reading(context, request, owned, lease);
@@ -97,9 +95,7 @@ internal sealed class EndpointExecutor(
         }
         try
         {
-            // (2) What was true at the decision may have changed in the queue. The seal shows before it drains, see IHandoffTable.
-            if (handoffs.Look(request.Endpoint).Role is HandoffRole.SealedSource || !states.TryOpen(request.Endpoint, out var owned) || !(owned.IsConvergent || lease.IsValid))
-                return RunOutcome.Again;
+            if (!work.TryOpen(request.Endpoint, out var owned)) return RunOutcome.Again; // (2) What was true at the decision may have changed in the queue.
 
             var current = owned.Current;
             var fingerprint = new Fingerprint(context, request);
@@ -114,16 +110,11 @@ internal sealed class EndpointExecutor(
             }
             else
             {
-                var transaction = owned.BeginTransaction();
+                var state = work.Begin(request.Endpoint, owned, request);
+                var transaction = state.Transaction;
                 if (!records.MakeRoom(request.Endpoint, transaction, current) && request.IsRecorded) return await RefuseRecordAsync(context, request.Endpoint);
                 if (request.Outbox is { } incoming && !OutboxReceipts.MakeRoom(transaction, incoming, posting.Settings, posting.Time.GetUtcNow())) return await RefuseReceiptAsync(context, request.Endpoint);
 
-                var state = new EndpointState(request.Endpoint, transaction)
-                {
-                    Request = request,
-                    Confirmed = connected.ConfirmedOf(request.Endpoint),
-                    Posting = owned.IsConvergent ? null : posting,
-                };
                 answer = await RunHandlerAsync(context, fingerprint.Open(), state, application); // (4)
                 release = owned.Seen();
                 if (IsCommitted(context, request, state))
@@ -134,9 +125,7 @@ internal sealed class EndpointExecutor(
                         recordedCalls = state.Calls;
                     }
                     if (request.Outbox is { } message) OutboxReceipts.Add(transaction, message, posting.Settings, posting.Time.GetUtcNow());
-                    if (owned.TryCommit(transaction, out release) is not StateCommit.Committed) return Discard(context, answer, RunOutcome.Again); // (5)
-                    connected.Committed(state, owned);
-                    if (state.HasPosted) posted.Signal(request.Endpoint);
+                    if (!work.TryCommit(state, owned, out release)) return Discard(context, answer, RunOutcome.Again); // (5)
                 }
             }
         }

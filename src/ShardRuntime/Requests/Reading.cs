@@ -25,7 +25,7 @@ internal sealed class Reading(HttpContext context, EndpointRequest request, IOwn
     public bool GoesOn => request.Events is not null;
 
     /// <summary>Waits until everything seen so far may be shown; false: it may not.</summary>
-    public async ValueTask<bool> ReleaseAsync() => !_isMoved && await owned.Seen()(context.RequestAborted) && (owned.IsConvergent || lease.IsValid);
+    public ValueTask<bool> ReleaseAsync() => _isMoved ? new(false) : owned.ReleaseAsync(lease, context.RequestAborted);
 
     /// <summary>The answer's first byte is about to leave. Of an event stream: the client's side of it where the client is here, null at another member.</summary>
     /// <param name="client">The connection's body.</param>

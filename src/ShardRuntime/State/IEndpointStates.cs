@@ -45,6 +45,17 @@ public interface IOwnedState
     Release Seen();
 }
 
+/// <summary>What holds for an owned endpoint under this member's lease.</summary>
+internal static class OwnedStates
+{
+    /// <summary>True while it may be served and shown here: under a valid lease; where it is convergent, without one.</summary>
+    public static bool MayServe(this IOwnedState owned, Proxy.ILeaseView lease) => owned.IsConvergent || lease.IsValid;
+
+    /// <summary>Waits until everything seen so far may be shown. False: it may not.</summary>
+    public static async ValueTask<bool> ReleaseAsync(this IOwnedState owned, Proxy.ILeaseView lease, CancellationToken cancellationToken) =>
+        await owned.Seen()(cancellationToken) && owned.MayServe(lease);
+}
+
 /// <summary>The endpoints that this member owns.</summary>
 public interface IEndpointStates
 {

@@ -219,9 +219,10 @@ internal sealed class OutboxHistory : IMapView, ILeaseView, IHandoffTable, IAsyn
             var metrics = new ShardMetrics(history._services.GetRequiredService<IMeterFactory>());
             var rules = new OutboxRules(settings, history, history._time);
             var connected = new ConnectedEndpoints(new OwnedSocketMetrics(history._services.GetRequiredService<IMeterFactory>()));
-            Changes = new EndpointChanges(lanes, States, history, history, connected, rules, wakeUps);
+            var work = new EndpointWork(States, history, history, connected, rules, wakeUps);
+            Changes = new EndpointChanges(lanes, work);
             var records = new CompletionRecords(new RequestSettings(), new Confirmations(), history._time);
-            _executor = new EndpointExecutor(lanes, States, history, history, records, connected, rules, wakeUps, metrics, new RequestSettings());
+            _executor = new EndpointExecutor(lanes, work, history, records, rules, metrics, new RequestSettings());
             var parking = new Parking(new ParkingSettings(), TimeSpan.FromHours(1), new HandoffMeters(), metrics, history._time);
             Sender = new OutboxSender(States, Changes, (call, _) => history.CarryAsync(call), wakeUps, parking, settings, metrics, history._time, NullLogger<OutboxSender>.Instance);
         }

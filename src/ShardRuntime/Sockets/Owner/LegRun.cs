@@ -48,7 +48,7 @@ internal sealed class LegRun(HttpContext context, LegUpgrade upgrade, EndpointId
         if (Interlocked.Exchange(ref _hasRead, 0) == 0) return true;
         try
         {
-            return await owned!.Seen()(cancellationToken) && (owned.IsConvergent || tools.Lease.IsValid);
+            return await owned!.ReleaseAsync(tools.Lease, cancellationToken);
         }
         catch (OperationCanceledException)
         {

@@ -73,7 +73,7 @@ internal sealed class OwnedLegs(IMapView maps, IHandoffTable handoffs, IEndpoint
 
     private bool IsHeld(EndpointId endpoint, IOwnedState owned) =>
         handoffs.Look(endpoint).Role is HandoffRole.SealedSource // Its drain ends them, with Moved.
-        || (states.TryOpen(endpoint, out var now) && now.Epoch == owned.Epoch && (now.IsConvergent || lease.IsValid));
+        || (states.TryOpen(endpoint, out var now) && now.Epoch == owned.Epoch && now.MayServe(lease));
 
     /// <summary>Dials of one carrier are counted; a client that resumes comes through another one, which begins anew.</summary>
     private static bool IsOlder(OwnedLeg leg, OwnedLeg than) => !leg.Dial.Flags.HasFlag(Legs.DialFlags.HasToken) && leg.Dial.Attempt < than.Dial.Attempt;
