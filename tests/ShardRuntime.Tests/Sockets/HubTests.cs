@@ -4,11 +4,10 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.SignalR;
 using Microsoft.AspNetCore.SignalR.Client;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
-using ShardCloud.ShardRuntime.Sockets.Hubs;
+using ShardCloud.ShardRuntime.Sockets;
 using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.State;
 using ShardCloud.ShardRuntime.Tests.Hosting;
@@ -140,7 +139,7 @@ public sealed class HubTests : IAsyncLifetime
     public async Task Connection_ThatNoLegComesFor_IsForgotten()
     {
         var time = new FakeTimeProvider();
-        using var sweep = new HubSweep(_source.States, _source.Get<EndpointChanges>(), _source.Get<OwnedLegs>(), TimeSpan.FromSeconds(13), time, NullLogger<HubSweep>.Instance);
+        using var sweep = ActivatorUtilities.CreateInstance<ConnectionSweep>(_source.Get<IServiceProvider>(), new Absences(time));
         await using var ann = await ConnectAsync();
         await ann.Hub.InvokeAsync("Join", "tea");
         await _source.Get<EndpointChanges>().RunAsync(TestCluster.Room, state =>
@@ -150,7 +149,7 @@ public sealed class HubTests : IAsyncLifetime
         }, TestContext.Current.CancellationToken);
 
         await sweep.SweepAsync(TestContext.Current.CancellationToken);
-        time.Advance(TimeSpan.FromSeconds(12));
+        time.Advance(_source.Get<Parking>().TimeMax - TimeSpan.FromSeconds(1));
         await sweep.SweepAsync(TestContext.Current.CancellationToken);
         Assert.Equal(2, _source.States.Of(TestCluster.Room).Fields.Map(SystemFields.Hubs).Count);
         time.Advance(TimeSpan.FromSeconds(1));

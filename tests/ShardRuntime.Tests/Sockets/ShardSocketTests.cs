@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Sockets;
 using ShardCloud.ShardRuntime.Sockets.Connections;
 using ShardCloud.ShardRuntime.Sockets.Legs;
 using ShardCloud.ShardRuntime.Sockets.Owner;

@@ -43,6 +43,7 @@ internal sealed class HubEndpoints(IServiceProvider services, HubHeartbeat heart
         var connection = context.ShardConnection();
         var records = new HubRecords(connection, run.Endpoint);
         var record = await records.FindAsync(context.RequestAborted);
+        run.Tools.Absences.Ends(run.Endpoint, connection.Id);
         if (record is null && connection.IsResumed && run.Endpoint == default)
         {
             context.Response.StatusCode = StatusCodes.Status410Gone; // Without an endpoint nothing was kept: the client connects anew.

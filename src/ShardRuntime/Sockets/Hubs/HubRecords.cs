@@ -16,6 +16,9 @@ internal sealed class HubRecords(SocketConnection connection, EndpointId endpoin
 
     public EndpointId Endpoint => endpoint;
 
+    /// <summary>True when the endpoint keeps any connection.</summary>
+    public static bool HasAny(OrMap fields) => fields.Map(SystemFields.Hubs).Count > 0;
+
     private bool IsKept => endpoint != default;
 
     /// <summary>The record; null: the connection is new here and everywhere.</summary>

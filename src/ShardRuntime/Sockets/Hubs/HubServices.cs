@@ -1,5 +1,4 @@
 using Microsoft.AspNetCore.SignalR;
-using ShardCloud.ShardRuntime.Hosting;
 
 namespace ShardCloud.ShardRuntime.Sockets.Hubs;
 
@@ -13,14 +12,15 @@ internal static class HubServices
         services.AddSingleton<HubEndpoints>();
         services.AddSingleton<IHubProtocolResolver, TrackedProtocols>();
         services.AddSingleton(typeof(HubLifetimeManager<>), typeof(ShardHubLifetime<>));
-        services.AddHostedService(p => ActivatorUtilities.CreateInstance<HubSweep>(p, p.GetRequiredService<Parking>().TimeMax));
+        services.AddSingleton<HubSweep>();
         services.Configure<HubOptions>(hubs => hubs.AddFilter<HubGate>());
         return services;
     }
 
-    /// <summary>Behind the proxy and in front of authentication.</summary>
+    /// <summary>Behind the proxy and in front of authentication. Without SignalR in the application there is nothing to look for in its requests.</summary>
     public static void UseShardedHubs(this IApplicationBuilder app)
     {
+        if (!app.ApplicationServices.GetRequiredService<IServiceProviderIsService>().IsService(typeof(HubConnectionHandler<Hub>))) return;
         var hubs = app.ApplicationServices.GetRequiredService<HubEndpoints>();
         app.Use(next => context =>
         {

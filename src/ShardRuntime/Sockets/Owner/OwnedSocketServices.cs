@@ -19,6 +19,7 @@ internal static class OwnedSocketServices
         services.AddSingleton<LegRunner>();
         services.AddSingleton<IDrain>(p => new SocketDrain(p.GetRequiredService<EndpointLanes>(), new Lazy<OwnedLegs>(p.GetRequiredService<OwnedLegs>), p.GetRequiredService<TimeProvider>()));
         services.AddHostedService<LegSweep>();
+        services.AddSingleton<SocketSweep>();
         services.AddSingleton<ConnectionSweep>();
         services.AddHostedService(p => p.GetRequiredService<ConnectionSweep>());
         return services;
