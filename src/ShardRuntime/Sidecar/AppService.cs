@@ -94,12 +94,13 @@ internal sealed partial class AppService(AppSettings settings, ShardContext shar
         }
     }
 
-    [LoggerMessage(4300, LogLevel.Information, "{Line}")]
+    // Event ids 4500-4549.
+    [LoggerMessage(4500, LogLevel.Information, "{Line}")]
     private partial void LogLine(string line);
 
-    [LoggerMessage(4301, LogLevel.Warning, "{Change}")]
+    [LoggerMessage(4501, LogLevel.Warning, "{Change}")]
     private partial void LogChange(string change);
 
-    [LoggerMessage(4302, LogLevel.Critical, "{Code}: {Why} This member leaves.")]
+    [LoggerMessage(4502, LogLevel.Critical, "{Code}: {Why} This member leaves.")]
     private partial void LogGivenUp(string code, string why);
 }

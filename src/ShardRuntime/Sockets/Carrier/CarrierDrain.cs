@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Options;
 using ShardCloud.ShardRuntime.Health;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Sockets.Legs;
 
 namespace ShardCloud.ShardRuntime.Sockets.Carrier;
 

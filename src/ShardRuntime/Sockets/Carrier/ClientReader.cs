@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net.WebSockets;
+using ShardCloud.ShardRuntime.Sockets.Legs;
 
 namespace ShardCloud.ShardRuntime.Sockets.Carrier;
 

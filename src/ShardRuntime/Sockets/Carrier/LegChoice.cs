@@ -1,5 +1,5 @@
-using System.Net.WebSockets;
 using ShardCloud.ShardRuntime.Proxy;
+using ShardCloud.ShardRuntime.Sockets.Legs;
 
 namespace ShardCloud.ShardRuntime.Sockets.Carrier;
 
@@ -29,26 +29,4 @@ internal static class LegChoice
         StatusCodes.Status401Unauthorized or StatusCodes.Status403Forbidden => CloseCodes.PolicyViolation,
         _ => CloseCodes.InternalError,
     };
-}
-
-/// <summary>Close codes that the carrier itself gives (RFC 6455, 7.4.1).</summary>
-internal static class CloseCodes
-{
-    public const int Normal = 1000;
-    public const int GoingAway = 1001;
-    public const int ProtocolError = 1002;
-    public const int Empty = 1005;
-    public const int Abnormal = 1006;
-    public const int PolicyViolation = 1008;
-    public const int MessageTooBig = 1009;
-    public const int InternalError = 1011;
-    public const int ServiceRestart = 1012;
-    public const int TryAgainLater = 1013;
-
-    /// <summary>As the server's WebSocket takes it. False: a code that no close frame may carry (RFC 6455, 7.4.2), so the socket is cut off.</summary>
-    public static bool TryStatus(int code, out WebSocketCloseStatus status)
-    {
-        status = (WebSocketCloseStatus)code;
-        return code is Empty or (>= 1000 and <= 1003) or (>= 1007 and <= 1014) or (>= 3000 and <= 4999);
-    }
 }

@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
+using System.Buffers.Text;
 using System.Globalization;
 using System.Net.WebSockets;
 using System.Security.Cryptography;
 using System.Text;
-using Microsoft.AspNetCore.WebUtilities;
 using ShardCloud.ShardRuntime.Sockets.Legs;
 
 namespace ShardCloud.ShardRuntime.Sockets.Carrier;
@@ -17,14 +17,14 @@ internal readonly record struct ConnectionName(string Id, string Secret, long La
     private const int IdBytes = 16, SecretBytes = 16;
 
     /// <summary>What the owner keeps to know the connection again.</summary>
-    public string Verifier => WebEncoders.Base64UrlEncode(SHA256.HashData(Encoding.ASCII.GetBytes(Secret)));
+    public string Verifier => Base64Url.EncodeToString(SHA256.HashData(Encoding.ASCII.GetBytes(Secret)));
 
     /// <summary>What a client shows to go on at another router.</summary>
     public string Token => $"{Id}.{Secret}";
 
     /// <summary>A new connection.</summary>
     public static ConnectionName New() =>
-        new(WebEncoders.Base64UrlEncode(RandomNumberGenerator.GetBytes(IdBytes)), WebEncoders.Base64UrlEncode(RandomNumberGenerator.GetBytes(SecretBytes)), 0);
+        new(Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(IdBytes)), Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(SecretBytes)), 0);
 }
 
 /// <summary>What a client with a resume token says beside its messages; docs/protocol/sockets.md, "Resume token".</summary>

@@ -1,5 +1,6 @@
 using System.Collections;
 using ShardCloud.Crdt;
+using ShardCloud.ShardRuntime.Sockets.Legs;
 using ShardCloud.ShardRuntime.State;
 
 namespace ShardCloud.ShardRuntime.Sockets.Connections;
@@ -185,7 +186,7 @@ internal sealed class ConnectionWork
         {
             var slowest = _rows.Values.Where(row => send.IsFor(row) && send.Number > _confirmed(row.Id)).MinBy(row => _confirmed(row.Id));
             if (slowest is null) continue;
-            SetEnd(slowest.Id, new ConnectionEnd(0, ConnectionErrors.PolicyViolation, "too slow"));
+            SetEnd(slowest.Id, new ConnectionEnd(0, CloseCodes.PolicyViolation, "too slow"));
             TooSlow++;
             return true;
         }

@@ -1,5 +1,6 @@
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Sockets.Connections;
+using ShardCloud.ShardRuntime.Sockets.Legs;
 using ShardCloud.ShardRuntime.State;
 
 namespace ShardCloud.ShardRuntime.Sockets.Owner;
@@ -30,7 +31,7 @@ internal sealed class ConnectionChanges(EndpointChanges changes, TimeProvider ti
             return await RunAsync(endpoint, state =>
             {
                 if (isTaken && state.Sockets.Take(connection.Id, message.Number) is not InVerdict.Run) return ValueTask.FromResult(false);
-                state.Sockets.Close(connection.Id, ConnectionErrors.InternalError, "the handler failed");
+                state.Sockets.Close(connection.Id, CloseCodes.InternalError, "the handler failed");
                 return ValueTask.FromResult(true);
             }, cancellationToken);
         }

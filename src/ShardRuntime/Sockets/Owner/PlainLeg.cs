@@ -7,11 +7,6 @@ namespace ShardCloud.ShardRuntime.Sockets.Owner;
 /// <summary>The leg under a plain <see cref="WebSocket"/>: what came in and was not read yet, and what may be sent.</summary>
 internal sealed class PlainLeg : OwnedLeg
 {
-    /// <summary>Close code of a connection that is cut off without a close: the carrier drops the client's socket (RFC 6455, 7.1.5).</summary>
-    public const int CutOff = 1006;
-
-    private const int ServiceRestart = 1012;
-
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly LegRun _run;
@@ -124,7 +119,7 @@ internal sealed class PlainLeg : OwnedLeg
             if (_isLost || _movedAt is not null || _hasSaidClose) return;
             _hasSaidClose = true;
         }
-        Stream.Write(LegFrameKind.Close, CutOff);
+        Stream.Write(LegFrameKind.Close, CloseCodes.Abnormal); // The carrier cuts the client off.
     }
 
     public override void Move(MapVersion version)
@@ -133,7 +128,7 @@ internal sealed class PlainLeg : OwnedLeg
         {
             if (_movedAt is not null || _hasSaidClose) return; // A close under way goes through.
             _movedAt = version;
-            Closing = new CloseNotice(ServiceRestart, "moved");
+            Closing = new CloseNotice(CloseCodes.ServiceRestart, "moved");
         }
         Waiting.Stop(); // Not read: it counts for nothing.
     }
@@ -199,7 +194,7 @@ internal sealed class PlainLeg : OwnedLeg
     private void SayClose(Exception? error)
     {
         if (Closing is { } close) Stream.Write(LegFrameKind.Close, close.Code, Encoding.UTF8.GetBytes(close.Reason));
-        else if (error is not null) Stream.Write(LegFrameKind.Close, (long)WebSocketCloseStatus.InternalServerError, "the handler failed"u8);
-        else Stream.Write(LegFrameKind.Close, CutOff);
+        else if (error is not null) Stream.Write(LegFrameKind.Close, CloseCodes.InternalError, "the handler failed"u8);
+        else Stream.Write(LegFrameKind.Close, CloseCodes.Abnormal);
     }
 }

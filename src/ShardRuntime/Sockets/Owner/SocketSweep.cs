@@ -1,6 +1,7 @@
 using ShardCloud.Crdt;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Sockets.Connections;
+using ShardCloud.ShardRuntime.Sockets.Legs;
 
 namespace ShardCloud.ShardRuntime.Sockets.Owner;
 
@@ -20,7 +21,7 @@ internal sealed class SocketSweep(OwnedLegs legs, ConnectionChanges changes, Soc
     {
         // A route that this version of the application no longer has: nobody to tell.
         var socket = routes.Endpoints.OfType<RouteEndpoint>().FirstOrDefault(e => e.RoutePattern.RawText == connection.Route)?.Metadata.GetMetadata<ShardSocket>() ?? new ShardSocket();
-        await changes.CloseAsync(endpoint, new ConnectionHandlers(connection.Id, socket, Context: null, IsResumed: true), ConnectionErrors.Vanished, "the client vanished",
+        await changes.CloseAsync(endpoint, new ConnectionHandlers(connection.Id, socket, Context: null, IsResumed: true), CloseCodes.Abnormal, "the client vanished",
             () => absences.IsSeen(endpoint, connection.Id), cancellationToken);
     }
 }

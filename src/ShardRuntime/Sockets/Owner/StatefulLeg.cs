@@ -85,7 +85,7 @@ internal sealed class StatefulLeg : OwnedLeg
 
     protected override void OnGone()
     {
-        lock (_gate) _closing ??= new CloseNotice(ConnectionErrors.Vanished, "the client vanished");
+        lock (_gate) _closing ??= new CloseNotice(CloseCodes.Abnormal, "the client vanished");
         Waiting.Wake();
     }
 

@@ -1,0 +1,157 @@
+using System.Net.WebSockets;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace ShardCloud.Cli.Demo;
+
+/// <summary>One WebSocket in one room.</summary>
+internal sealed class ChatSocket(int id, string room, ChatLedger ledger) : IAsyncDisposable
+{
+    private readonly ClientWebSocket _socket = new();
+    private readonly CancellationTokenSource _end = new();
+    private readonly HashSet<long> _seen = [];
+    private readonly TaskCompletionSource<long> _welcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _heard = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task _receiving = Task.CompletedTask;
+    private long _last, _duplicated, _reordered;
+    private int _disposed;
+
+    public bool IsOpened { get; private set; }
+
+    public bool IsOpen => _socket.State is WebSocketState.Open && !_receiving.IsCompleted;
+
+    public string? Failure { get; private set; }
+
+    public async Task OpenAsync(Uri router, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _socket.ConnectAsync(new Uri(router, $"rooms/{room}/ws"), cancellationToken);
+            _receiving = ReceiveAsync();
+            await _welcome.Task.WaitAsync(cancellationToken);
+            IsOpened = true;
+        }
+        catch (WebSocketException error)
+        {
+            Failure = $"room {room}: not opened: {error.Message}";
+        }
+    }
+
+    /// <summary>Says something to the room; false when the socket is gone.</summary>
+    public async Task<bool> SayAsync(long number)
+    {
+        var tag = $"{id}-{number}";
+        ledger.Said(tag);
+        try
+        {
+            await _socket.SendAsync(JsonSerializer.SerializeToUtf8Bytes(new ChatMessage(0, $"message {number}", tag, null, null, false), ChatJson.Default.ChatMessage), WebSocketMessageType.Text, true, CancellationToken.None);
+            return true;
+        }
+        catch (Exception error) when (error is WebSocketException or InvalidOperationException)
+        {
+            Failure ??= $"room {room}: not sent: {error.Message}";
+            return false;
+        }
+    }
+
+    /// <summary>Waits until this socket has heard all that anybody heard, and all that was said has been heard; or gives up.</summary>
+    public async Task WaitForLastAsync(CancellationToken late)
+    {
+        try
+        {
+            while (IsOpen && (!ledger.IsComplete || Interlocked.Read(ref _last) < ledger.Highest))
+            {
+                var heard = Volatile.Read(ref _heard).Task;
+                if (!ledger.IsComplete || Interlocked.Read(ref _last) < ledger.Highest) await heard.WaitAsync(late);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // What is missing now counts as lost.
+        }
+    }
+
+    public (long Lost, long Duplicated, long Reordered) Judge()
+    {
+        if (!IsOpened) return default;
+        var lost = ledger.Unheard; // What nobody ever heard is missing at each who is in the room.
+        lock (_seen) lost += (int)(ledger.Highest - _welcome.Task.Result - _seen.Count);
+        return (lost, _duplicated, _reordered);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 1) return;
+        try
+        {
+            if (_socket.State is WebSocketState.Open) await _socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, CancellationToken.None);
+            await _receiving.WaitAsync(TimeSpan.FromSeconds(5));
+        }
+        catch (Exception error) when (error is WebSocketException or TimeoutException)
+        {
+            // It is over either way.
+        }
+        await _end.CancelAsync();
+        _socket.Dispose();
+        _end.Dispose();
+    }
+
+    private async Task ReceiveAsync()
+    {
+        var buffer = new byte[4096];
+        try
+        {
+            while (true)
+            {
+                var length = 0;
+                ValueWebSocketReceiveResult part;
+                do
+                {
+                    part = await _socket.ReceiveAsync(buffer.AsMemory(length), _end.Token);
+                    length += part.Count;
+                }
+                while (!part.EndOfMessage);
+                if (part.MessageType is WebSocketMessageType.Close)
+                {
+                    if (_socket.State is WebSocketState.CloseReceived) Failure ??= $"room {room}: closed by the other side with {(int?)_socket.CloseStatus} {_socket.CloseStatusDescription}";
+                    return;
+                }
+                Heard(JsonSerializer.Deserialize(buffer.AsSpan(0, length), ChatJson.Default.ChatMessage)!);
+            }
+        }
+        catch (Exception error) when (error is WebSocketException or OperationCanceledException or JsonException)
+        {
+            Failure ??= $"room {room}: {error.Message}";
+            _welcome.TrySetException(new WebSocketException(error.Message));
+        }
+        finally
+        {
+            Volatile.Read(ref _heard).TrySetResult();
+        }
+    }
+
+    private void Heard(ChatMessage message)
+    {
+        if (message.Welcome)
+        {
+            Interlocked.Exchange(ref _last, message.N);
+            if (!_welcome.TrySetResult(message.N)) _duplicated++;
+            return;
+        }
+        lock (_seen)
+        {
+            if (message.N <= _welcome.Task.Result || !_seen.Add(message.N)) _duplicated++;
+            else if (message.N < _last) _reordered++;
+        }
+        if (!ledger.Heard(message.Tag, message.N)) _duplicated++;
+        if (message.N > _last) Interlocked.Exchange(ref _last, message.N);
+        Interlocked.Exchange(ref _heard, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+    }
+}
+
+/// <summary>A message of a room's chat; <c>welcome</c>: the first one, with the room's last number so far.</summary>
+internal sealed record ChatMessage(long N, string Text, string? Tag, string? Shard, string? Version, bool Welcome);
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(ChatMessage))]
+internal sealed partial class ChatJson : JsonSerializerContext;
