@@ -1,7 +1,6 @@
 using System.CommandLine.Parsing;
 using ShardCloud.Cli.Commands;
 using ShardCloud.Cli.Stack;
-using ShardCloud.Contracts;
 
 namespace ShardCloud.Integration.Tests;
 
@@ -22,8 +21,7 @@ public sealed class AnyLanguageTests
 
         foreach (var shard in (string[])["shard-1", "shard-2"])
         {
-            var id = await cloud.Api.MigrateAsync(new StartMigrationRequest([.. rooms.Select(room => $"rooms/{room}")], shard, "test"), null, CancellationToken.None);
-            Assert.Equal(MigrationOutcome.Done, (await cloud.EndOfAsync(id)).Outcome);
+            await cloud.MoveAsync(shard, rooms.Select(room => $"rooms/{room}"));
             foreach (var room in rooms) Assert.Equal(shard, (await cloud.ReadAsync(room)).Shard);
         }
 

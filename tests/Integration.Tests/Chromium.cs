@@ -14,16 +14,16 @@ internal sealed class Chromium : IAsyncDisposable
 
     private readonly Process _process;
     private readonly DirectoryInfo _profile;
-    private readonly ClientWebSocket _socket = new();
+    private readonly ClientWebSocket _socket;
     private readonly ConcurrentDictionary<int, TaskCompletionSource<JsonNode>> _calls = new();
     private readonly Task _receiving;
     private string? _session;
     private int _lastCall;
 
-    private Chromium(Process process, DirectoryInfo profile, Uri devTools)
+    private Chromium(Process process, DirectoryInfo profile, ClientWebSocket socket)
     {
-        (_process, _profile) = (process, profile);
-        _receiving = ReceiveAsync(devTools);
+        (_process, _profile, _socket) = (process, profile, socket);
+        _receiving = ReceiveAsync();
     }
 
     /// <summary>Events of the page so far: method and parameters.</summary>
@@ -46,7 +46,9 @@ internal sealed class Chromium : IAsyncDisposable
             said.Add(line);
             if (!line.StartsWith("DevTools listening on ", StringComparison.Ordinal)) continue;
             _ = process.StandardError.ReadToEndAsync(CancellationToken.None); // Or its pipe would fill.
-            var browser = new Chromium(process, profile, new Uri(line["DevTools listening on ".Length..]));
+            var socket = new ClientWebSocket();
+            await socket.ConnectAsync(new Uri(line["DevTools listening on ".Length..]), late.Token);
+            var browser = new Chromium(process, profile, socket);
             await browser.ShowAsync(address);
             return browser;
         }
@@ -85,7 +87,6 @@ internal sealed class Chromium : IAsyncDisposable
 
     private async Task<JsonNode> CallAsync(string method, JsonObject parameters)
     {
-        await Cloud.UntilAsync(() => Task.FromResult(_socket.State is not WebSocketState.Connecting and not WebSocketState.None), "the browser listens");
         var id = Interlocked.Increment(ref _lastCall);
         var call = _calls[id] = new TaskCompletionSource<JsonNode>(TaskCreationOptions.RunContinuationsAsynchronously);
         var message = new JsonObject { ["id"] = id, ["method"] = method, ["params"] = parameters };
@@ -94,9 +95,8 @@ internal sealed class Chromium : IAsyncDisposable
         return await call.Task.WaitAsync(Patience);
     }
 
-    private async Task ReceiveAsync(Uri devTools)
+    private async Task ReceiveAsync()
     {
-        await _socket.ConnectAsync(devTools, CancellationToken.None);
         var message = new MemoryStream();
         var buffer = new byte[16 * 1024];
         while (true)

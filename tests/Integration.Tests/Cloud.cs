@@ -66,6 +66,13 @@ internal sealed class Cloud : IAsyncDisposable
 
     public Task<Migration> EndOfAsync(string migration) => Api.WaitForMigrationAsync(migration, null, TestContext.Current.CancellationToken).WaitAsync(Patience);
 
+    /// <summary>Moves endpoints, and sees that the move is done.</summary>
+    public async Task MoveAsync(string shard, params IEnumerable<string> endpoints)
+    {
+        var migration = await EndOfAsync(await Api.MigrateAsync(new StartMigrationRequest([.. endpoints], shard, "test"), null, CancellationToken.None));
+        Assert.True(migration.Outcome == MigrationOutcome.Done, $"{migration.Outcome}: {migration.Error}");
+    }
+
     /// <summary>Process id of a shard's live member.</summary>
     public async Task<int> PidOfAsync(string shard) =>
         (await Api.StatusAsync(TestContext.Current.CancellationToken)).Members.Single(member => member.Shard == shard && member.State.Equals("ready", StringComparison.OrdinalIgnoreCase)).Pid;

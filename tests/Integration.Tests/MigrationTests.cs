@@ -19,9 +19,7 @@ public sealed class MigrationTests
         var clients = histories.SelectMany(history => new[] { true, true, false }.Select(writes => history.AskUntilAsync(writes, stop.Token))).ToArray();
         foreach (var shard in (string[])["shard-1", "shard-2", "shard-3", "shard-1"])
         {
-            var id = await cloud.Api.MigrateAsync(new StartMigrationRequest([.. rooms.Select(room => $"rooms/{room}")], shard, "test"), null, CancellationToken.None);
-            var migration = await cloud.EndOfAsync(id);
-            Assert.True(migration.Outcome == MigrationOutcome.Done, $"{migration.Outcome}: {migration.Error}");
+            await cloud.MoveAsync(shard, rooms.Select(room => $"rooms/{room}"));
             foreach (var room in rooms) Assert.Equal(shard, (await cloud.ReadAsync(room)).Shard);
         }
         await stop.CancelAsync();

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
-using ShardCloud.Contracts;
 
 namespace ShardCloud.Integration.Tests;
 
@@ -41,8 +40,7 @@ public sealed class SessionTests
     private static async Task MoveAsync(Cloud cloud, string endpoint, string shard)
     {
         if ((await cloud.Api.OwnerAsync(endpoint, CancellationToken.None)).Shard == shard) return;
-        var migration = await cloud.EndOfAsync(await cloud.Api.MigrateAsync(new StartMigrationRequest([endpoint], shard, "test"), null, CancellationToken.None));
-        Assert.True(migration.Outcome == MigrationOutcome.Done, $"{migration.Outcome}: {migration.Error}");
+        await cloud.MoveAsync(shard, endpoint);
     }
 
     private static async Task<int> VisitAsync(HttpClient browser, CancellationToken stop)

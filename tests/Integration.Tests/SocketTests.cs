@@ -1,7 +1,6 @@
 using System.Text.Json;
 using ShardCloud.Cli.Demo;
 using ShardCloud.Client;
-using ShardCloud.Contracts;
 
 namespace ShardCloud.Integration.Tests;
 
@@ -30,7 +29,7 @@ public sealed class SocketTests
         {
             foreach (var shard in (string[])["shard-1", "shard-2", "shard-3"])
             {
-                await MoveAsync(cloud, rooms, shard);
+                await cloud.MoveAsync(shard, rooms.Select(room => $"rooms/{room}"));
                 if (page is not null) await SayAsync(page, $"from {shard}", shard);
             }
 
@@ -80,13 +79,6 @@ public sealed class SocketTests
             Assert.Equal(2, client.Connections);
             await client.DisposeAsync();
         }
-    }
-
-    private static async Task MoveAsync(Cloud cloud, string[] rooms, string shard)
-    {
-        var id = await cloud.Api.MigrateAsync(new StartMigrationRequest([.. rooms.Select(room => $"rooms/{room}")], shard, "test"), null, CancellationToken.None);
-        var migration = await cloud.EndOfAsync(id);
-        Assert.True(migration.Outcome == MigrationOutcome.Done, $"{migration.Outcome}: {migration.Error}");
     }
 
     private static async Task<Chromium> PageAsync(Cloud cloud, string room)

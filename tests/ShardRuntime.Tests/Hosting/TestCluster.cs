@@ -94,6 +94,31 @@ public sealed class TestCluster : IAsyncDisposable
         return epoch;
     }
 
+    /// <summary>A whole handoff of <see cref="Room"/> with the source's drain, as everybody sees it.</summary>
+    /// <returns>What the drain said: false when its budget was spent.</returns>
+    public async Task<bool> MoveAsync(TestMember from, TestMember to, TimeSpan drainBudget)
+    {
+        var handoff = Plan(from, to);
+        Publish();
+        to.Show(Room, HandoffRole.SealingDestination, handoff);
+        from.Show(Room, HandoffRole.SealedSource, handoff);
+        var isDrained = await from.Get<IDrain>().WaitForIdleAsync(endpoint => endpoint == Room, drainBudget, TestContext.Current.CancellationToken);
+        Grant(handoff, from, to);
+        Publish();
+        from.Show(Room, HandoffRole.None, handoff);
+        to.Show(Room, HandoffRole.None, handoff);
+        return isDrained;
+    }
+
+    /// <summary>A member that has <see cref="Room"/> dies, and another takes over what the log has of it. Of the others only these are told.</summary>
+    public async Task TakeOverAsync(TestMember dead, TestMember by, params TestMember[] told)
+    {
+        var logged = dead.States.Of(Room);
+        await dead.CrashAsync();
+        by.States.Own(Room, new Epoch(Commit(new Fence(dead.Self), new Redirect(dead.Self, by.Self))), logged);
+        foreach (var member in (TestMember[])[.. told, by]) member.See(Map);
+    }
+
     public async ValueTask DisposeAsync()
     {
         foreach (var member in _members) await member.DisposeAsync();

@@ -174,27 +174,9 @@ public sealed class HubTests : IAsyncLifetime
         return client;
     }
 
-    private async Task MoveAsync()
-    {
-        var handoff = _cluster.Plan(_source, _destination);
-        _cluster.Publish();
-        _destination.Show(TestCluster.Room, HandoffRole.SealingDestination, handoff);
-        _source.Show(TestCluster.Room, HandoffRole.SealedSource, handoff);
-        Assert.True(await _source.Get<IDrain>().WaitForIdleAsync(endpoint => endpoint == TestCluster.Room, TimeSpan.FromSeconds(5), TestContext.Current.CancellationToken));
-        _cluster.Grant(handoff, _source, _destination);
-        _destination.Show(TestCluster.Room, HandoffRole.None, HandoffId.None);
-        _source.Show(TestCluster.Room, HandoffRole.None, HandoffId.None);
-        _cluster.Publish();
-    }
+    private async Task MoveAsync() => Assert.True(await _cluster.MoveAsync(_source, _destination, TimeSpan.FromSeconds(5)));
 
-    private async Task KillAsync()
-    {
-        var document = _source.States.Of(TestCluster.Room);
-        await _source.CrashAsync();
-        var epoch = new Epoch(_cluster.Commit(new Fence(_source.Self), new Redirect(_source.Self, _destination.Self)));
-        _destination.States.Own(TestCluster.Room, epoch, document);
-        foreach (var member in (TestMember[])[_router, _destination]) member.See(_cluster.Map);
-    }
+    private Task KillAsync() => _cluster.TakeOverAsync(_source, _destination, _router);
 
     /// <summary>SignalR's client, what it heard, and whether it ever noticed anything.</summary>
     private sealed class Client : IAsyncDisposable

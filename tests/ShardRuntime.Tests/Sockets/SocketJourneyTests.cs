@@ -2,7 +2,6 @@ using System.Net.WebSockets;
 using System.Text;
 using Microsoft.AspNetCore.Builder;
 using ShardCloud.Routing;
-using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Sockets.Connections;
 using ShardCloud.ShardRuntime.Tests.Hosting;
 using static ShardCloud.ShardRuntime.Tests.Hosting.TestCluster;
@@ -39,7 +38,7 @@ public sealed class SocketJourneyTests : IAsyncLifetime
         {
             var before = Said;
             await Eventually.TrueAsync(() => Said >= Math.Min(before + 20, Clients * Messages), "messages go through between the moves");
-            await MoveAsync(_here, _there);
+            await _cluster.MoveAsync(_here, _there, TimeSpan.FromMilliseconds(250));
             (_here, _there) = (_there, _here);
         }
         await CrashAsync();
@@ -93,30 +92,11 @@ public sealed class SocketJourneyTests : IAsyncLifetime
         return heard;
     }
 
-    private async Task MoveAsync(TestMember from, TestMember to)
-    {
-        var handoff = _cluster.Plan(from, to);
-        _cluster.Publish();
-        from.Show(Room, HandoffRole.SealedSource, handoff);
-        to.Show(Room, HandoffRole.SealingDestination, handoff);
-        await from.Get<IDrain>().WaitForIdleAsync(e => e == Room, TimeSpan.FromMilliseconds(250), default);
-        _cluster.Grant(handoff, from, to);
-        _cluster.Publish();
-        from.Show(Room, HandoffRole.None, handoff);
-        to.Show(Room, HandoffRole.None, handoff);
-    }
-
     private async Task CrashAsync()
     {
-        var dead = _here;
-        dead.States.Log = () => Task.FromResult(false); // What it commits from here on reaches no log, and so no client.
-        var logged = dead.States.Of(Room);
-        await dead.CrashAsync();
-        var epoch = new Epoch(_cluster.Commit(new Fence(dead.Self), new Redirect(dead.Self, _there.Self)));
-        _there.States.Own(Room, epoch, logged);
+        _here.States.Log = () => Task.FromResult(false); // What it commits from here on reaches no log, and so no client.
+        await _cluster.TakeOverAsync(_here, _there, _router);
         _here = _there;
-        _router.See(_cluster.Map);
-        _there.See(_cluster.Map);
     }
 
     private static void Map(WebApplication app) => app.MapGroup(Template).WithMetadata(new TemplateSpec(Template)).MapShardSocket("/ws", new ShardSocket
