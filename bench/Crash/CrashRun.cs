@@ -55,7 +55,7 @@ internal sealed record CrashReport(
 internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions options, Action<string> say)
 {
     private const int Shards = 3;
-    private static readonly TimeSpan BackMax = TimeSpan.FromSeconds(90), MigrationMax = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan BackMax = TimeSpan.FromSeconds(90), OperationMax = TimeSpan.FromMinutes(2);
 
     private readonly Random _random = new(options.Seed);
     private readonly RoomLedger[] _rooms = [.. Enumerable.Range(1, options.Rooms).Select(number => new RoomLedger($"{number}"))];
@@ -160,7 +160,7 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
     private static async Task BringBackAsync(ManagementClient api, CancellationToken cancellationToken)
     {
         var started = await ManagementClient.PatientlyAsync(() => api.BootstrapAsync(new BootstrapRequest(Shards, "1.0.0"), cancellationToken), cancellationToken);
-        await api.WaitForOperationAsync(started, null, cancellationToken);
+        await api.WaitForOperationAsync(started, null, cancellationToken).WaitAsync(OperationMax, cancellationToken);
     }
 
     /// <summary>Three shards again; a third of the rooms begin to move to the newest. The answer is that move.</summary>
@@ -172,7 +172,7 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
         for (; missing > 0; missing--)
         {
             var adding = await ManagementClient.PatientlyAsync(() => api.AddShardAsync("1.0.0", cancellationToken), cancellationToken);
-            newest = (await api.WaitForOperationAsync(adding, null, cancellationToken)).Shards[^1];
+            newest = (await api.WaitForOperationAsync(adding, null, cancellationToken).WaitAsync(OperationMax, cancellationToken)).Shards[^1];
         }
         return newest.Length == 0 ? Task.CompletedTask : MoveAsync(api, newest, cancellationToken);
     }
@@ -184,7 +184,7 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
         try
         {
             var id = await ManagementClient.PatientlyAsync(() => api.MigrateAsync(new StartMigrationRequest(some, to, "refill"), key, cancellationToken), cancellationToken);
-            var migration = await api.WaitForMigrationAsync(id, null, cancellationToken).WaitAsync(MigrationMax, cancellationToken);
+            var migration = await api.WaitForMigrationAsync(id, null, cancellationToken).WaitAsync(OperationMax, cancellationToken);
             Count($"{migration.Outcome}");
             if (migration.Outcome is not (MigrationOutcome.Done or MigrationOutcome.Cancelled or MigrationOutcome.Partly)) _problems.Add($"Migration {id} ended as {migration.Outcome}: {migration.Error?.Code} {migration.Error?.Message}");
         }
@@ -194,7 +194,7 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
         }
         catch (TimeoutException)
         {
-            _problems.Add($"A migration to {to} did not end within {MigrationMax.TotalSeconds:0} s.");
+            _problems.Add($"A migration to {to} did not end within {OperationMax.TotalSeconds:0} s.");
         }
     }
 

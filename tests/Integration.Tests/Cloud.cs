@@ -17,6 +17,9 @@ internal sealed class Cloud : IAsyncDisposable
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
+    /// <summary>A cloud starts in some ten seconds, on a busy machine in forty.</summary>
+    private static readonly TimeSpan StartMax = TimeSpan.FromMinutes(3);
+
     private readonly string _folder;
     private LocalStack _stack;
 
@@ -38,7 +41,7 @@ internal sealed class Cloud : IAsyncDisposable
     public static async Task<Cloud> StartAsync(int shards = 3, string ack = "log", bool gates = false, int routers = 1, LocalApp? app = null)
     {
         var folder = Directory.CreateTempSubdirectory("shardcloud-test-").FullName;
-        return new Cloud(folder, await LocalStack.StartAsync(OptionsOf(folder, shards) with { Ack = ack, Gates = gates, Routers = routers, App = app }, TestContext.Current.CancellationToken));
+        return new Cloud(folder, await StartAsync(OptionsOf(folder, shards) with { Ack = ack, Gates = gates, Routers = routers, App = app }));
     }
 
     /// <summary>Stops everything as Ctrl-C does, and starts it again on the same data.</summary>
@@ -47,7 +50,7 @@ internal sealed class Cloud : IAsyncDisposable
         Api.Dispose();
         Router.Dispose();
         await _stack.DisposeAsync();
-        _stack = await LocalStack.StartAsync(OptionsOf(_folder, 3), TestContext.Current.CancellationToken);
+        _stack = await StartAsync(OptionsOf(_folder, 3));
         (Api, Router) = (ManagementClient.Of(_stack.Run), NewClient(_stack));
     }
 
@@ -65,6 +68,8 @@ internal sealed class Cloud : IAsyncDisposable
     }
 
     public Task<Migration> EndOfAsync(string migration) => Api.WaitForMigrationAsync(migration, null, TestContext.Current.CancellationToken).WaitAsync(Patience);
+
+    public Task<Operation> EndOfOperationAsync(string operation) => Api.WaitForOperationAsync(operation, null, TestContext.Current.CancellationToken).WaitAsync(Patience);
 
     /// <summary>Moves endpoints, and sees that the move is done.</summary>
     public async Task MoveAsync(string shard, params IEnumerable<string> endpoints)
@@ -101,6 +106,13 @@ internal sealed class Cloud : IAsyncDisposable
         Router.Dispose();
         await _stack.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
+    }
+
+    private static async Task<LocalStack> StartAsync(LocalStackOptions options)
+    {
+        using var late = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        late.CancelAfter(StartMax);
+        return await LocalStack.StartAsync(options, late.Token);
     }
 
     private static HttpClient NewClient(LocalStack stack) => new() { BaseAddress = new Uri(stack.Run.Router), Timeout = Patience };

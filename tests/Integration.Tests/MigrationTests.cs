@@ -119,20 +119,13 @@ public sealed class MigrationTests
         await using var cloud = await Cloud.StartAsync(shards: 2);
         for (var room = 1; room <= 8; room++) await cloud.IncrementAsync($"{room}");
 
-        var added = await cloud.Api.WaitForOperationAsync(await cloud.Api.AddShardAsync("1.0.0", CancellationToken.None), null, CancellationToken.None);
+        var added = await cloud.EndOfOperationAsync(await cloud.Api.AddShardAsync("1.0.0", CancellationToken.None));
         var shard = added.Shards[^1];
         await cloud.EndOfAsync(await cloud.Api.MigrateAsync(new StartMigrationRequest([.. Enumerable.Range(1, 8).Select(room => $"rooms/{room}")], shard), null, CancellationToken.None));
         Assert.Equal(shard, (await cloud.ReadAsync("5")).Shard);
-        await cloud.Api.WaitForOperationAsync(await cloud.Api.RemoveShardAsync(shard, CancellationToken.None), null, CancellationToken.None);
+        await cloud.EndOfOperationAsync(await cloud.Api.RemoveShardAsync(shard, CancellationToken.None));
 
         for (var room = 1; room <= 8; room++) Assert.Equal(2, await cloud.IncrementAsync($"{room}"));
         Assert.NotEqual(shard, (await cloud.ReadAsync("5")).Shard);
-    }
-
-    private static async Task<long> WriteAsync(Cloud cloud, string room, CancellationToken stop)
-    {
-        long written = 0;
-        for (; !stop.IsCancellationRequested; written++) await cloud.IncrementAsync(room);
-        return written;
     }
 }

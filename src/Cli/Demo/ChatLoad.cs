@@ -4,8 +4,8 @@ namespace ShardCloud.Cli.Demo;
 /// <remarks>The room gives each message its next number and tells all who are in it. A sender's tag in the message shows that it came back, and came back once.</remarks>
 internal sealed class ChatLoad : IAsyncDisposable
 {
-    /// <summary>How long the last messages may take: longer than any parking.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    /// <summary>How long a message may take on its way out, and the last ones on their way back: longer than any parking.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     private readonly Uri _router;
     private readonly ChatSocket[] _sockets;

@@ -37,17 +37,18 @@ internal sealed class ChatSocket(int id, string room, ChatLedger ledger) : IAsyn
         }
     }
 
-    /// <summary>Says something to the room; false when the socket is gone.</summary>
+    /// <summary>Says something to the room; false when the socket is gone, or takes nothing any more.</summary>
     public async Task<bool> SayAsync(long number)
     {
         var tag = $"{id}-{number}";
         ledger.Said(tag);
+        using var late = new CancellationTokenSource(ChatLoad.Patience);
         try
         {
-            await _socket.SendAsync(JsonSerializer.SerializeToUtf8Bytes(new ChatMessage(0, $"message {number}", tag, null, null, false), ChatJson.Default.ChatMessage), WebSocketMessageType.Text, true, CancellationToken.None);
+            await _socket.SendAsync(JsonSerializer.SerializeToUtf8Bytes(new ChatMessage(0, $"message {number}", tag, null, null, false), ChatJson.Default.ChatMessage), WebSocketMessageType.Text, true, late.Token);
             return true;
         }
-        catch (Exception error) when (error is WebSocketException or InvalidOperationException)
+        catch (Exception error) when (error is WebSocketException or InvalidOperationException or OperationCanceledException)
         {
             Failure ??= $"room {room}: not sent: {error.Message}";
             return false;
@@ -84,10 +85,11 @@ internal sealed class ChatSocket(int id, string room, ChatLedger ledger) : IAsyn
         if (Interlocked.Exchange(ref _disposed, 1) == 1) return;
         try
         {
-            if (_socket.State is WebSocketState.Open) await _socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, CancellationToken.None);
-            await _receiving.WaitAsync(TimeSpan.FromSeconds(5));
+            using var late = new CancellationTokenSource(TimeSpan.FromSeconds(5));
+            if (_socket.State is WebSocketState.Open) await _socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, late.Token);
+            await _receiving.WaitAsync(late.Token);
         }
-        catch (Exception error) when (error is WebSocketException or TimeoutException)
+        catch (Exception error) when (error is WebSocketException or OperationCanceledException)
         {
             // It is over either way.
         }
