@@ -16,7 +16,6 @@ internal sealed class CarriedRequest
         (Context, Endpoint, RawTarget, KeyHash) = (context, endpoint, rawTarget, endpoint == default ? 0 : endpoint.KeyHash);
         Protocols = ResumeProtocol.Read(context.WebSockets.WebSocketRequestedProtocols, out var isOffered, out var resumed);
         (IsResumeOffered, IsResumed, Name) = (isOffered, resumed is not null, resumed ?? ConnectionName.New());
-        Verifier = Name.Verifier;
     }
 
     public HttpContext Context { get; }
@@ -39,7 +38,7 @@ internal sealed class CarriedRequest
 
     public ConnectionName Name { get; }
 
-    public string Verifier { get; }
+    public string Verifier => Name.Verifier;
 
     /// <summary>What a map says of the endpoint.</summary>
     public EntryView EntryOf(RoutingMap map) => HasEndpoint ? EntryView.Of(map, KeyHash) : new EntryView(map.Version, default, default, default, default, null);

@@ -119,7 +119,7 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
                 if (leg.EndSentAt is { } sent && tools.Now - sent >= CarrierTools.CloseWithin) _core.GiveUp();
                 isOver = _core.IsOver;
             }
-            _connector.LegEnded(leg, end.HasSpoken, tools.Now);
+            _connector.LegEnded(leg, tools.Now);
             EndLeg();
             if (isOver || tools.Roster.Stopping.IsCancellationRequested)
             {
@@ -162,52 +162,56 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         }
     }
 
-    /// <summary>Reads one leg to its end.</summary>
+    /// <summary>Reads one leg to its end. All that an idle socket waits with, so nothing else is in it.</summary>
     private async Task<LegEnd> PumpAsync(LegWire leg)
     {
-        var hasSpoken = false;
         try
         {
             while (true)
             {
-                var read = await leg.Reader.ReadAsync(leg.Abandoned);
-                var (buffer, shown, confirmed) = (read.Buffer, 0L, false);
-                while (LegFrame.TryRead(ref buffer, CarrierTools.OutBytesMax, out var frame))
-                {
-                    CarrierStep step;
-                    lock (_deciding) step = _core.Received(frame.Kind, frame.Number);
-                    hasSpoken |= step is not CarrierStep.Moved;
-                    switch (step)
-                    {
-                        case CarrierStep.Show:
-                            if (await ShowAsync(frame)) shown = frame.Number;
-                            break;
-                        case CarrierStep.Confirmed:
-                            confirmed = true;
-                            MakeRoom();
-                            break;
-                        case CarrierStep.Close:
-                            var close = new LegEnd(step, hasSpoken, (int)Math.Min(frame.Number, int.MaxValue), Encoding.UTF8.GetString(frame.Payload));
-                            leg.Reader.AdvanceTo(buffer.Start);
-                            return close;
-                        case CarrierStep.Moved:
-                            tools.Maps.Poke(new MapVersion(frame.Number));
-                            return new LegEnd(step, hasSpoken);
-                        case CarrierStep.Broken:
-                            CarrierLog.BrokenLeg(tools.Log, request.Name.Id, leg.Target.Value, frame.Kind, frame.Number);
-                            return new LegEnd(step, hasSpoken);
-                    }
-                }
-                if (shown > 0 && !_core.IsResuming) await WriteAsync(leg, LegFrame.Of(LegFrameKind.Confirm, shown, []));
-                if (confirmed && _core.IsResuming) await TellAsync();
-                leg.Reader.AdvanceTo(buffer.Start, buffer.End);
-                if (read.IsCompleted) return new LegEnd(CarrierStep.Drop, hasSpoken, IsClean: buffer.IsEmpty);
+                if (leg.Unread.IsEmpty) await leg.ReadyAsync();
+                if (!await leg.ReadAsync()) return new LegEnd(CarrierStep.Drop, IsClean: leg.Unread.IsEmpty);
+                if (await TakeFramesAsync(leg) is { } end) return end;
             }
         }
         catch (Exception cause) when (IsLegLost(cause))
         {
-            return new LegEnd(CarrierStep.Broken, hasSpoken);
+            return new LegEnd(CarrierStep.Broken);
         }
+    }
+
+    /// <summary>What the owner sent, as far as it is whole frames. Null: the leg goes on.</summary>
+    private async ValueTask<LegEnd?> TakeFramesAsync(LegWire leg)
+    {
+        var (buffer, shown, confirmed) = (leg.Unread, 0L, false);
+        while (LegFrame.TryRead(ref buffer, CarrierTools.OutBytesMax, out var frame))
+        {
+            CarrierStep step;
+            lock (_deciding) step = _core.Received(frame.Kind, frame.Number);
+            leg.HasSpoken |= step is not CarrierStep.Moved;
+            switch (step)
+            {
+                case CarrierStep.Show:
+                    if (await ShowAsync(frame)) shown = frame.Number;
+                    break;
+                case CarrierStep.Confirmed:
+                    confirmed = true;
+                    MakeRoom();
+                    break;
+                case CarrierStep.Close:
+                    return new LegEnd(step, (int)Math.Min(frame.Number, int.MaxValue), Encoding.UTF8.GetString(frame.Payload));
+                case CarrierStep.Moved:
+                    tools.Maps.Poke(new MapVersion(frame.Number));
+                    return new LegEnd(step);
+                case CarrierStep.Broken:
+                    CarrierLog.BrokenLeg(tools.Log, request.Name.Id, leg.Target.Value, frame.Kind, frame.Number);
+                    return new LegEnd(step);
+            }
+        }
+        if (shown > 0 && !_core.IsResuming) await WriteAsync(leg, LegFrame.Of(LegFrameKind.Confirm, shown, []));
+        if (confirmed && _core.IsResuming) await TellAsync();
+        leg.Keep(buffer);
+        return null;
     }
 
     /// <summary>(5) One message to the client. False: the client's socket has ended, which its reader notices too.</summary>
@@ -266,12 +270,8 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         {
             using var late = new CancellationTokenSource(CarrierTools.CloseWithin, tools.Time);
             using var _ = late.Token.UnsafeRegister(static l => ((LegWire)l!).Abandon(), leg);
-            while (true)
-            {
-                var read = await leg.Reader.ReadAsync(leg.Abandoned);
-                leg.Reader.AdvanceTo(read.Buffer.End);
-                if (read.IsCompleted) return;
-            }
+            do leg.Keep(default); // Nothing more counts.
+            while (await leg.ReadAsync());
         }
         catch (Exception cause) when (IsLegLost(cause))
         {
@@ -461,7 +461,7 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
 
     internal static bool IsClientLost(Exception cause) => cause is WebSocketException or IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException;
 
-    private readonly record struct LegEnd(CarrierStep Step, bool HasSpoken, int Code = 0, string Reason = "", bool IsClean = false);
+    private readonly record struct LegEnd(CarrierStep Step, int Code = 0, string Reason = "", bool IsClean = false);
 }
 
 /// <summary>Log lines of carried sockets; event ids 4600-4649.</summary>

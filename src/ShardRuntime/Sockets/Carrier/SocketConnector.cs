@@ -21,9 +21,9 @@ internal sealed class SocketConnector(CarrierTools tools, CarriedRequest request
     public int CloseCode { get; private set; }
 
     /// <summary>A leg ended. One that led to something begins the time without an owner anew.</summary>
-    public void LegEnded(LegWire leg, bool hasSpoken, TimeSpan now)
+    public void LegEnded(LegWire leg, TimeSpan now)
     {
-        if (hasSpoken || now - leg.AttachedAt >= CarrierTools.SteadyAfter) (_withoutSince, _silentLegs) = (null, 0);
+        if (leg.HasSpoken || now - leg.AttachedAt >= CarrierTools.SteadyAfter) (_withoutSince, _silentLegs) = (null, 0);
         else _silentLegs++;
     }
 

@@ -95,5 +95,6 @@ internal sealed class LegDialler(LegPool pool, ITokenSource tokens, Reachability
         answer.RequestMessage = null;
         answer.Headers.Clear();
         request.Headers.Clear();
+        request.RequestUri = null;
     }
 }
