@@ -59,6 +59,7 @@ internal sealed class LegDialler(LegPool pool, ITokenSource tokens, Reachability
 
             if (leg.TakesRefusal(answer)) return new DialAnswer(DialOutcome.Refused);
             var attached = answer.StatusCode is HttpStatusCode.OK && answer.Headers.TryGetValues(ShardHeaders.Socket, out var said) ? LegAttached.FromHeader(string.Join(',', said)) : null;
+            answer.Headers.Remove(ShardHeaders.Socket); // Not for the client, and once in its response a dictionary for it would live as long as the socket.
             if (isFirst)
             {
                 context.Response.StatusCode = (int)answer.StatusCode;
