@@ -10,7 +10,7 @@ Console.Error.WriteLine($"Data and logs: {data}");
 var own = new DirectoryInfo(AppContext.BaseDirectory); // bench/Crash/bin/CONFIGURATION/FRAMEWORK; the command's programs lie in its own output of the same kind.
 var apps = Path.GetFullPath(Path.Combine(own.FullName, "../../../../../src/Cli/bin", own.Parent!.Name, own.Name, "apps"));
 CrashReport report;
-await using (var stack = await LocalStack.StartAsync(new LocalStackOptions { DataDirectory = data, AppsDirectory = apps, Ack = settings.Ack, Progress = Say }, CancellationToken.None))
+await using (var stack = await LocalStack.StartAsync(new LocalStackOptions { DataDirectory = data, AppsDirectory = apps, Ack = settings.Ack, ConfirmsDeath = settings.ConfirmsDeath, Progress = Say }, CancellationToken.None))
     report = await new CrashRun(stack, settings.Ack, settings.Run, Say).RunAsync(CancellationToken.None);
 
 if (settings.Report is { } file) await File.WriteAllTextAsync(file, JsonSerializer.Serialize(report, ReportJson.Default.CrashReport));
@@ -22,7 +22,7 @@ foreach (var group in report.Rounds.GroupBy(round => round.Victim))
     Console.WriteLine($"| {group.Key} | {last.Length} | {last[last.Length / 2]:0} | {last[(int)Math.Ceiling(last.Length * 0.99) - 1]:0} | {last[^1]:0} | {group.Sum(round => round.Failed)} |");
 }
 Console.WriteLine();
-Console.WriteLine($"ack {report.Ack}: {report.Sent} requests, {report.Failed} failed, {report.Lost} lost, {report.Duplicated} doubled, {report.Taken} messages from room to item; p50 {report.P50Ms:0.0} ms, p99 {report.P99Ms:0.0} ms, max {report.MaxMs:0} ms; "
+Console.WriteLine($"ack {report.Ack}, {(settings.ConfirmsDeath ? "the host confirms death" : "only leases tell")}: {report.Sent} requests, {report.Failed} failed, {report.Lost} lost, {report.Duplicated} doubled, {report.Taken} messages from room to item; p50 {report.P50Ms:0.0} ms, p99 {report.P99Ms:0.0} ms, max {report.MaxMs:0} ms; "
     + $"refills: {string.Join(", ", report.Migrations.Select(pair => $"{pair.Value} {pair.Key}"))}; {report.EndedThemselves} members ended without being killed; {report.Seconds:0} s");
 foreach (var problem in report.Problems) Console.WriteLine(problem);
 if (report.Problems.Count == 0) Directory.Delete(data, recursive: true);

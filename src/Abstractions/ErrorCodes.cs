@@ -21,6 +21,7 @@ public static class ErrorCodes
     public const string Fenced = "SC2002";
     public const string ClocksDisagree = "SC2003";
     public const string BadKey = "SC2004";
+    public const string ManyOver = "SC2005";
 
     public const string WrongType = "SC3001";
     public const string NameTooLong = "SC3002";

@@ -55,6 +55,9 @@ public sealed class ShardRuntimeOptions
     /// <summary>Lease of this member.</summary>
     public LeaseSettings Lease { get; set; } = new();
 
+    /// <summary>Who confirms that another member's process has ended.</summary>
+    public WitnessSettings Witness { get; set; } = new();
+
     /// <summary>Forwarding and its limits.</summary>
     public ProxySettings Proxy { get; set; } = new();
 
@@ -160,6 +163,17 @@ public sealed class LeaseSettings
     /// <summary>Default 15 s: a storage stall of seconds is ordinary and must not stop every shard at once. 2 s on a laptop.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:05:00")]
     public TimeSpan Length { get; set; } = TimeSpan.FromSeconds(15);
+}
+
+/// <summary>Whoever runs the members' processes and sees them end.</summary>
+public sealed class WitnessSettings
+{
+    /// <summary>Base address of a shard host that has the capability <c>ConfirmsDeath</c>, with a slash at its end. Default null: none, and only leases tell.</summary>
+    public Uri? Url { get; set; }
+
+    /// <summary>For one answer; without one the lease decides. Default 500 ms.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.050", "00:00:10")]
+    public TimeSpan Timeout { get; set; } = TimeSpan.FromMilliseconds(500);
 }
 
 /// <summary>Forwarding.</summary>

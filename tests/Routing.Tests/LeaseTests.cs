@@ -124,5 +124,45 @@ public sealed class LeaseTests
         Assert.Empty(observer.Step([left], TimeSpan.FromHours(1)));
     }
 
+    /// <summary>The host has seen its process end: there is nothing to wait for. Of another start of the same shard that says nothing.</summary>
+    [Fact]
+    public void Observer_DeathConfirmed_EndsThatRowAtOnce()
+    {
+        var observer = new LeaseObserver();
+        var successor = Row with { Incarnation = new IncarnationId($"{Row.Incarnation.Shard}~9") };
+        observer.Step([Row, successor], TimeSpan.Zero);
+        Assert.Equal(Row, Assert.Single(observer.Step([Row, successor], TimeSpan.FromSeconds(0.1), new HashSet<IncarnationId> { Row.Incarnation })));
+        Assert.Empty(observer.Step([Row, successor], TimeSpan.FromSeconds(0.2))); // Nobody confirms it any more: it waits as others do.
+    }
+
+    /// <summary>Two of three shards seem to be over at one look. If a store had taken nobody's renewals, they are there in the half lease that is added; one alone, or a confirmed death, waits for nothing.</summary>
+    [Fact]
+    public void Observer_MostShardsOverAtOnce_WaitsHalfALeaseMore()
+    {
+        MemberRow[] rows = [.. Enumerable.Range(1, 3).Select(n => Row with { Incarnation = new IncarnationId($"s{n}~1") })];
+        var (waits, knows) = (new LeaseObserver(), new LeaseObserver());
+        for (var second = 0; second <= 16; second++)
+        {
+            MemberRow[] reading = [rows[0] with { ETag = $"{second}" }, rows[1], rows[2]];
+            Assert.Equal(second < 16 ? [] : [rows[1], rows[2]], waits.Step(reading, TimeSpan.FromSeconds(second)));
+            Assert.Equal(second < 11 ? 0 : 2, waits.Held);
+            if (second >= 11) continue;
+            Assert.Equal([rows[1]], knows.Step(reading, TimeSpan.FromSeconds(second), new HashSet<IncarnationId> { rows[1].Incarnation }));
+        }
+        Assert.Equal(2, knows.Step(rows, TimeSpan.FromSeconds(11), new HashSet<IncarnationId> { rows[1].Incarnation }).Count); // One is known to be over, the other alone has had its wait.
+    }
+
+    [Fact]
+    public void Observer_RowWithoutTwoRenewals_IsSilent_AndSaysWhenItsWaitIsOver()
+    {
+        var observer = new LeaseObserver();
+        observer.Step([Row], TimeSpan.Zero);
+        observer.Step([Row], TimeSpan.FromSeconds(2));
+        Assert.Empty(observer.Silent);
+        observer.Step([Row], TimeSpan.FromSeconds(4.5));
+        Assert.Equal(Row, Assert.Single(observer.Silent));
+        Assert.Equal(TimeSpan.FromSeconds(6.5), observer.NextDue);
+    }
+
     private static LeaseClock Clock(double seconds) => new(TimeSpan.FromSeconds(seconds), TimeSpan.FromSeconds(seconds), At.AddSeconds(seconds));
 }

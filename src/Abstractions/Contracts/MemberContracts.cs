@@ -52,6 +52,9 @@ public sealed record SealRequest(long Handoff, IReadOnlyList<string> Entries, st
 
 public sealed record MapVersionNotice(long Version);
 
+/// <summary>A member that could not be reached, and who says so.</summary>
+public sealed record SuspectReport(string Member, IReadOnlyList<string> By);
+
 public sealed record WireError(string Code, string Message, string Remedy);
 
 /// <summary>Where a handoff stands. <c>pausesMs</c>: one number an entry, from the seal request leaving the destination until it may release the entry's answers.</summary>
@@ -67,7 +70,7 @@ public sealed record RouteProbe(string Endpoint, string Decision, string? Owner,
 
 public sealed record MemberStatus(
     string Incarnation, string Shard, string Role, string Version, string PublicAddress, string MemberAddress, int Pid,
-    double LeaseRemainingMs, long MapVersion, long Endpoints, long LagRecords, long Requests, long Parked, long Forwarded, long Repeated);
+    double LeaseRemainingMs, long MapVersion, long Endpoints, long LagRecords, long Requests, long Parked, long Forwarded, long Repeated, IReadOnlyList<SuspectReport> Suspects);
 
 /// <summary>A record that could not be read: its place in the log, and its bytes in base64, up to 64 KiB.</summary>
 public sealed record SetAsideItem(long Offset, string Reason, int Length, string Bytes);
@@ -79,6 +82,7 @@ public sealed record SetAsideReport(long Count, IReadOnlyList<SetAsideItem> Kept
 [JsonSerializable(typeof(HandoffRequest))]
 [JsonSerializable(typeof(SealRequest))]
 [JsonSerializable(typeof(MapVersionNotice))]
+[JsonSerializable(typeof(SuspectReport))]
 [JsonSerializable(typeof(HandoffStatus))]
 [JsonSerializable(typeof(WireEntry))]
 [JsonSerializable(typeof(RouteProbe))]

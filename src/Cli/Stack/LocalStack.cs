@@ -90,13 +90,16 @@ internal sealed class LocalStack : IAsyncDisposable
 
         var gates = _options.Gates ? Keep(new MemberGates(storage, hubs.GetProperty("address").GetString()!)) : null;
         var environment = CommonEnvironment(storage, hubs.GetProperty("address").GetString()!);
+        var hostPort = Ports.Free();
         var members = new Dictionary<string, string?>(environment)
         {
+            ["ShardCloud__Witness__Url"] = _options is { ConfirmsDeath: true, Profile: null } ? $"http://127.0.0.1:{hostPort}/" : null,
             ["ShardCloud__Log__Security"] = "key",
             ["ShardCloud__Log__ConnectionString"] = SharedAccessKey.Of(key).ConnectionString(hubs.GetProperty("port").GetInt32()),
         };
         var host = Keep(await LocalShardHostServer.StartAsync(new LocalShardHostOptions
         {
+            Port = hostPort,
             LogFolder = _data.Logs,
             Environment = members,
             Versions = new Dictionary<string, ApplicationVersion> { [_options.Version] = ShardProgram() },

@@ -27,6 +27,9 @@ internal sealed record LocalStackOptions
     /// does not get to renew for that long is taken over.</summary>
     public TimeSpan LeaseLength { get; init; } = TimeSpan.FromSeconds(3);
 
+    /// <summary>The members may ask the shard host whether a process has ended. Not with a <see cref="Profile"/>: App Service tells nobody.</summary>
+    public bool ConfirmsDeath { get; init; } = true;
+
     /// <summary>How slow and busy the stand-ins are; null: as fast as they can.</summary>
     public CloudProfile? Profile { get; init; }
 

@@ -10,7 +10,7 @@ namespace ShardCloud.LocalCloud.Shards;
 /// <summary>The shard host of a local cloud, over HTTP on loopback: what the Orchestrator asks to make and end shards.</summary>
 /// <remarks>
 /// <c>POST /shards</c>, <c>GET /shards</c>, <c>GET /shards/{handle}</c>, <c>DELETE /shards/{handle}</c>, <c>GET /host</c>; every call needs a member token of the
-/// role orchestrator, for whoever may call this may start programs. It keeps nothing on disk and restarts nothing.
+/// role orchestrator, for whoever may call this may start programs. Members may ask for single instances: whether their process has ended. It keeps nothing on disk and restarts nothing.
 /// </remarks>
 public sealed class LocalShardHostServer : IAsyncDisposable
 {
@@ -104,7 +104,8 @@ public sealed class LocalShardHostServer : IAsyncDisposable
             var caller = await tokens.ValidateAsync(header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) ? header["Bearer ".Length..].Trim() : null);
             if (caller is null)
                 throw new ShardCloudException(ErrorCodes.Unauthenticated, "There is no valid member token.", "Send Authorization: Bearer with a token of this cloud's key.");
-            if (caller.Role != Roles.Orchestrator)
+            var asksForOne = caller.Role == Roles.Member && HttpMethods.IsGet(context.Request.Method) && context.Request.Path.StartsWithSegments("/shards", out var handle) && handle.HasValue;
+            if (caller.Role != Roles.Orchestrator && !asksForOne)
                 throw new ShardCloudException(ErrorCodes.Forbidden, $"The role '{caller.Role}' may not steer shards.", $"Use a token of the role '{Roles.Orchestrator}'.");
             await next(context);
         }

@@ -30,7 +30,7 @@ public sealed class MemberFence(MapStore store, MemberDirectory directory, TimeP
         /// <returns>Those that are gone; the map says so by now.</returns>
         public async Task<IReadOnlyList<IncarnationId>> ObserveAsync(IReadOnlyCollection<IncarnationId> members, CancellationToken cancellationToken)
         {
-            await leases.PollAsync(row => members.Contains(row.Incarnation), cancellationToken);
+            await leases.PollAsync(row => members.Contains(row.Incarnation), cancellationToken: cancellationToken);
             var gone = new List<IncarnationId>();
             foreach (var incarnation in members)
             {

@@ -1,4 +1,5 @@
 using ShardCloud.Contracts;
+using ShardCloud.Identity;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Membership;
@@ -8,7 +9,7 @@ namespace ShardCloud.ShardRuntime.Handoff;
 
 /// <summary>Control endpoints that every member has, routers too: status, route probe, map notices, leave.</summary>
 internal sealed class MemberPlane(
-    ShardContext shard, MapFollowerService follower, MemberParts parts, ShardProxy proxy, MemberClient members, ShardMetrics metrics, Parking parking,
+    ShardContext shard, MapFollowerService follower, MemberParts parts, ShardProxy proxy, MemberClient members, ShardMetrics metrics, Parking parking, Suspects suspects,
     IHostApplicationLifetime lifetime) : IControlPlane
 {
     private static readonly TimeSpan PingBudget = TimeSpan.FromSeconds(2);
@@ -21,6 +22,12 @@ internal sealed class MemberPlane(
         group.MapPost("/map/changed", Control.Answer(async context =>
         {
             follower.Poke(new MapVersion((await Control.ReadAsync(context, MemberJson.Default.MapVersionNotice)).Version));
+            context.Response.StatusCode = StatusCodes.Status202Accepted;
+        }));
+        group.MapPost("/suspects", Control.Answer(async context =>
+        {
+            var report = await Control.ReadAsync(context, MemberJson.Default.SuspectReport);
+            if (context.MemberCaller() is { Role: Roles.Member } caller) suspects.Reported(new IncarnationId(report.Member), new IncarnationId(caller.Subject));
             context.Response.StatusCode = StatusCodes.Status202Accepted;
         }));
         group.MapPost("/leave", Control.Answer(context =>
@@ -42,7 +49,7 @@ internal sealed class MemberPlane(
         var lag = map is null || replication is null ? 0 : Enumerable.Range(0, map.PartitionCount).Where(replication.HasReplica).Sum(replication.LagRecords);
         return new MemberStatus(shard.Self.Value, shard.Options.Shard, shard.Role.ToString().ToLowerInvariant(), shard.Options.ApplicationVersion, shard.PublicAddress, shard.MemberAddress,
             Environment.ProcessId, (parts.Lease?.Remaining ?? TimeSpan.Zero).TotalMilliseconds, map?.Version.Value ?? 0, map?.Placed.LongCount(p => p.Entry.Owner == shard.Self) ?? 0, lag,
-            metrics.RequestCount, parking.Count, metrics.ForwardedCount, metrics.RepeatedCount);
+            metrics.RequestCount, parking.Count, metrics.ForwardedCount, metrics.RepeatedCount, suspects.All);
     }
 
     private async Task RouteAsync(HttpContext context)

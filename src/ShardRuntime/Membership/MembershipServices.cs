@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using ShardCloud.Identity;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Proxy;
@@ -19,6 +20,9 @@ internal static class MembershipServices
         services.AddSingleton<MemberParts>();
         services.AddSingleton<TenureClaims>();
         services.AddSingleton<BackupLegs>();
+        services.AddSingleton<IDeathWitness>(p => p.GetRequiredService<ShardRuntimeOptions>().Witness is { Url: not null } witness ? new HostWitness(witness, p.GetRequiredService<ITokenSource>()) : new NoWitness());
+        services.AddSingleton<Suspects>();
+        services.AddHostedService(p => p.GetRequiredService<Suspects>());
         services.AddSingleton<IControlPlane, BackupPlane>();
         services.AddSingleton<IControlPlane, RepairPlane>();
         services.TryAddSingleton<IMapView, FollowedMap>();

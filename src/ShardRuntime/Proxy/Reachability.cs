@@ -10,6 +10,9 @@ public sealed class Reachability(TimeSpan suspectFor, TimeProvider time)
 
     private readonly ConcurrentDictionary<IncarnationId, long> _failedAt = new();
 
+    /// <summary>Told of each member that could not be reached, or whose connection broke; must return at once.</summary>
+    public event Action<IncarnationId>? Lost;
+
     /// <summary>True when an attempt is worth it. Once the time is over, one caller is told so and tries; the others hear the same when it got an answer, or later.</summary>
     public bool IsReachable(IncarnationId member)
     {
@@ -22,6 +25,7 @@ public sealed class Reachability(TimeSpan suspectFor, TimeProvider time)
     {
         if (_failedAt.Count >= RememberedMax) _failedAt.Clear();
         _failedAt[member] = time.GetTimestamp();
+        Lost?.Invoke(member);
     }
 
     /// <summary>It answered, whatever it said.</summary>

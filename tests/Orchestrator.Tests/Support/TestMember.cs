@@ -145,7 +145,7 @@ public sealed class TestMember : IAsyncDisposable
         });
         app.MapPost("/_shard/map/changed", () => Results.Ok());
         app.MapGet("/_shard/status", async () => Results.Json(new MemberStatus(
-            Incarnation.Value, Incarnation.Shard.Value, "shard", "1.0.0", Address, Address, Environment.ProcessId, 1_000, (await _store.LoadAsync()).Version.Value, 0, 0, 0, 0, 0, 0),
+            Incarnation.Value, Incarnation.Shard.Value, "shard", "1.0.0", Address, Address, Environment.ProcessId, 1_000, (await _store.LoadAsync()).Version.Value, 0, 0, 0, 0, 0, 0, []),
             MemberJson.Default.MemberStatus));
         app.MapPost("/_shard/leave", async () =>
         {
