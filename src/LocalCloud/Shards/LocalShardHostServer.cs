@@ -104,7 +104,7 @@ public sealed class LocalShardHostServer : IAsyncDisposable
             var caller = await tokens.ValidateAsync(header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) ? header["Bearer ".Length..].Trim() : null);
             if (caller is null)
                 throw new ShardCloudException(ErrorCodes.Unauthenticated, "There is no valid member token.", "Send Authorization: Bearer with a token of this cloud's key.");
-            var asksForOne = caller.Role == Roles.Member && HttpMethods.IsGet(context.Request.Method) && context.Request.Path.StartsWithSegments("/shards", out var handle) && handle.HasValue;
+            var asksForOne = caller.Role == Roles.Member && HttpMethods.IsGet(context.Request.Method) && context.Request.Path.StartsWithSegments("/shards", out var handle) && handle.Value!.Length > 1;
             if (caller.Role != Roles.Orchestrator && !asksForOne)
                 throw new ShardCloudException(ErrorCodes.Forbidden, $"The role '{caller.Role}' may not steer shards.", $"Use a token of the role '{Roles.Orchestrator}'.");
             await next(context);

@@ -19,7 +19,7 @@ public sealed class LeaseObserver(Guards guards = Guards.All)
     /// <summary>Lease lengths to wait where more than half of the shards, and at least two, seem to be over at once. With what follows it is still within the parking time.</summary>
     public const double ManyPatience = 1.6;
 
-    /// <summary>Lease lengths that count between two readings at most; readings are due every tenth of the lease.</summary>
+    /// <summary>Lease lengths that count between two readings at most; readings are due every twentieth of the lease.</summary>
     public const double GapMax = 0.25;
 
     /// <summary>Lease lengths without a change after which a row is silent: two renewals, due every fifth, did not come.</summary>

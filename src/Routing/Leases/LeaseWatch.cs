@@ -3,7 +3,7 @@ namespace ShardCloud.Routing;
 /// <summary>Reads all member rows and fences those whose lease has ended; the shell around <see cref="LeaseObserver"/>. One caller at a time.</summary>
 /// <remarks>
 /// Level-triggered (G14): every poll returns all members that are final, whoever fenced them and however long ago, so that a take-over
-/// which was cut short is seen again. Poll every tenth of the shortest lease, and when <see cref="NextDue"/> says so.
+/// which was cut short is seen again. Poll every twentieth of the shortest lease, and when <see cref="NextDue"/> says so.
 /// </remarks>
 public sealed class LeaseWatch(MemberDirectory directory, TimeProvider? time = null)
 {

@@ -1,5 +1,4 @@
 using ShardCloud.Contracts;
-using ShardCloud.Identity;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Membership;
@@ -22,12 +21,6 @@ internal sealed class MemberPlane(
         group.MapPost("/map/changed", Control.Answer(async context =>
         {
             follower.Poke(new MapVersion((await Control.ReadAsync(context, MemberJson.Default.MapVersionNotice)).Version));
-            context.Response.StatusCode = StatusCodes.Status202Accepted;
-        }));
-        group.MapPost("/suspects", Control.Answer(async context =>
-        {
-            var report = await Control.ReadAsync(context, MemberJson.Default.SuspectReport);
-            if (context.MemberCaller() is { Role: Roles.Member } caller) suspects.Reported(new IncarnationId(report.Member), new IncarnationId(caller.Subject));
             context.Response.StatusCode = StatusCodes.Status202Accepted;
         }));
         group.MapPost("/leave", Control.Answer(context =>

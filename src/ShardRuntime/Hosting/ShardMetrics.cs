@@ -8,8 +8,8 @@ public sealed class ShardMetrics
     /// <summary>Name of the meter.</summary>
     public const string MeterName = "ShardCloud.ShardRuntime";
 
-    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _resumedCounter, _refusedCounter, _outboxDelivered, _outboxRepeated, _outboxSetAside, _appStarts;
-    private readonly UpDownCounter<long> _streamCounter, _legCounter, _parkedNow, _parkedBytesNow;
+    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _resumedCounter, _refusedCounter, _outboxDelivered, _outboxRepeated, _outboxSetAside, _appStarts, _held;
+    private readonly UpDownCounter<long> _streamCounter, _legCounter, _parkedNow, _parkedBytesNow, _suspectedNow;
     private readonly Histogram<double> _stays;
     private long _requests, _parked, _forwarded, _repeated, _replayed, _legs;
 
@@ -33,6 +33,8 @@ public sealed class ShardMetrics
         _outboxRepeated = meter.CreateCounter<long>("shardcloud.outbox.repeated", "{message}", "Tries of outbox messages without a final answer");
         _outboxSetAside = meter.CreateCounter<long>("shardcloud.outbox.set_aside", "{message}", "Outbox messages refused by their target or repeated for too long");
         _appStarts = meter.CreateCounter<long>("shardcloud.app.starts", "{start}", "Starts of the application beside the runtime, the first included");
+        _suspectedNow = meter.CreateUpDownCounter<long>("shardcloud.members.suspected", "{member}", "Other members that are suspected here now");
+        _held = meter.CreateCounter<long>("shardcloud.members.held", "{time}", "Times that most shards seemed to be over at once, and were given longer");
     }
 
     /// <summary>Requests that named an endpoint.</summary>
@@ -84,6 +86,12 @@ public sealed class ShardMetrics
     internal void OutboxRepeated() => _outboxRepeated.Add(1);
 
     internal void OutboxSetAside() => _outboxSetAside.Add(1);
+
+    internal void SuspicionBegan() => _suspectedNow.Add(1);
+
+    internal void SuspicionEnded() => _suspectedNow.Add(-1);
+
+    internal void TakeOversHeld() => _held.Add(1);
 
     internal void AppStarted() => _appStarts.Add(1);
 

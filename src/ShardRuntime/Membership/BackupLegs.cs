@@ -7,7 +7,7 @@ using ShardCloud.ShardRuntime.Hosting;
 namespace ShardCloud.ShardRuntime.Membership;
 
 /// <summary>The member link of <c>ack: replica</c>: an owner's batches to its named backup, one POST each.</summary>
-internal sealed class BackupLegs(MapFollowerService follower, MemberClient members)
+internal sealed class BackupLegs(MapFollowerService follower, MemberClient members, Suspects suspects)
 {
     /// <summary>See <see cref="BackupLink"/>.</summary>
     public async Task<bool> SendAsync(int partition, BackupBatch batch, CancellationToken cancellationToken)
@@ -17,7 +17,15 @@ internal sealed class BackupLegs(MapFollowerService follower, MemberClient membe
         batch.Write(body);
         using var content = new ReadOnlyMemoryContent(body.WrittenMemory);
         content.Headers.ContentType = new(MediaTypeNames.Application.Octet);
-        using var response = await members.SendAsync(HttpMethod.Post, backup.MemberAddress, $"/_shard/partitions/{partition}/ahead", content, cancellationToken);
-        return response.StatusCode == HttpStatusCode.NoContent;
+        try
+        {
+            using var response = await members.SendAsync(HttpMethod.Post, backup.MemberAddress, $"/_shard/partitions/{partition}/ahead", content, cancellationToken);
+            return response.StatusCode == HttpStatusCode.NoContent;
+        }
+        catch (HttpRequestException)
+        {
+            suspects.Suspect(batch.Backup); // docs/protocol/take-over.md, step 0a.
+            throw;
+        }
     }
 }

@@ -23,6 +23,7 @@ internal static class MembershipServices
         services.AddSingleton<IDeathWitness>(p => p.GetRequiredService<ShardRuntimeOptions>().Witness is { Url: not null } witness ? new HostWitness(witness, p.GetRequiredService<ITokenSource>()) : new NoWitness());
         services.AddSingleton<Suspects>();
         services.AddHostedService(p => p.GetRequiredService<Suspects>());
+        services.AddSingleton<IControlPlane, SuspectPlane>();
         services.AddSingleton<IControlPlane, BackupPlane>();
         services.AddSingleton<IControlPlane, RepairPlane>();
         services.TryAddSingleton<IMapView, FollowedMap>();

@@ -13,7 +13,8 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// <para>Bounded: <see cref="SuspectsMax"/> at a time, further ones are left to their leases; each is asked after for a lease length.</para>
 /// </remarks>
 internal sealed partial class Suspects(
-    ShardContext shard, MapFollowerService follower, MemberClient members, IDeathWitness witness, Reachability reachability, TimeProvider time, ILogger<Suspects> logger) : BackgroundService
+    ShardContext shard, IMapView map, MemberClient members, IDeathWitness witness, Reachability reachability, ShardMetrics metrics, TimeProvider time, ILogger<Suspects> logger)
+    : BackgroundService
 {
     /// <summary>Members suspected at the same time.</summary>
     public const int SuspectsMax = 64;
@@ -40,7 +41,7 @@ internal sealed partial class Suspects(
         lock (_gate) (_rows, _confirmed) = (open, _confirmed.Count == 0 ? _confirmed : _confirmed.Where(open.ContainsKey).ToHashSet());
     }
 
-    /// <summary>Waits for the next look: for a time, or until a death is confirmed.</summary>
+    /// <summary>Waits for the next look: for a time, or until somebody is suspected who was not, or a death is confirmed.</summary>
     public Task WaitAsync(TimeSpan atMost, CancellationToken cancellationToken) => _look.WaitAsync(atMost, cancellationToken);
 
     /// <summary>0a, first-hand: a leg to it broke.</summary>
@@ -58,7 +59,7 @@ internal sealed partial class Suspects(
     /// <summary>0a, from another member.</summary>
     public void Reported(IncarnationId member, IncarnationId by)
     {
-        if (member != shard.Self && follower.IsLoaded && follower.Current.Live.ContainsKey(member)) Add(member, by);
+        if (member != shard.Self && map.Current.Live.ContainsKey(member)) Add(member, by);
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken)
@@ -82,8 +83,10 @@ internal sealed partial class Suspects(
             known.TryAdd(by, 0); // Members are few, and so are those who report.
             return false;
         }
-        if (_suspected.Count >= SuspectsMax) return false;
+        if (_suspected.Count >= SuspectsMax || _confirmed.Contains(member)) return false;
         if (!_suspected.TryAdd(member, new() { [by] = 0 })) return false;
+        metrics.SuspicionBegan();
+        _look.Set(); // Its wait begins when its last row was first read: the sooner, the shorter.
         _ = AskAsync(member);
         return true;
     }
@@ -113,16 +116,15 @@ internal sealed partial class Suspects(
         }
         finally
         {
-            _suspected.TryRemove(member, out _);
+            if (_suspected.TryRemove(member, out _)) metrics.SuspicionEnded();
         }
     }
 
     /// <summary>0b.</summary>
     private async Task ReportAsync(IncarnationId suspect)
     {
-        if (!follower.IsLoaded) return;
         var report = new SuspectReport(suspect.Value, [shard.Self.Value]);
-        await Task.WhenAll(follower.Current.Live.Values.Where(member => member.Incarnation != shard.Self && member.Incarnation != suspect).Select(async member =>
+        await Task.WhenAll(map.Current.Live.Values.Where(member => member.Incarnation != shard.Self && member.Incarnation != suspect).Select(async member =>
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stopping);
             limit.CancelAfter(ReportBudget);

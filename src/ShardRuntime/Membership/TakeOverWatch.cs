@@ -7,12 +7,12 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// <summary>The shell around <see cref="TakeOver"/>: reads the member rows, fences those whose lease was seen to end, and commits what the core decides.</summary>
 /// <remarks>
 /// Row first, then map: between the two the dead one can only fail to renew. Every step may break off anywhere; the next look, of this member or another, finds the state.
-/// A look costs one read of the member rows: every tenth of the lease, when a wait is over, and at once when a death is confirmed (<see cref="Suspects"/>). It asks nobody but the two
+/// A look costs one read of the member rows: every twentieth of the lease, when a wait is over, and at once when somebody is suspected or a death is confirmed (<see cref="Suspects"/>). It asks nobody but the two
 /// tables, so it works while the Orchestrator is down.
 /// </remarks>
 internal sealed partial class TakeOverWatch(
     ShardContext shard, MemberDirectory directory, MapStore maps, MapFollowerService follower, ControlChannel control, Suspects suspects, Func<bool> leaseValid,
-    TimeProvider time, ILogger logger)
+    ShardMetrics metrics, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan Soonest = TimeSpan.FromMilliseconds(10);
 
@@ -29,7 +29,7 @@ internal sealed partial class TakeOverWatch(
 
     private async Task RunAsync(Func<bool> goesOn, CancellationToken cancellationToken)
     {
-        var every = shard.Options.Lease.Length / 10;
+        var every = shard.Options.Lease.Length / 20;
         while (true)
         {
             var next = every;
@@ -56,7 +56,11 @@ internal sealed partial class TakeOverWatch(
         suspects.Observed(_leases.Members);
         foreach (var silent in _leases.Silent) suspects.Silent(silent.Incarnation);
         if (_leases.Held == 0) _holding.Ends(out _, out _);
-        else if (_holding.Begins()) LogHolds(_leases.Held);
+        else if (_holding.Begins())
+        {
+            LogHolds(_leases.Held);
+            metrics.TakeOversHeld();
+        }
         foreach (var owner in _core.Look(map, _leases.Members, time.GetElapsedTime(0)))
         {
             var result = await maps.CommitAsync(head => _core.CommitOf(owner, head), cancellationToken);

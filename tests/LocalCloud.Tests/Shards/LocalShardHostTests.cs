@@ -126,6 +126,21 @@ public sealed class LocalShardHostTests : IAsyncLifetime
         Assert.Equal(status, response.StatusCode);
     }
 
+    /// <summary>Members ask whether a process has ended, and steer nothing.</summary>
+    [Fact]
+    public async Task Member_MayAskForOneInstance_AndNoMore()
+    {
+        var instance = await CreateAsync("op-1", "shard-1", "waits");
+        using var client = ClientOf(Roles.Member);
+
+        using var asked = await client.GetAsync($"shards/{instance.Handle}", TestContext.Current.CancellationToken);
+        using var deleted = await client.DeleteAsync($"shards/{instance.Handle}", TestContext.Current.CancellationToken);
+        using var listed = await client.GetAsync("shards/", TestContext.Current.CancellationToken);
+
+        Assert.Equal((HttpStatusCode.OK, HttpStatusCode.Forbidden), (asked.StatusCode, deleted.StatusCode));
+        Assert.Equal(HttpStatusCode.Forbidden, listed.StatusCode);
+    }
+
     [Fact]
     public async Task Unknown_Handle_Is404()
     {
