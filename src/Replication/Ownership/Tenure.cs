@@ -652,7 +652,8 @@ public sealed class Tenure : IReplicaSink
         return holding.Coverage.IsEmpty || Replica.HoldsApart(holding.Coverage, holding.Epoch);
     }
 
-    private bool IsSealing(EndpointId endpoint)
+    /// <summary>True while a handoff has stopped the endpoint here.</summary>
+    internal bool IsSealing(EndpointId endpoint)
     {
         foreach (var seal in _seals)
             if (seal.Scope.Covers(endpoint) && (HoldingOf(endpoint) is not { } holding || seal.Binds(holding.Epoch))) return true;
