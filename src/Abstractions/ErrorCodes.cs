@@ -95,6 +95,7 @@ public static class ErrorCodes
     public const string ShardBusy = "SC5025";
     public const string Unexpected = "SC5026";
     public const string RehearsalFailed = "SC5027";
+    public const string CrashLoop = "SC5028";
 
     public const string AppendFailed = "SC6001";
     public const string LogGap = "SC6002";

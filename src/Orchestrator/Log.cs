@@ -29,4 +29,7 @@ internal static partial class Log
 
     [LoggerMessage(9, LogLevel.Warning, "{Instance} ({Name}) was not running though its record is open: started again")]
     public static partial void Restarted(ILogger logger, string instance, string name);
+
+    [LoggerMessage(10, LogLevel.Critical, ErrorCodes.CrashLoop + ": {Shard} died {Crashes} times in {Minutes:0} minutes; it is not replaced before those have passed. Its backups go on serving")]
+    public static partial void CrashLoop(ILogger logger, string shard, int crashes, double minutes);
 }

@@ -38,6 +38,7 @@ public static class OrchestratorServices
         services.AddScoped<MigrationsApi>(); // Scoped, for the durable client of each call's envelope.
         services.AddScoped<ShardsApi>();
         services.AddScoped<ReadsApi>();
+        services.AddScoped<Replacements>();
         services.AddScoped<Housekeeping.Monitor>();
         return services.AddDurableTaskHandler(AddFunctions);
     }
@@ -54,6 +55,7 @@ public static class OrchestratorServices
             .AddActivity<GoAndAwaitGrant>().AddActivity<CancelHandoff>().AddActivity<PublishAndRetire>().AddActivity<RecordBatch>().AddActivity<RecordMigration>()
             .AddOrchestrator<RemoveShard>().AddActivity<CordonShard>().AddActivity<Uncordon>().AddActivity<PlanRemoval>().AddActivity<AskToLeave>()
             .AddActivity<EndShard>()
+            .AddOrchestrator<ReplaceShard>().AddActivity<ConfirmDeath>().AddActivity<AwaitNewcomer>().AddActivity<PlanRefill>().AddActivity<RecordReplacement>()
             .AddTimer("Monitor", (services, _, cancellationToken) => services.GetRequiredService<Housekeeping.Monitor>().TickAsync(cancellationToken));
     }
 

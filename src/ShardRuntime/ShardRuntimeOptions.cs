@@ -57,6 +57,8 @@ public sealed class ShardRuntimeOptions
 
     /// <summary>Who confirms that another member's process has ended.</summary>
     public WitnessSettings Witness { get; set; } = new();
+    /// <summary>Who is told of take-overs.</summary>
+    public OrchestratorSettings Orchestrator { get; set; } = new();
 
     /// <summary>Forwarding and its limits.</summary>
     public ProxySettings Proxy { get; set; } = new();
@@ -174,6 +176,13 @@ public sealed class WitnessSettings
     /// <summary>For one answer; without one the lease decides. Default 500 ms.</summary>
     [Range(typeof(TimeSpan), "00:00:00.050", "00:00:10")]
     public TimeSpan Timeout { get; set; } = TimeSpan.FromMilliseconds(500);
+}
+
+/// <summary>The Orchestrator, as far as members know it: no request and no take-over waits for it.</summary>
+public sealed class OrchestratorSettings
+{
+    /// <summary>Base address of its API, with a slash at its end. Default null: take-overs are not reported, and it finds them in the map.</summary>
+    public Uri? Url { get; set; }
 }
 
 /// <summary>Forwarding.</summary>

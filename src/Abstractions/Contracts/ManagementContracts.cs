@@ -107,7 +107,10 @@ public enum OperationState
     [JsonStringEnumMemberName("failed")] Failed,
 }
 
-/// <summary>A long-running change of shards. <c>kind</c>: bootstrap, createShard or removeShard. <c>step</c> is for people.</summary>
+/// <summary>A member tells whom it has taken over.</summary>
+public sealed record TakeOverReport(string Incarnation);
+
+/// <summary>A long-running change of shards. <c>kind</c>: bootstrap, createShard, removeShard or replaceShard. <c>step</c> is for people.</summary>
 public sealed record Operation(
     string Id, string Kind, OperationState State, string? Step, IReadOnlyList<string> Shards, string RequestedBy,
     DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt, WireError? Error);
@@ -141,6 +144,7 @@ public sealed record CloudStatus(
 [JsonSerializable(typeof(BootstrapRequest))]
 [JsonSerializable(typeof(StartMigrationRequest))]
 [JsonSerializable(typeof(AddShardRequest))]
+[JsonSerializable(typeof(TakeOverReport))]
 [JsonSerializable(typeof(MigrationAccepted))]
 [JsonSerializable(typeof(OperationAccepted))]
 [JsonSerializable(typeof(Migration))]

@@ -63,6 +63,8 @@ internal sealed class ManagementClient : IDisposable
     public async Task<string> RemoveShardAsync(string shard, CancellationToken cancellationToken) =>
         (await SendAsync(HttpMethod.Delete, $"shards/{Uri.EscapeDataString(shard)}", null, ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
 
+    public Task<Operation> OperationAsync(string id, CancellationToken cancellationToken) => GetAsync($"operations/{Uri.EscapeDataString(id)}", ManagementJson.Default.Operation, cancellationToken);
+
     /// <summary>Waits until a migration has ended.</summary>
     public async Task<Migration> WaitForMigrationAsync(string id, Action<Migration>? progress, CancellationToken cancellationToken)
     {
@@ -83,7 +85,7 @@ internal sealed class ManagementClient : IDisposable
         using var timer = new PeriodicTimer(PollEvery);
         while (true)
         {
-            var operation = await PatientlyAsync(() => GetAsync($"operations/{Uri.EscapeDataString(id)}", ManagementJson.Default.Operation, cancellationToken), cancellationToken);
+            var operation = await PatientlyAsync(() => OperationAsync(id, cancellationToken), cancellationToken);
             progress?.Invoke(operation);
             if (operation.State == OperationState.Succeeded) return operation;
             if (operation.State == OperationState.Failed)

@@ -21,7 +21,7 @@ internal static class DemoCommand
         var (app, endpoints) = Shared.NewApp();
         var overlap = new Option<bool>("--overlap") { Description = "Afterwards cut one shard off from the tables until another takes over, and write to a convergent endpoint at it and at the shard that takes over." };
         var report = new Option<FileInfo?>("--report") { Description = "Write the result as JSON to this file." };
-        return new Command("demo", "A local cloud of its own on free ports, load through the router, live moves, and a count of everything at the end.\n\nExample: shardcloud demo --seconds 60 --rps 500 --report demo.json")
+        return new Command("demo", "A local cloud of its own on free ports, load through the router, live moves, a kill -9, and a count of everything at the end.\n\nExample: shardcloud demo --seconds 60 --rps 500 --report demo.json")
             { seconds, rate, rooms, shards, sockets, open, ack, profile, profileFile, app, endpoints, overlap, report, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
@@ -46,6 +46,7 @@ internal static class DemoCommand
         table.AddRow("migrations", $"{report.Migrations.Count(migration => migration.Outcome == "done")} done of {report.Migrations.Count}, {report.Migrations.Sum(migration => migration.Endpoints):n0} endpoints");
         if (report.Pauses.Count > 0) table.AddRow("pause of an endpoint", $"p50 {report.Pauses.P50Ms:0.0} ms, p99 {report.Pauses.P99Ms:0.0} ms, max {report.Pauses.MaxMs:0.0} ms; longest wait of a request {report.Migrations.Max(migration => migration.MaxWaitMs):0.0} ms");
         table.AddRow("shards", $"{report.Shards.Added} added, {report.Shards.Removed} removed");
+        if (report.Failover is { } failover) table.AddRow("kill -9", $"{failover.Killed}: known after {failover.DetectedMs:0} ms, all served again after {failover.ServingMs:0} ms, {(failover.ReplacedMs is { } ms ? $"replaced after {ms / 1000:0.0} s" : "not replaced in time")}; {failover.Failed} requests failed");
         table.AddRow("time", $"{report.Seconds:0} s of load, ready after {report.ColdStartSeconds:0.0} s");
         if (report.Overlap is { } overlap) table.AddRow("overlap", $"{overlap.WritesA:n0} writes at the old owner, {overlap.WritesB:n0} at the new one, {overlap.Kept:n0} kept, {overlap.Lost:n0} lost");
         console.Write(table);

@@ -10,6 +10,9 @@ internal sealed record DemoReport(
     /// <summary>Why the demo did not pass; empty when it did.</summary>
     public IReadOnlyList<string> Problems { get; init; } = [];
 
+    /// <summary>A shard was killed; null when the demo did not get that far.</summary>
+    public FailoverSection? Failover { get; init; }
+
     /// <summary>Both sides of an overlap wrote; null without <c>--overlap</c>.</summary>
     public OverlapSection? Overlap { get; init; }
 }
@@ -30,6 +33,10 @@ internal sealed record MigrationSection(
     IReadOnlyDictionary<string, double> PhasesMs);
 
 internal sealed record ShardsSection(int Added, int Removed);
+
+/// <summary>A shard that died by SIGKILL. Times count from the kill: until it was fenced, until all its rooms had answered a write, until another start of the shard owned
+/// them again (null: not within the time the demo gives). Requests failed meanwhile; changes lost and doubled in the whole demo.</summary>
+internal sealed record FailoverSection(string Killed, double DetectedMs, double ServingMs, [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] double? ReplacedMs, long Failed, long Lost, long Duplicated);
 
 /// <summary>Writes that were answered at the old owner and at the new one while both served, how many of them count at the end, and how many do not (below 0: twice).</summary>
 internal sealed record OverlapSection(long WritesA, long WritesB, long Kept, long Lost);

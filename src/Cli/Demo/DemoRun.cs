@@ -25,7 +25,7 @@ internal sealed record DemoOptions(int Seconds, int RequestsPerSecond, int Rooms
     public bool Overlap { get; init; }
 }
 
-/// <summary>The demo: a local cloud of its own, open-loop load, half of the rooms moved back and forth, a shard added and removed, and the count at the end.</summary>
+/// <summary>The demo: a local cloud of its own, open-loop load, half of the rooms moved back and forth, a shard added and removed, another killed, and the count at the end.</summary>
 internal sealed class DemoRun(DemoOptions options, Terminal terminal)
 {
     private const int EndpointsAMove = 16;
@@ -39,6 +39,8 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
     private readonly List<double> _pauses = []; // Guarded by _migrations.
     private readonly List<string> _problems = [];
     private int _shardsAdded, _shardsRemoved;
+    private readonly SemaphoreSlim _moves = new(1); // Held by a move, and by the kill.
+    private FailoverSection? _failover;
     private bool _finished;
 
     public async Task<DemoReport> RunAsync(CancellationToken cancellationToken)
@@ -61,7 +63,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
             await chat.OpenAsync(cancellationToken);
 
             using var api = ManagementClient.Of(stack.Run);
-            var seconds = await LoadWhileMovingAsync(api, load, chat, rooms, cancellationToken);
+            var seconds = await LoadWhileMovingAsync(stack, api, load, chat, rooms, cancellationToken);
             var webSockets = await chat.EndAsync();
             var verdict = await load.CountAsync(cancellationToken);
             var overlap = options.Overlap ? await new OverlapRun(stack, api, terminal.Say).RunAsync("front", cancellationToken) : null;
@@ -79,7 +81,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         }
     }
 
-    private async Task<double> LoadWhileMovingAsync(ManagementClient api, RoomsLoad load, ChatLoad chat, RoomLedger[] rooms, CancellationToken cancellationToken)
+    private async Task<double> LoadWhileMovingAsync(LocalStack stack, ManagementClient api, RoomsLoad load, ChatLoad chat, RoomLedger[] rooms, CancellationToken cancellationToken)
     {
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         end.CancelAfter(TimeSpan.FromSeconds(options.Seconds));
@@ -88,7 +90,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         var talking = chat.RunAsync(end.Token);
         var watching = WatchAsync(load, clock, end.Token);
         var moving = MoveAsync(api, rooms, end.Token, cancellationToken);
-        var scaling = AddAndRemoveShardAsync(api, end.Token, cancellationToken);
+        var scaling = AddRemoveAndKillAsync(api, new FailoverRun(stack, api, load, rooms, terminal.Say), end.Token, cancellationToken);
 
         await Task.WhenAll(moving, scaling);
         await loading;
@@ -108,8 +110,10 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         {
             var group = groups[turn % groups.Length];
             var to = $"shard-{((turn / groups.Length) + (turn % groups.Length)) % options.Shards + 1}";
+            await _moves.WaitAsync(abort);
             try
             {
+                if (end.IsCancellationRequested) return;
                 var id = await api.MigrateAsync(new StartMigrationRequest(group, to, "demo: back and forth under load"), null, abort);
                 var migration = await api.WaitForMigrationAsync(id, null, abort);
                 Add(migration);
@@ -120,6 +124,28 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
                 Problem($"A migration was refused: {error.Code} {error.Message}");
                 await Task.Delay(TimeSpan.FromSeconds(1), abort); // The next try follows a refusal; without a pause a broken cloud would be hammered.
             }
+            finally
+            {
+                _moves.Release();
+            }
+        }
+    }
+
+    private async Task AddRemoveAndKillAsync(ManagementClient api, FailoverRun failover, CancellationToken end, CancellationToken abort)
+    {
+        await AddAndRemoveShardAsync(api, end, abort);
+        await _moves.WaitAsync(abort);
+        try
+        {
+            _failover = await failover.RunAsync(abort);
+        }
+        catch (Exception error) when (error is ShardCloudException or TimeoutException)
+        {
+            Problem($"The killed shard was not served or replaced: {error.Message}");
+        }
+        finally
+        {
+            _moves.Release();
         }
     }
 
@@ -133,7 +159,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
             var shard = added.Shards[^1];
             terminal.Say($"{shard} added.");
 
-            await Task.Delay(TimeSpan.FromSeconds(options.Seconds * 0.2), end);
+            await Task.Delay(TimeSpan.FromSeconds(options.Seconds * 0.1), end);
             await api.WaitForOperationAsync(await api.RemoveShardAsync(shard, abort), null, abort);
             Interlocked.Increment(ref _shardsRemoved);
             terminal.Say($"{shard} removed.");
@@ -179,7 +205,10 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         return new DemoReport(
             new(load.Sent, load.Succeeded, load.Failed, latency.PercentileMs(0.5), latency.PercentileMs(0.99), latency.PercentileMs(0.999), latency.MaxMs),
             new(verdict.Lost, verdict.Duplicated), Pauses(), webSockets, _migrations, new(_shardsAdded, _shardsRemoved), seconds, coldStart.TotalSeconds)
-        { Problems = _problems };
+        {
+            Problems = _problems,
+            Failover = _failover is { } failover ? failover with { Lost = verdict.Lost, Duplicated = verdict.Duplicated } : null,
+        };
     }
 
     private void Add(Migration migration)

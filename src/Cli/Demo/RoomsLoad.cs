@@ -97,6 +97,18 @@ internal sealed class RoomsLoad : IDisposable
         return failure;
     }
 
+    /// <summary>Milliseconds from a moment until a write to a room is answered that is sent now; a refusal is followed by another try.</summary>
+    /// <exception cref="TimeoutException">None was within <paramref name="most"/>.</exception>
+    public async Task<double> TimeWriteAsync(RoomLedger room, long since, TimeSpan most, CancellationToken cancellationToken)
+    {
+        while (await IncrementAsync(room) is { } failure)
+        {
+            if (Stopwatch.GetElapsedTime(since) > most) throw new TimeoutException($"rooms/{room.Room} does not answer after {most.TotalSeconds:0} s: {failure}");
+            await Task.Delay(TimeSpan.FromMilliseconds(20), cancellationToken); // A refusal may come at once.
+        }
+        return Stopwatch.GetElapsedTime(since).TotalMilliseconds;
+    }
+
     public void Dispose() => _http.Dispose();
 
     private async Task SendOneAsync(long number, long dueAt)

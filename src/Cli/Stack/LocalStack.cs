@@ -90,9 +90,10 @@ internal sealed class LocalStack : IAsyncDisposable
 
         var gates = _options.Gates ? Keep(new MemberGates(storage, hubs.GetProperty("address").GetString()!)) : null;
         var environment = CommonEnvironment(storage, hubs.GetProperty("address").GetString()!);
-        var hostPort = Ports.Free();
+        var (hostPort, orchestratorPort) = (Ports.Free(), _options.OrchestratorPort == 0 ? Ports.Free() : _options.OrchestratorPort);
         var members = new Dictionary<string, string?>(environment)
         {
+            ["ShardCloud__Orchestrator__Url"] = AddressOf(orchestratorPort) + "/",
             ["ShardCloud__Witness__Url"] = _options is { ConfirmsDeath: true, Profile: null } ? $"http://127.0.0.1:{hostPort}/" : null,
             ["ShardCloud__Log__Security"] = "key",
             ["ShardCloud__Log__ConnectionString"] = SharedAccessKey.Of(key).ConnectionString(hubs.GetProperty("port").GetInt32()),
@@ -125,7 +126,7 @@ internal sealed class LocalStack : IAsyncDisposable
             },
             StorageConnectionString = storage,
             OrchestrationStartDelay = TimeSpan.FromMilliseconds(_options.Profile?.OrchestrationStartMs ?? 0),
-            HttpPort = _options.OrchestratorPort == 0 ? Ports.Free() : _options.OrchestratorPort,
+            HttpPort = orchestratorPort,
         }));
 
         Say(_options.Routers == 1 ? "Router" : "Routers");

@@ -32,7 +32,7 @@ public sealed class ManagementGate(RequestDelegate next, TokenValidator tokens, 
         try
         {
             context.Items[typeof(Caller)] = caller ?? throw Unauthenticated();
-            Authorise(caller, isRead);
+            Authorise(caller, isRead, context.Request);
             await next(context);
             if (context.Response is { HasStarted: false, StatusCode: >= 400 }) throw OfEmptyAnswer(context); // Routing answers 404 and 405 without a body.
         }
@@ -70,9 +70,10 @@ public sealed class ManagementGate(RequestDelegate next, TokenValidator tokens, 
     private static Azure.RequestFailedException? StoreFailureOf(Exception error) =>
         error as Azure.RequestFailedException ?? (error as AggregateException)?.InnerException as Azure.RequestFailedException;
 
-    private static void Authorise(Caller caller, bool isRead)
+    private static void Authorise(Caller caller, bool isRead, HttpRequest request)
     {
         if (caller.Role == Roles.Operator || (isRead && caller.Role == Roles.Observer)) return;
+        if (caller.Role == Roles.Member && HttpMethods.IsPost(request.Method) && request.Path == ManagementRoutes.TakeOvers) return;
         throw new ShardCloudException(ErrorCodes.Forbidden, $"'{caller.Subject}' has the role '{caller.Role}', which does not allow this call.",
             $"Use a token with the role '{Roles.Operator}' (or '{Roles.Observer}' to read).");
     }

@@ -7,6 +7,9 @@ namespace ShardCloud.Orchestrator.Management;
 /// <summary>Every route of the management API; docs/api/openapi.yaml lists the same ones, and a test holds the two together.</summary>
 public static class ManagementRoutes
 {
+    /// <summary>The one call that members make.</summary>
+    public const string TakeOvers = "/api/take-overs";
+
     /// <summary>Maps the API under <c>/api</c>.</summary>
     public static IEndpointRouteBuilder MapManagementApi(this IEndpointRouteBuilder app)
     {
@@ -19,6 +22,7 @@ public static class ManagementRoutes
         api.MapGet("/shards", (HttpContext context, ShardsApi shards) => shards.ListAsync(context));
         api.MapPost("/shards", (HttpContext context, ShardsApi shards) => shards.AddAsync(context));
         api.MapDelete("/shards/{id}", (string id, HttpContext context, ShardsApi shards) => shards.RemoveAsync(id, context));
+        api.MapPost(TakeOvers["/api".Length..], (HttpContext context, ShardsApi shards) => shards.TakenOverAsync(context));
         api.MapGet("/operations/{id}", (string id, HttpContext context, ShardsApi shards) => shards.GetOperationAsync(id, context));
         api.MapGet("/members", (HttpContext context, ReadsApi reads) => reads.MembersAsync(context));
         api.MapGet("/map", (HttpContext context, ReadsApi reads) => reads.OwnerAsync(context));

@@ -9,7 +9,7 @@ namespace ShardCloud.Orchestrator.Management;
 
 /// <summary><c>/api/bootstrap</c>, <c>/api/shards</c> and <c>/api/operations</c>.</summary>
 public sealed class ShardsApi(
-    MapReader maps, OperationStore operations, IdempotencyStore keys, IShardHost host, DurableTaskClient durable, TimeProvider time)
+    MapReader maps, OperationStore operations, Replacements replacements, IdempotencyStore keys, IShardHost host, DurableTaskClient durable, TimeProvider time)
 {
     private const int VersionLengthMax = 64;
 
@@ -55,14 +55,28 @@ public sealed class ShardsApi(
         if (!map.Live.Keys.Any(incarnation => incarnation.Shard == shard))
             throw new ShardCloudException(ErrorCodes.UnknownShard, $"There is no shard '{shard}'.", "List the shards: 'shardcloud status'.");
         var running = await operations.ReadRunningAsync(context.RequestAborted);
-        if (running.FirstOrDefault(other => other.Kind == "removeShard" && other.Shards.Contains(id)) is { } busy)
-            throw new InTheWayException(ErrorCodes.ShardBusy, $"Shard '{shard}' is being removed by '{busy.Id}'.", "Wait for that operation.", busy.Id);
+        if (running.FirstOrDefault(other => other.Kind is "removeShard" or Replacements.Kind && other.Shards.Contains(id)) is { } busy)
+            throw new InTheWayException(ErrorCodes.ShardBusy, $"Shard '{shard}' is being changed by '{busy.Id}'.", "Wait for that operation.", busy.Id);
         if (CordonShard.IsLast(map, shard)) throw CordonShard.LastShard(shard);
 
         var operation = await Accepting.ClaimAsync(keys, context, "", RecordIds.New("remove", time));
         await operations.CreateAsync(New(context, operation, "removeShard", [id]), restart: false, context.RequestAborted);
         await StartRemoveAsync(operation, shard, context.RequestAborted);
         return Accepting.Operation(context, operation);
+    }
+
+    /// <summary>A member reports whom it has taken over: the replacement starts, or has started already.</summary>
+    public async Task<IResult> TakenOverAsync(HttpContext context)
+    {
+        var body = await StrictBody.ReadAsync(context, "incarnation");
+        var text = body.RequireString("incarnation", 80);
+        if (!RecordIds.IsWellFormed(text.Replace('~', '-')))
+            throw new ShardCloudException(ErrorCodes.BadValue, $"'{text}' is no incarnation.", "Send the id of the member list: shard~suffix.");
+        var incarnation = new IncarnationId(text);
+        var map = await maps.ReadAsync(context.RequestAborted);
+        if (map.Live.ContainsKey(incarnation) || !map.IsFenced(incarnation))
+            throw new ShardCloudException(ErrorCodes.NotFound, $"The map knows no fenced '{incarnation}'.", "Report an incarnation after it was taken over.");
+        return Accepting.Operation(context, await replacements.StartAsync(incarnation, ManagementGate.CallerOf(context).Subject, context.RequestAborted));
     }
 
     /// <summary>The shards, with what their host says of them.</summary>

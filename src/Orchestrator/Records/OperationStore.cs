@@ -52,6 +52,17 @@ public sealed class OperationStore(RecordTable records, TimeProvider time)
         return found;
     }
 
+    /// <summary>Operations of a kind about a shard since a time.</summary>
+    public async Task<int> CountAsync(string kind, string shard, DateTimeOffset since, CancellationToken cancellationToken)
+    {
+        var table = await records.OpenAsync(Table);
+        var filter = TableClient.CreateQueryFilter($"PartitionKey eq {records.Application} and Kind eq {kind} and CreatedAt ge {since}");
+        var count = 0;
+        await foreach (var row in table.QueryAsync<TableEntity>(filter, cancellationToken: cancellationToken))
+            if (Read(row).Shards.Contains(shard)) count++;
+        return count;
+    }
+
     /// <summary>Says how far it is, for people.</summary>
     public Task SetStepAsync(string id, string step, CancellationToken cancellationToken) =>
         UpdateAsync(id, operation => operation with { Step = step }, cancellationToken);

@@ -36,7 +36,7 @@ public static class RemovalPlanner
     private static IEnumerable<SlotRange> SlotsOf(RoutingMap map, ShardId shard) =>
         map.SlotRuns.Where(run => run.Entry.Owner.Shard == shard).SelectMany(run => CutAtPartitions(run.Slots, map.PartitionCount));
 
-    private static IEnumerable<SlotRange> CutAtPartitions(SlotRange range, int partitions)
+    internal static IEnumerable<SlotRange> CutAtPartitions(SlotRange range, int partitions)
     {
         for (var first = range.First; first < range.End;)
         {

@@ -17,7 +17,7 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// </remarks>
 internal sealed partial class MembershipService(
     ShardContext shard, StorageClients storage, MapStore maps, MapFollowerService follower, MemberDirectory directory, MemberParts parts, ShardTemplates templates,
-    TenureClaims claims, MemberClient members, BackupLegs backupLegs, Suspects suspects, ShardMetrics counts, IParkingLot parking, TimeProvider time, IHostApplicationLifetime lifetime, LogMetrics metrics, ILoggerFactory loggers) : BackgroundService
+    TenureClaims claims, MemberClient members, BackupLegs backupLegs, Suspects suspects, TakeOverReports reports, ShardMetrics counts, IParkingLot parking, TimeProvider time, IHostApplicationLifetime lifetime, LogMetrics metrics, ILoggerFactory loggers) : BackgroundService
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(500), AskForMapEvery = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan FlushBudget = TimeSpan.FromSeconds(10);
@@ -180,7 +180,7 @@ internal sealed partial class MembershipService(
         replication.ReplicaRepaired += partition => AskForGrant(tenures, partition);
 
         await JoinAsync(replication, cancellationToken);
-        var takeOvers = new TakeOverWatch(shard, directory, maps, follower, replication.Control, suspects, () => parts.Lease!.IsValid, counts, time, loggers.CreateLogger<TakeOverWatch>());
+        var takeOvers = new TakeOverWatch(shard, directory, maps, follower, replication.Control, suspects, reports, () => parts.Lease!.IsValid, counts, time, loggers.CreateLogger<TakeOverWatch>());
         await takeOvers.AwaitPredecessorsAsync(cancellationToken);
         await tenures.ReconcileAsync(cancellationToken);
         await CommitAsync(replication, map => map.Live.GetValueOrDefault(shard.Self) is { Ready: false } ? new MapCommit("ready", $"{shard.Self.Shard} is warm", [new MarkReady(shard.Self)]) : null, cancellationToken);

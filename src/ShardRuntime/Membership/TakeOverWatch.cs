@@ -11,7 +11,7 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// tables, so it works while the Orchestrator is down.
 /// </remarks>
 internal sealed partial class TakeOverWatch(
-    ShardContext shard, MemberDirectory directory, MapStore maps, MapFollowerService follower, ControlChannel control, Suspects suspects, Func<bool> leaseValid,
+    ShardContext shard, MemberDirectory directory, MapStore maps, MapFollowerService follower, ControlChannel control, Suspects suspects, TakeOverReports reports, Func<bool> leaseValid,
     ShardMetrics metrics, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan Soonest = TimeSpan.FromMilliseconds(10);
@@ -69,6 +69,7 @@ internal sealed partial class TakeOverWatch(
             LogTakenOver(owner.Value, result.Version);
             follower.Offer(result.Map); // Its change begins the tenure.
             await control.PublishMapVersionAsync(result.Version, cancellationToken);
+            reports.Report(owner);
         }
     }
 

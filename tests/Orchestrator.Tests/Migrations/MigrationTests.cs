@@ -1,11 +1,8 @@
 using System.Net;
 using System.Net.Http.Json;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging.Abstractions;
 using ShardCloud.Contracts;
-using ShardCloud.DurableTask.Client;
 using ShardCloud.Orchestrator.Migrations;
-using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Tests.Support;
 using ShardCloud.Routing;
 using ShardCloud.Tests;
@@ -228,9 +225,7 @@ public sealed class MigrationTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal((MigrationOutcome.Done, handoff.Value), (record.Outcome, record.Batches[0].Handoff));
     }
 
-    private Housekeeping.Monitor MonitorAt(TimeProvider time) => new(
-        _cloud.Services.GetRequiredService<MigrationStore>(), _cloud.Services.GetRequiredService<OperationStore>(),
-        new GrpcDurableTaskClient(new TaskHubInvoker(_cloud.Hub)), time, NullLogger<Housekeeping.Monitor>.Instance);
+    private Housekeeping.Monitor MonitorAt(TimeProvider time) => _cloud.MonitorAt(time);
 
     private Task<MapEntry> UnderWayAsync() => EntryAsync(entry => entry.IsMigrating, "the plan");
 

@@ -7,9 +7,13 @@ using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask.Client;
 using ShardCloud.Identity;
+using ShardCloud.Orchestrator.Members;
+using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
 using ShardCloud.Routing;
 using ShardCloud.Tests;
@@ -83,6 +87,17 @@ public sealed class TestCloud : IAsyncDisposable
         lock (Members) return Members.Last(member => member.Incarnation.Shard.Value == shard);
     }
 
+    /// <summary>The timer's work, at a time of the test's own.</summary>
+    public Housekeeping.Monitor MonitorAt(TimeProvider time)
+    {
+        var (operations, durable) = (Services.GetRequiredService<OperationStore>(), new GrpcDurableTaskClient(new TaskHubInvoker(Hub)));
+        return new(Services.GetRequiredService<MigrationStore>(), operations, ReplacementsAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
+    }
+
+    /// <summary>What starts replacements, at a time of the test's own.</summary>
+    public Replacements ReplacementsAt(TimeProvider time) => new(
+        Services.GetRequiredService<MapReader>(), Leases, Services.GetRequiredService<OperationStore>(), new GrpcDurableTaskClient(new TaskHubInvoker(Hub)), time);
+
     public HttpClient Client(string? role = Roles.Operator, string audience = Audiences.Management)
     {
         var client = _factory.CreateClient();
@@ -153,6 +168,12 @@ public sealed class TestShardHost(TestCloud cloud) : IShardHost
     /// <summary>Joins, and then refuses every handoff to it.</summary>
     public const string StubbornVersion = "stubborn";
 
+    /// <summary>How many of the next instances end before they have joined, whatever their version.</summary>
+    public int BrokenNext { get; set; }
+
+    /// <summary>Where the handoffs of the next instance stop.</summary>
+    public HandoffPhase? HoldNext { get; set; }
+
     public IReadOnlyCollection<ShardInstance> Instances => _byOperation.Values;
 
     public Task<ShardHostCapabilities> GetCapabilitiesAsync(CancellationToken cancellationToken) => Task.FromResult(new ShardHostCapabilities(true, false, true, 1));
@@ -163,11 +184,14 @@ public sealed class TestShardHost(TestCloud cloud) : IShardHost
         try
         {
             if (_byOperation.TryGetValue(operation, out var before)) return before;
-            var isBroken = version == BrokenVersion;
+            var isBroken = version == BrokenVersion || BrokenNext-- > 0;
             var instance = new ShardInstance(
                 $"h-{_byOperation.Count}", operation, shard.Value, version, isBroken ? InstanceState.Exited : InstanceState.Running, 1, isBroken ? 134 : null, isBroken, DateTimeOffset.UtcNow);
             _byOperation[operation] = instance;
-            if (!isBroken) (await cloud.JoinAsync(shard.Value, TimeSpan.FromSeconds(2))).RefusesToVerify = version == StubbornVersion;
+            if (isBroken) return instance;
+            var member = await cloud.JoinAsync(shard.Value, TimeSpan.FromSeconds(2));
+            member.RefusesToVerify = version == StubbornVersion;
+            (member.HoldBefore, HoldNext) = (HoldNext, null);
             return instance;
         }
         finally
