@@ -57,6 +57,7 @@ public sealed class ShardRuntimeOptions
 
     /// <summary>Who confirms that another member's process has ended.</summary>
     public WitnessSettings Witness { get; set; } = new();
+
     /// <summary>Who is told of take-overs.</summary>
     public OrchestratorSettings Orchestrator { get; set; } = new();
 
