@@ -188,9 +188,9 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
             Count($"{migration.Outcome}");
             if (migration.Outcome is not (MigrationOutcome.Done or MigrationOutcome.Cancelled or MigrationOutcome.Partly)) _problems.Add($"Migration {id} ended as {migration.Outcome}: {migration.Error?.Code} {migration.Error?.Message}");
         }
-        catch (ShardCloudException refused) when (refused.Code is ErrorCodes.DestinationNotReady or ErrorCodes.AlreadyThere)
+        catch (ShardCloudException refused) when (refused.Code is ErrorCodes.DestinationNotReady or ErrorCodes.AlreadyThere or ErrorCodes.AlreadyMoving or ErrorCodes.UnknownShard)
         {
-            Count($"refused {refused.Code}"); // It was killed before.
+            Count($"refused {refused.Code}"); // It was killed before, or the replacement of a killed shard moves some of them.
         }
         catch (TimeoutException)
         {
