@@ -50,6 +50,9 @@ public enum Guards
     /// <summary>Commits name only live incarnations; take-over is triggered by the state "owner is fenced", not by the event.</summary>
     G14 = 1 << 13,
 
+    /// <summary>No guard of the design but the rule they stand on, as a switch for the simulation alone: readers reject what a closed epoch wrote behind the Grant that closed it.</summary>
+    ClosedEpochs = 1 << 14,
+
     /// <summary>Every guard: what product code passes.</summary>
-    All = G1 | G2 | G3 | G4 | G5 | G6 | G7 | G8 | G9 | G10 | G11 | G12 | G13 | G14,
+    All = G1 | G2 | G3 | G4 | G5 | G6 | G7 | G8 | G9 | G10 | G11 | G12 | G13 | G14 | ClosedEpochs,
 }

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using ShardCloud.Tests.Shared;
+using ShardCloud.Simulation;
 
 namespace ShardCloud.Integration.Tests;
 

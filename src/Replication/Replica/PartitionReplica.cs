@@ -209,7 +209,8 @@ public sealed class PartitionReplica
             return;
         }
         var isConvergent = item.Mode == Mode.Convergent;
-        if (!_grants.TryGetValue((item.Epoch.Value, writer), out var grant) || !(isConvergent ? grant.Open?.Covers(hash) == true : item.Epoch.Value == current))
+        if (!_grants.TryGetValue((item.Epoch.Value, writer), out var grant)
+            || !(isConvergent ? grant.Open?.Covers(hash) == true : item.Epoch.Value == current || !_guards.HasFlag(Guards.ClosedEpochs)))
         {
             // Also carried items whose Grant is not in the log: its append failed, and with it the tenure (G11), while they were in flight behind it.
             Reject();
@@ -244,7 +245,7 @@ public sealed class PartitionReplica
             return;
         }
 
-        if (isConvergent) state.Older ??= [];
+        if (isConvergent || !_guards.HasFlag(Guards.ClosedEpochs)) state.Older ??= [];
         if (!item.Carried && item.First == 1 && IsCompleteFor(slot)) Fold(state, hash, current);
         state.Live.Join(delta);
         state.ChangedAt = offset;

@@ -50,13 +50,20 @@ public abstract record FollowerCommand
 /// heard is hearsay, and only makes it read; only the table's own head can show that the table went back. Crash: a follower starts from a
 /// loaded map. Not guaranteed: that a follower is current; whoever needs that waits for a version.
 /// </remarks>
-public sealed class MapFollower(RoutingMap start)
+public sealed class MapFollower
 {
-    private MapVersion _heard = start.Version;
+    private readonly Func<RoutingMap, MapChange, RoutingMap> _apply;
+    private MapVersion _heard;
     private bool _reading, _stopped;
 
+    /// <summary>Follows from a loaded map.</summary>
+    public MapFollower(RoutingMap start) : this(start, (map, change) => map.Apply(change)) { }
+
+    /// <summary>For the simulation: every member applies the same change to the same map, under guards that may be off.</summary>
+    internal MapFollower(RoutingMap start, Func<RoutingMap, MapChange, RoutingMap> apply) => (Current, _heard, _apply) = (start, start.Version, apply);
+
     /// <summary>The map with every change applied so far.</summary>
-    public RoutingMap Current { get; private set; } = start;
+    public RoutingMap Current { get; private set; }
 
     /// <summary>One event in, commands out.</summary>
     public IReadOnlyList<FollowerCommand> Step(FollowerEvent happened)
@@ -99,7 +106,7 @@ public sealed class MapFollower(RoutingMap start)
         var (before, commands) = (Current.Version, new List<FollowerCommand>());
         try
         {
-            foreach (var change in changes.Where(c => c.Version > Current.Version)) Current = Current.Apply(change);
+            foreach (var change in changes.Where(c => c.Version > Current.Version)) Current = _apply(Current, change);
         }
         catch (ShardCloudException error)
         {

@@ -50,21 +50,24 @@ public sealed class HandoffBatch
     /// <summary>Where a version of the map has the batch.</summary>
     /// <remarks>
     /// An epoch older than the plan at the source is the epoch the source had: any later grant, be it to the same incarnation, has a higher one.
-    /// A batch that stands in several places is <see cref="BatchStanding.Elsewhere"/>: neither side may do anything with it.
+    /// A batch that stands in several places, with the source under the old epoch among them, was cancelled and planned anew in part before this version was looked at: a grant
+    /// would have moved all of it. Any other batch in several places is <see cref="BatchStanding.Elsewhere"/>: neither side may do anything with it.
     /// </remarks>
     public BatchView View(RoutingMap map)
     {
         BatchView? common = null;
         MapEntry? last = null;
+        var (isMixed, isCancelled) = (false, false);
         foreach (var entry in Entries.SelectMany(key => EntriesOf(map, key)))
         {
             if (common is not null && ReferenceEquals(entry, last)) continue;
             last = entry;
             var view = ViewOf(map, entry);
-            if (common is { } before && before != view) return Gone(map);
+            isMixed |= common is { } before && before != view;
+            isCancelled |= view.Standing is BatchStanding.AtSource or BatchStanding.Replanned;
             common = view;
         }
-        return common ?? Gone(map);
+        return !isMixed ? common ?? Gone(map) : isCancelled ? Gone(map) with { Standing = BatchStanding.AtSource } : Gone(map);
     }
 
     /// <summary>(6) The granting commit. It names the destination's backups too: until they were named, a destination that died would be nobody's to take over for

@@ -8,27 +8,21 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// <remarks>
 /// Normal operation: a handoff claims the epoch of its own grant, and there is nothing to do here. Bootstrap, take-over by redirect, a new grant after a failed append,
 /// a handoff whose prepared state was lost: nobody claimed the epoch, so it is taken over by G1 (append Grant, read the log to its own offset, serve).
-/// Failed append (G11): the tenure of the whole partition is over; a new grant to the same owner is committed, with growing pauses between attempts.
+/// Failed append (G11): the tenure of the whole partition is over; a new grant to the same owner is committed when <see cref="GrantRequests"/> says so.
 /// </remarks>
 internal sealed partial class TenureKeeper(
     ShardContext shard, MapStore maps, MapFollowerService follower, ReplicationService replication, PeerSnapshots peers,
     TenureClaims claims, IParkingLot parking, TimeProvider time, ILogger logger)
 {
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(200), LongestPause = TimeSpan.FromSeconds(10);
-
-    private readonly Dictionary<int, DateTimeOffset> _due = []; // By Event Hub partition: when to ask for a new grant.
-    private readonly Dictionary<int, TimeSpan> _pauses = [];
+    private readonly GrantRequests _requests = new(shard.Self);
     private readonly Lock _gate = new();
+
+    private TimeSpan Now => time.GetElapsedTime(0);
 
     /// <summary>Remembers that a partition's tenure ended by a failed append.</summary>
     public void Ended(int partition)
     {
-        lock (_gate)
-        {
-            var pause = _pauses.TryGetValue(partition, out var before) && before * 2 < LongestPause ? before * 2 : _pauses.ContainsKey(partition) ? LongestPause : FirstPause;
-            _pauses[partition] = pause;
-            _due[partition] = time.GetUtcNow() + pause;
-        }
+        lock (_gate) _requests.Ended(partition, follower.Current.Version, Now);
     }
 
     /// <summary>One look at the map: begins what nobody has begun, asks for new grants where a tenure ended.</summary>
@@ -61,17 +55,15 @@ internal sealed partial class TenureKeeper(
 
     private async Task AskAgainAsync(CancellationToken cancellationToken)
     {
-        int[] due;
-        lock (_gate) due = [.. _due.Where(pair => pair.Value <= time.GetUtcNow()).Select(pair => pair.Key)];
+        IReadOnlyList<int> due;
+        lock (_gate) due = _requests.Due(Now);
         foreach (var partition in due)
         {
-            var result = await maps.CommitAsync(map =>
+            var result = await maps.CommitAsync(head =>
             {
-                var slots = SlotRange.OfPartition(partition, map.PartitionCount);
-                var entries = map.OwnedBy(shard.Self).Where(owned => !owned.Entry.IsMigrating && Overlaps(owned.Key, slots)).Select(owned => Within(owned.Key, slots)).Take(MapCommit.EntriesMax).ToArray();
-                return entries.Length == 0 ? null : new MapCommit("regrant", $"an append to Event Hub partition {partition} failed", [new ReGrant(entries, shard.Self)]);
+                lock (_gate) return _requests.CommitOf(partition, head);
             }, cancellationToken);
-            lock (_gate) _due.Remove(partition);
+            lock (_gate) _requests.Asked(partition, result.Map, Now);
             follower.Offer(result.Map);
         }
     }
@@ -80,18 +72,8 @@ internal sealed partial class TenureKeeper(
     {
         lock (_gate)
         {
-            foreach (var partition in partitions) _pauses.Remove(partition);
+            foreach (var partition in partitions) _requests.Began(partition);
         }
-    }
-
-    private static bool Overlaps(EntryKey entry, SlotRange slots) =>
-        entry.IsEndpoint ? slots.Contains(entry.Endpoint.Slot) : entry.Slots.First < slots.End && slots.First < entry.Slots.End;
-
-    private static EntryKey Within(EntryKey entry, SlotRange slots)
-    {
-        if (entry.IsEndpoint) return entry;
-        var first = Math.Max(entry.Slots.First, slots.First);
-        return EntryKey.Of(new SlotRange(first, Math.Min(entry.Slots.End, slots.End) - first));
     }
 
     [LoggerMessage(1101, LogLevel.Information, "Tenure of epoch {Epoch}: {SlotRanges} slot ranges, {Placed} placed endpoints: {Result}")]

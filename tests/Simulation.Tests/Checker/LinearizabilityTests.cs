@@ -1,5 +1,4 @@
-using ShardCloud.Tests.Shared;
-using Write = ShardCloud.Tests.Shared.Operation<int?, int>;
+using Write = ShardCloud.Simulation.Operation<int?, int>;
 
 namespace ShardCloud.Simulation.Tests.Checker;
 

@@ -1,4 +1,4 @@
-namespace ShardCloud.Tests.Shared;
+namespace ShardCloud.Simulation;
 
 /// <summary>An operation as its client saw it.</summary>
 /// <param name="Input">What was asked.</param>

@@ -1,0 +1,113 @@
+using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Handoff;
+
+namespace ShardCloud.Simulation;
+
+/// <summary>Plans moves back and forth, takes some back, plans some again, returns endpoints to their slots, and rolls shards: what the Orchestrator and an operator do.</summary>
+internal sealed class Orchestrator(World world, History history)
+{
+    private readonly HashSet<IncarnationId> _rolling = [];
+    private int _driven;
+
+    public bool IsIdle => _driven == 0 && _rolling.Count == 0;
+
+    private Scheduler Time => world.Time;
+
+    private RoutingMap Head => world.Map.Head;
+
+    private EntryKey AllSlots => EntryKey.Of(SlotRange.OfPartition(0, World.PartitionCount));
+
+    public void Start() => Time.After(Time.Between(50, 400), Move);
+
+    private void Move()
+    {
+        if (Time.Now >= Scenario.FaultsUntil - 500) return;
+        Time.After(Time.Between(world.Scenario.MoveEvery / 2, world.Scenario.MoveEvery), Move);
+        if (Time.Chance(0.2)) world.Map.Commit(map => new MapCommit("return", "", [new ReturnToSlot([Time.OneOf(World.Endpoints)])]));
+        var movesSlots = world.Scenario.Mixes ? Time.Chance(0.5) : world.Scenario.MovesSlots;
+        var lead = Time.OneOf(World.Endpoints);
+        var owner = (movesSlots ? Head.LookupSlot(lead.Slot) : Head.Lookup(lead))!.Owner;
+        var others = world.Members.Where(m => m.Self != owner && Head.Live.ContainsKey(m.Self) && !_rolling.Contains(m.Self)).ToList();
+        if (others.Count == 0 || _rolling.Contains(owner)) return;
+        IReadOnlyList<EntryKey> entries = movesSlots ? [AllSlots] : [.. World.Endpoints.Where(e => e == lead || Time.Chance(0.5)).Select(EntryKey.Of)];
+        Plan(owner, Time.OneOf(others).Self, entries, again: true);
+    }
+
+    private bool Plan(IncarnationId from, IncarnationId to, IReadOnlyList<EntryKey> entries, bool again)
+    {
+        if (!world.Map.Commit(_ => new MapCommit("plan", "", [new PlanMove(entries, from, to)]))) return false;
+        var batch = new HandoffBatch(new HandoffId(Head.Version), from, to, entries, Head);
+        _driven++;
+        Drive(batch, Time.Now + 5_000, again);
+        return true;
+    }
+
+    /// <summary>Asks the destination for the next step until the map shows an end; past its patience it takes the move back.</summary>
+    private void Drive(HandoffBatch batch, long patience, bool again)
+    {
+        var standing = batch.View(Head).Standing;
+        if (standing is not BatchStanding.Migrating)
+        {
+            _driven--;
+            if (again && standing is BatchStanding.AtSource && Time.Now < Scenario.FaultsUntil - 500 && Time.Chance(0.6) && !_rolling.Contains(batch.From) && !_rolling.Contains(batch.To))
+                Plan(batch.From, batch.To, batch.Entries, again);
+            return;
+        }
+        if (Time.Now > patience || !Head.Live.ContainsKey(batch.To))
+        {
+            world.Map.Commit(map => batch.View(map).Standing is BatchStanding.Migrating ? new MapCommit("cancel", "", [new CancelMove(batch.Handoff, batch.Entries)]) : null);
+        }
+        else if (world.Find(batch.To) is Member destination)
+        {
+            DestinationEvent? next = destination.StateOf(batch.Handoff) switch
+            {
+                null or DestinationState.Idle => new DestinationEvent.WarmAsked(),
+                DestinationState.Warm => new DestinationEvent.VerifyAsked(),
+                DestinationState.Verified => new DestinationEvent.GoAsked(),
+                _ => null,
+            };
+            if (next is not null) destination.After(world.Network.Delay(world.Scenario.SlowNetwork, 200), () => destination.Ask(batch, next));
+        }
+        Time.After(Time.Between(15, 50), () => Drive(batch, patience, again));
+    }
+
+    // Overlapping restart --------------------------------------------------------------------------------------------------------------
+
+    /// <summary>The next incarnation of a shard starts while this one lives, takes over all it owns by handoffs, and then this one leaves.</summary>
+    public void Roll(Member first)
+    {
+        if (!_rolling.Add(first.Self)) return;
+        var successor = world.StartAgain(first.Self, isSuccessor: true);
+        _rolling.Add(successor.Self);
+        var before = World.Endpoints.Where(e => Head.Lookup(e) is { IsMigrating: false } entry && entry.Owner == first.Self).ToDictionary(e => e, history.ChangesOfOwner);
+        Roll(first, successor, before, world.FaultCount, Time.Now + 10_000);
+    }
+
+    private void Roll(Member first, Member successor, Dictionary<EndpointId, int> before, int faults, long patience)
+    {
+        if (!first.IsAlive || !successor.IsAlive || Time.Now > patience)
+        {
+            if (first.IsAlive && Time.Now > patience && !Head.OwnedBy(first.Self).Any()) first.LeaveSoon();
+            _rolling.Remove(first.Self);
+            _rolling.Remove(successor.Self);
+            CheckRoll(before, faults);
+            return;
+        }
+        if (Head.Live.ContainsKey(successor.Self))
+        {
+            var owned = Head.OwnedBy(first.Self).ToList();
+            var incoming = Head.Placed.Select(p => p.Entry).Concat(Head.SlotRuns.Select(r => r.Entry)).Any(e => e.IsMigrating && e.To == first.Self);
+            if (owned.Count == 0 && !incoming) first.LeaveSoon();
+            else if (owned.Where(o => !o.Entry.IsMigrating).Select(o => o.Key).ToList() is { Count: > 0 } entries) Plan(first.Self, successor.Self, entries, again: false);
+        }
+        Time.After(Time.Between(20, 60), () => Roll(first, successor, before, faults, patience));
+    }
+
+    private void CheckRoll(Dictionary<EndpointId, int> before, int faults)
+    {
+        // A fault, or stores that lose every fifth call, may rightly end an incarnation meanwhile.
+        if (world.FaultCount != faults || world.Scenario.StoreLoss > 0.1 || world.Scenario.AppendFailures > 0 || world.Options.OnlyAnswers) return;
+        foreach (var (endpoint, changes) in before)
+            if (history.ChangesOfOwner(endpoint) - changes > 1) History.Broken(Promise.OneMove, $"{endpoint} changed hands {history.ChangesOfOwner(endpoint) - changes} times in one overlapping restart");
+    }
+}
