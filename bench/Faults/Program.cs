@@ -1,9 +1,11 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ShardCloud.Bench.Faults;
+using ShardCloud.Cli.Api;
 using ShardCloud.Cli.Stack;
 
-// The stand-ins of a local cloud, killed under load: bench/README.md. Arguments: [--faults N] [--rps N] [--rooms N] [--seed N] [--report FILE]
+// The stand-ins of a local cloud, killed under load, or its members frozen or cut off: bench/README.md. Arguments: [--faults N] [--rps N] [--rooms N] [--seed N] [--report FILE]
+// [--members freeze|storage|log|peers|all|storage-of-all] [--rounds N] [--seconds N] [--lease SECONDS]
 var given = args.Chunk(2).ToDictionary(pair => pair[0], pair => pair.Length == 2 ? pair[1] : throw new ArgumentException($"'{pair[0]}' has no value."), StringComparer.Ordinal);
 var options = new FaultRunOptions(Number("--faults", 20), Number("--rps", 200), Number("--rooms", 32), Number("--seed", 1));
 
@@ -11,6 +13,7 @@ var data = Directory.CreateTempSubdirectory("shardcloud-faults-").FullName;
 Console.Error.WriteLine($"Data and logs: {data}");
 var own = new DirectoryInfo(AppContext.BaseDirectory); // bench/Faults/bin/CONFIGURATION/FRAMEWORK; the command's programs lie in its own output of the same kind.
 var apps = Path.GetFullPath(Path.Combine(own.FullName, "../../../../../src/Cli/bin", own.Parent!.Name, own.Name, "apps"));
+if (given.TryGetValue("--members", out var members)) return await MembersAsync(members);
 FaultReport report;
 await using (var stack = await LocalStack.StartAsync(new LocalStackOptions { DataDirectory = data, AppsDirectory = apps, Progress = Say }, CancellationToken.None))
     report = await new FaultRun(stack, options, Say).RunAsync(CancellationToken.None);
@@ -28,6 +31,27 @@ Console.WriteLine($"{report.Sent} requests, {report.Failed} failed, {report.Lost
 foreach (var problem in report.Problems) Console.WriteLine(problem);
 if (report.Problems.Count == 0) Directory.Delete(data, recursive: true);
 return report.Problems.Count == 0 ? 0 : 1;
+
+async Task<int> MembersAsync(string fault)
+{
+    var lease = TimeSpan.FromSeconds(Number("--lease", 3));
+    MemberFaultReport seen;
+    await using (var stack = await LocalStack.StartAsync(new LocalStackOptions { DataDirectory = data, AppsDirectory = apps, Progress = Say, Gates = fault != "freeze", LeaseLength = lease }, CancellationToken.None))
+    {
+        using var api = ManagementClient.Of(stack.Run);
+        var run = new MemberFaults(stack, api, options.RequestsPerSecond, Enumerable.Range(1, options.Rooms).Select(number => $"{number}"), lease, Say);
+        var seconds = Number("--seconds", (int)lease.TotalSeconds * 3);
+        seen = fault switch
+        {
+            "freeze" => await run.FreezeAsync(Number("--rounds", 50), CancellationToken.None),
+            "storage-of-all" => await run.CutAsync("storage", seconds, everybody: true, CancellationToken.None),
+            _ => await run.CutAsync(fault, seconds, everybody: false, CancellationToken.None),
+        };
+    }
+    Console.WriteLine($"{fault}: {seen.Sent} requests, {seen.Failed} failed, {seen.Lost} lost, {seen.Duplicated} doubled, {seen.TakeOvers} shards taken over, {seen.AnsweredAsOwner} answered as owner after its lease; p99 {seen.P99Ms:0} ms, max {seen.MaxMs:0} ms; {seen.Seconds:0} s");
+    foreach (var problem in seen.Problems) Console.WriteLine(problem);
+    return seen is { Failed: 0, Lost: 0, Duplicated: 0, AnsweredAsOwner: 0, Problems: [] } ? 0 : 1;
+}
 
 static void Say(string line) => Console.Error.WriteLine($"{DateTime.UtcNow:HH:mm:ss.fff} {line}");
 

@@ -80,6 +80,9 @@ internal sealed class PartitionLog : IAsyncDisposable
     /// <summary>When a repair was tried last, and how long the next try waits from then; zero after one that succeeded.</summary>
     public (long At, TimeSpan Pause) LastRepair { get; set; }
 
+    /// <summary>Something was committed that the log has not accepted yet.</summary>
+    public bool IsWaiting => Volatile.Read(ref _waitingDeltas) > 0;
+
     public bool HasHoldings => Under(static t => t.Holdings.Count > 0);
 
     /// <summary>Position of the newest snapshot this member wrote or started from, and when.</summary>

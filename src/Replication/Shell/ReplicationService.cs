@@ -153,6 +153,9 @@ public sealed partial class ReplicationService : IAsyncDisposable
     /// <summary>Records not read yet as of the last fetch; -1 without a replica.</summary>
     public long LagRecords(int partition) => _logs.TryGetValue(partition, out var log) ? log.Lag : -1;
 
+    /// <summary>True while something that was committed here in a partition is not accepted by the log.</summary>
+    public bool IsWaiting(int partition) => _logs.TryGetValue(partition, out var log) && log.IsWaiting;
+
     /// <summary>Waits until the record at an offset was read.</summary>
     public Task ReachedAsync(int partition, long offset, CancellationToken cancellation) => LogOf(partition).ReachedAsync(offset, cancellation);
 

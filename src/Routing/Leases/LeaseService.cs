@@ -83,6 +83,16 @@ public sealed partial class LeaseService(MemberDirectory directory, MemberRow se
         return _keeper is null || await directory.LeaveAsync(Row, cancellationToken);
     }
 
+    /// <summary>Stops renewing and fences its own row: a member that serves nothing any more, and cannot settle what it holds, need not be waited for.</summary>
+    /// <returns>True when the row is final; otherwise the lease runs out.</returns>
+    /// <exception cref="ShardCloudException">SC6004: the store does not answer; the lease runs out.</exception>
+    public async Task<bool> GiveUpAsync(CancellationToken cancellationToken = default)
+    {
+        _leaving = true;
+        await StopAsync(cancellationToken);
+        return _keeper is null || await directory.TryFenceAsync(Row, cancellationToken);
+    }
+
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {

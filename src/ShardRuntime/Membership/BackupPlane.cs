@@ -6,16 +6,40 @@ using ShardCloud.ShardRuntime.Hosting;
 
 namespace ShardCloud.ShardRuntime.Membership;
 
-/// <summary>The backup's end of the member link of <c>ack: replica</c>.</summary>
+/// <summary>The backup's end of the member link: copies under <c>ack: replica</c>, and the probe of an owner that doubts its own way to the log.</summary>
 internal sealed class BackupPlane(ShardContext shard, MapFollowerService follower, MemberParts parts) : IControlPlane
 {
     private const int BatchBytesMax = 2 * 1024 * 1024; // A batch gathers to 64 KiB, or is one delta; a delta is 256 KiB at most.
 
-    public void Map(IEndpointRouteBuilder endpoints) => endpoints.MapPost("/_shard/partitions/{partition:int}/ahead", Control.Answer(KeepAsync));
+    /// <summary>An append that takes longer than this is as good as none.</summary>
+    private static readonly TimeSpan ProbeBudget = TimeSpan.FromSeconds(3);
+
+    public void Map(IEndpointRouteBuilder endpoints)
+    {
+        endpoints.MapPost("/_shard/partitions/{partition:int}/ahead", Control.Answer(KeepAsync));
+        endpoints.MapPost("/_shard/partitions/{partition:int}/probe", Control.Answer(ProbeAsync));
+    }
+
+    private async Task ProbeAsync(HttpContext context)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        limit.CancelAfter(ProbeBudget);
+        try
+        {
+            await parts.RequireReplication().AppendProbeAsync(PartitionOf(context), limit.Token).WaitAsync(limit.Token);
+        }
+        catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
+        {
+            throw new ShardCloudException(ErrorCodes.StoreUnavailable, $"{shard.Self} does not get an append acknowledged within {ProbeBudget.TotalSeconds:0} s.", "Look at the log: it is away for others too.");
+        }
+        context.Response.StatusCode = StatusCodes.Status204NoContent;
+    }
+
+    private static int PartitionOf(HttpContext context) => int.Parse((string)context.Request.RouteValues["partition"]!, CultureInfo.InvariantCulture);
 
     private async Task KeepAsync(HttpContext context)
     {
-        var partition = int.Parse((string)context.Request.RouteValues["partition"]!, CultureInfo.InvariantCulture);
+        var partition = PartitionOf(context);
         var batch = BackupBatch.Read(await Control.BytesAsync(context, BatchBytesMax));
         var owner = new IncarnationId(context.MemberCaller()!.Subject); // Who says so by its token, and nobody else.
 

@@ -12,7 +12,7 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// Cut off from the tables: no lease, so exclusive endpoints wait; convergent ones go on, by the map as it was.
 /// Fenced: an incarnation whose row is fenced, or that is off the live list it once was on, stops serving at once and ends with SC2002. What it wrote to convergent
 /// endpoints it publishes first, and retires their epochs, within the time that leaving has.
-/// Append failed under <c>ack: replica</c>: it ends as if it had crashed, without Leaving, and its backups take over.
+/// Append failed under <c>ack: replica</c>, or appends not acknowledged for a lease length while the backup's are (<see cref="AppendWatch"/>): it ends its tenures, fences its own row, and its backups take over.
 /// Leaving: after the listeners have drained, what waits for the log is appended, and Leaving is written last.
 /// </remarks>
 internal sealed partial class MembershipService(
@@ -169,8 +169,7 @@ internal sealed partial class MembershipService(
             {
                 // What the log lacks of what was answered is at the backups: only their take-over brings it in, and a new grant to this member would close it out.
                 LogTenureEnded(ended.Partition, ended.Facts);
-                replication.EndAllTenures("answers rest on the backups now");
-                End(4);
+                _ = GiveUpAsync(replication, "answers rest on the backups now");
                 return;
             }
             if (ended.Reason is not TenureEndReason.AppendFailed) return; // A newer grant, or we ourselves; an incomplete replica is repaired first.
@@ -188,7 +187,8 @@ internal sealed partial class MembershipService(
 
         // Beside the looks at the map, which may wait for a tenure to begin. A member that is stopping takes nothing over: its peers may be stopping with it.
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
-        var watching = Task.WhenAll(takeOvers.RunAsync(stopping.Token), new ReplicaRepair(replication, peers, time, loggers.CreateLogger<ReplicaRepair>()).RunAsync(stopping.Token));
+        var appends = new AppendWatch(shard, follower, replication, members, () => GiveUpAsync(replication, "appends are acknowledged to the backup and not to this member"), time, loggers.CreateLogger<AppendWatch>());
+        var watching = Task.WhenAll(takeOvers.RunAsync(stopping.Token), appends.RunAsync(stopping.Token), new ReplicaRepair(replication, peers, time, loggers.CreateLogger<ReplicaRepair>()).RunAsync(stopping.Token));
         try
         {
             await FollowAsync(replication, tenures, backups, cancellationToken);
@@ -279,6 +279,22 @@ internal sealed partial class MembershipService(
         Look();
     }
 
+    /// <summary>Serves nothing from here on, lets the backups know, and ends.</summary>
+    private async Task GiveUpAsync(ReplicationService replication, string facts)
+    {
+        if (_over) return;
+        replication.EndAllTenures(facts);
+        End(4);
+        try
+        {
+            await parts.Lease!.GiveUpAsync();
+        }
+        catch (ShardCloudException error)
+        {
+            LogNotFenced(error); // Then its lease runs out.
+        }
+    }
+
     private void Look() => _look.Set();
 
     private void End(int exitCode)
@@ -307,6 +323,9 @@ internal sealed partial class MembershipService(
 
     [LoggerMessage(1007, LogLevel.Warning, "Not everything could be appended before leaving")]
     private partial void LogNotFlushed(Exception error);
+
+    [LoggerMessage(1009, LogLevel.Warning, "This member gave up and could not say so in its row; its lease runs out")]
+    private partial void LogNotFenced(Exception error);
 
     [LoggerMessage(1008, LogLevel.Information, "Looks at the map succeed again; {Failed} failed in {Seconds:0.0} s")]
     private partial void LogLooksAgain(long failed, double seconds);
