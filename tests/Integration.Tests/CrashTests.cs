@@ -20,10 +20,11 @@ public sealed class CrashTests(ITestOutputHelper output)
 
         var report = await run.RunAsync(TestContext.Current.CancellationToken);
 
+        foreach (var problem in report.Problems) output.WriteLine(problem);
         Assert.Empty(report.Problems);
         Assert.Equal((0, 0), (report.Lost, report.Duplicated));
         Assert.Equal(rounds, report.Rounds.Select(round => round.Victim));
-        Assert.True(report.Succeeded > 500, $"only {report.Succeeded} requests were answered");
+        Assert.True(report.Succeeded > 200, $"only {report.Succeeded} requests were answered");
         Assert.True(report.Taken > 50, $"only {report.Taken} messages were sent from room to item");
     }
 }
