@@ -67,6 +67,7 @@ internal sealed class MemberFaults(LocalStack stack, ManagementClient api, int r
         using var load = new RoomsLoad(new Uri(stack.Run.Router), _rooms, requestsPerSecond);
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await load.CountAsync(cancellationToken); // Opens every room.
+        await WholeAsync(cancellationToken); // A shard that is still being replaced would not be counted.
         var before = await LiveAsync(cancellationToken);
         var loading = load.RunAsync(end.Token);
         try
