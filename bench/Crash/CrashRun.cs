@@ -130,12 +130,11 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
 
     private async Task<(IReadOnlyList<string> Targets, RoomLedger[] Rooms)> ChooseAsync(Victim victim, CancellationToken cancellationToken)
     {
-        // Under replica a shard and the log are not away together: with the owner gone, what the log lacks is at its backups alone until their Grant is in the log.
-        if (victim == Victim.EventHubs || ack == "replica")
+        if (victim == Victim.EventHubs)
         {
             while (stack.Faults.All().FirstOrDefault(part => part.Name == StackProcesses.EventHubs) is not { Pid: { } pid } || pid == _hubsKilled)
                 await Task.Delay(TimeSpan.FromMilliseconds(20), cancellationToken); // Killed a moment ago, and not seen to end or not started again yet; bounded by its supervisor.
-            if (victim == Victim.EventHubs) return ([StackProcesses.EventHubs], _rooms);
+            return ([StackProcesses.EventHubs], _rooms);
         }
         if (victim == Victim.AllShards) return (RunningShards(), _rooms);
         var owners = await Task.WhenAll(_rooms.Select(async room => (await _http.GetFromJsonAsync($"rooms/{room.Room}", RoomsJson.Default.RoomAnswer, cancellationToken))!.Shard));

@@ -75,6 +75,46 @@ public sealed class BackupTests
         Assert.Equal(guarded ? 1 : 0, e.Value());
     }
 
+    /// <summary>S answers through D, and D dies: until another backup keeps the same, S is the only one that has it, and may not give up.</summary>
+    [Fact]
+    public void BackupThatKeptIt_IsNotTheNamedOneAnyMore_TheOwnerIsTheOnlyOneThatHasIt()
+    {
+        var (world, s, d) = Start();
+        var e = world.Start("e");
+        Assert.True(s.Tenure.IsHeldElsewhere); // Nothing was answered yet.
+        var answer = s.Add();
+        s.Copy(d)();
+        Assert.Equal(ReleaseOutcome.Released, s.Outcome(answer));
+        Assert.True(s.Tenure.IsHeldElsewhere);
+
+        s.Tenure.NameBackup(IncarnationId.None);
+        Assert.False(s.Tenure.IsHeldElsewhere);
+        s.Tenure.NameBackup(e.Self);
+        Assert.False(s.Tenure.IsHeldElsewhere);
+        var arrives = s.Copy(e);
+        Assert.False(s.Tenure.IsHeldElsewhere);
+        arrives();
+        Assert.True(s.Tenure.IsHeldElsewhere);
+
+        s.Tenure.NameBackup(IncarnationId.None);
+        s.LandAll();
+        Assert.True(s.Tenure.IsHeldElsewhere); // The log has it.
+    }
+
+    /// <summary>S answered through D and died; D's Grant and copies are not in the log yet: they are nowhere else.</summary>
+    [Fact]
+    public void TakeOverBringsCopies_UntilItHasSettledTheTakerIsTheOnlyOneThatHasThem()
+    {
+        var (_, s, d) = Start();
+        s.Add();
+        s.Copy(d)();
+        d.TakeOver(2);
+        Assert.False(d.Tenure.IsHeldElsewhere);
+        d.LandAll();
+        d.Read();
+        Assert.True(d.Tenure.IsHeldElsewhere);
+    }
+
     [Fact]
     public void Sealed_AcksOfTheBackupReleaseNothing()
     {

@@ -22,6 +22,16 @@ internal sealed class BackupStream(int batchBytesMax)
         Restart(owned);
     }
 
+    /// <summary>The named backup has said of everything ahead of the log that it keeps it. Not known while a batch travels, and never without a backup.</summary>
+    public bool HasKeptAll
+    {
+        get
+        {
+            DropLogged();
+            return !Backup.IsNone && _inFlight is null && _waiting.Count == 0;
+        }
+    }
+
     public void Add(OwnedState state, AheadDelta delta)
     {
         if (Backup.IsNone) return;

@@ -53,6 +53,9 @@ public sealed class Holding
     /// <summary>The application had convergent templates when it began: its epoch has to be retired, and their endpoints outlive another's Grant.</summary>
     public bool IsConvergent { get; }
 
+    /// <summary>What it carries was answered by a dead owner and lies nowhere but here until the holding has settled.</summary>
+    public bool BringsCopies { get; internal set; }
+
     /// <summary>Handlers may run.</summary>
     public bool IsAdmitted { get; internal set; }
 

@@ -152,7 +152,11 @@ public sealed class Tenure : IReplicaSink
         foreach (var older in _holdings.Where(h => h.IsConvergent && Overlaps(h.Coverage, coverage))) older.Dropped.Add(coverage); // Readers take our own newer Grant for its Retire.
 
         // G9: what the dead owner answered through this backup is in no log yet; after the Grant nobody else could bring it in (TRACES 9).
-        carried ??= _guards.HasFlag(Guards.G9) ? _copies.Of(coverage, Replica) : [];
+        if (carried is null)
+        {
+            carried = _guards.HasFlag(Guards.G9) ? _copies.Of(coverage, Replica) : [];
+            holding.BringsCopies = carried.Count > 0;
+        }
         holding.Carried = JoinCarried(carried);
         _holdings.Add(holding);
 
@@ -343,6 +347,11 @@ public sealed class Tenure : IReplicaSink
 
     /// <summary>The backup refused a batch, or did not answer: its answers wait for the log, and it is sent again.</summary>
     public void NotBackedUp(BackupBatch batch) => _toBackup.Failed(batch, AheadStates());
+
+    /// <summary>True when ending here loses nothing that was answered: the log has it, or the backup named now keeps it. What an earlier backup kept may have died with it, and what a take-over
+    /// carries behind its Grant is nowhere else.</summary>
+    public bool IsHeldElsewhere => _mode != AckMode.Replica
+        || (!_holdings.Exists(h => h is { IsSettled: false, BringsCopies: true }) && (_toBackup.HasKeptAll || !_open.Values.Concat(_closing.Values).Any(state => state.AckedSequence > state.AcceptedSequence)));
 
     /// <summary>Keeps an owner's deltas as its named backup. The caller has checked the map.</summary>
     /// <returns>False: refused; the owner's answers wait for the log.</returns>

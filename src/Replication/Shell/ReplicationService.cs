@@ -251,6 +251,9 @@ public sealed partial class ReplicationService : IAsyncDisposable
         if (batch.Deltas.Any(copy => PartitionOf(copy.Endpoint) != partition) || !log.Under(t => t.Keep(owner, batch.Deltas))) throw Errors.NotKept(partition);
     }
 
+    /// <summary>True when this member may end of its own accord: everything that was answered is in the log, or with the backups that are named now.</summary>
+    public bool IsHeldElsewhere => _logs.Values.All(log => log.Under(static t => t.IsHeldElsewhere));
+
     /// <summary>Serves again after a cancelled handoff. The caller has seen a map newer than the handoff that names this incarnation (G6).</summary>
     public void Unseal(HandoffId handoff)
     {

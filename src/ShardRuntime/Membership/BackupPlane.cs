@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using ShardCloud.Replication;
 using ShardCloud.Routing;
@@ -20,19 +21,25 @@ internal sealed class BackupPlane(ShardContext shard, MapFollowerService followe
         endpoints.MapPost("/_shard/partitions/{partition:int}/probe", Control.Answer(ProbeAsync));
     }
 
+    private readonly ConcurrentDictionary<int, Task> _probes = new(); // One a partition: while the log is away they do not pile up.
+
     private async Task ProbeAsync(HttpContext context)
     {
+        var partition = PartitionOf(context);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         limit.CancelAfter(ProbeBudget);
         try
         {
-            await parts.RequireReplication().AppendProbeAsync(PartitionOf(context), limit.Token).WaitAsync(limit.Token);
+            var probe = _probes.AddOrUpdate(partition, Probe, (_, last) => last.IsCompleted ? Probe(partition) : last);
+            await probe.WaitAsync(limit.Token);
         }
         catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
         {
             throw new ShardCloudException(ErrorCodes.StoreUnavailable, $"{shard.Self} does not get an append acknowledged within {ProbeBudget.TotalSeconds:0} s.", "Look at the log: it is away for others too.");
         }
         context.Response.StatusCode = StatusCodes.Status204NoContent;
+
+        Task Probe(int of) => parts.RequireReplication().AppendProbeAsync(of);
     }
 
     private static int PartitionOf(HttpContext context) => int.Parse((string)context.Request.RouteValues["partition"]!, CultureInfo.InvariantCulture);
