@@ -30,6 +30,9 @@ internal sealed record CrashRunOptions(IReadOnlyList<Victim> Rounds, int Request
 {
     /// <summary>Before each kill: a random time up to this.</summary>
     public TimeSpan Gap { get; init; } = TimeSpan.FromSeconds(1.5);
+
+    /// <summary>Before each kill the cloud is whole: three shards, each with rooms, and nothing moves. Else a kill may hit a handoff or a shard that is just starting.</summary>
+    public bool Settled { get; init; }
 }
 
 /// <summary>One round.</summary>
@@ -86,6 +89,7 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
                 if (victim != Victim.Shard || index == options.Rounds.Count - 1) continue;
                 await moving;
                 moving = await RefillAsync(api, cancellationToken);
+                if (options.Settled) await SettleAsync(moving, cancellationToken);
             }
             await moving;
         }
@@ -107,6 +111,21 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
         return new CrashReport(ack, _rounds, load.Sent, load.Succeeded, load.Failed, load.Latency.PercentileMs(0.5), load.Latency.PercentileMs(0.99), load.Latency.MaxMs,
             verdict.Lost, verdict.Duplicated, taken, _migrations, _endedThemselves, _clock.Elapsed.TotalSeconds, _problems);
     }
+
+    /// <summary>Until three shards own rooms. The replacement of a killed shard fills it after the refill's move, or before it.</summary>
+    private async Task SettleAsync(Task moving, CancellationToken cancellationToken)
+    {
+        await moving;
+        var since = Stopwatch.GetTimestamp();
+        while ((await OwnersAsync(cancellationToken)).Distinct(StringComparer.Ordinal).Count() < Shards)
+        {
+            if (Stopwatch.GetElapsedTime(since) > BackMax) throw new TimeoutException($"{Shards} shards do not all own rooms {BackMax.TotalSeconds:0} s after a kill.");
+            await Task.Delay(TimeSpan.FromMilliseconds(200), cancellationToken);
+        }
+    }
+
+    private Task<string[]> OwnersAsync(CancellationToken cancellationToken) =>
+        Task.WhenAll(_rooms.Select(async room => (await _http.GetFromJsonAsync($"rooms/{room.Room}", RoomsJson.Default.RoomAnswer, cancellationToken))!.Shard));
 
     private async Task RoundAsync(Victim victim, ManagementClient api, RoomsLoad load, CancellationToken cancellationToken)
     {
@@ -137,7 +156,7 @@ internal sealed class CrashRun(LocalStack stack, string ack, CrashRunOptions opt
             return ([StackProcesses.EventHubs], _rooms);
         }
         if (victim == Victim.AllShards) return (RunningShards(), _rooms);
-        var owners = await Task.WhenAll(_rooms.Select(async room => (await _http.GetFromJsonAsync($"rooms/{room.Room}", RoomsJson.Default.RoomAnswer, cancellationToken))!.Shard));
+        var owners = await OwnersAsync(cancellationToken);
         var candidates = owners.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).Intersect(RunningShards(), StringComparer.Ordinal).ToArray();
         var chosen = candidates[_random.Next(candidates.Length)];
         return ([chosen], [.. _rooms.Where((_, index) => owners[index] == chosen)]);

@@ -43,6 +43,7 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
         var watch = LegWatch.Start(context.RequestAborted);
         HttpResponseMessage? answer = null;
         byte[]? piece = null;
+        var (length, passed) = (-1L, 0L);
         try
         {
             using var request = new HttpRequestMessage(HttpMethod.Parse(context.Request.Method), (Uri?)null) { Version = Config.Version!, VersionPolicy = Config.VersionPolicy!.Value };
@@ -56,20 +57,28 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
             context.Response.StatusCode = (int)answer.StatusCode; // (2)
             if (leg.Followed is { } followed && IsEventStream(answer)) return await PassEventsAsync(context, answer, leg, followed.BeginEvents(context, context.Response.Body), watch);
 
-            // Headers leave with the first piece, or with the end: an empty answer must not look as if a body followed.
+            // Headers leave with the first piece, or with the end: an empty answer must not look as if a body followed. One that fits a piece leaves whole: half of it can still be asked for again.
+            length = LengthOf(answer);
             var source = answer.Content.ReadAsStream(watch.Token);
             piece = ArrayPool<byte>.Shared.Rent(PieceBytes);
-            while (await source.ReadAsync(piece, watch.Token) is var length and > 0) // (3)
+            var held = 0;
+            while (await source.ReadAsync(piece.AsMemory(held), watch.Token) is var read and > 0) // (3)
             {
                 watch.Heard();
-                await context.Response.Body.WriteAsync(piece.AsMemory(0, length), watch.Token);
+                held += read;
+                if (length <= PieceBytes && passed + held < length) continue;
+                await context.Response.Body.WriteAsync(piece.AsMemory(0, held), watch.Token);
+                passed += held;
+                held = 0;
             }
+            if (held > 0) throw new IOException("The answer ended before its length.");
             await leg.TransformResponseTrailersAsync(context, answer, watch.Token); // (4)
             reachability.Answered(leg.Target);
             return LegOutcome.Answered;
         }
         catch (Exception cause) when (cause is HttpRequestException or IOException or OperationCanceledException)
         {
+            if (passed > 0 && passed == length && !context.RequestAborted.IsCancellationRequested) return LegOutcome.Answered; // Only the end of the stream is missing: the client's connection goes on.
             if (context.Response.HasStarted && leg.Followed?.Events is null) context.Abort(); // Half an answer must not look like a whole one.
             return Failed(context, leg, cause);
         }
@@ -172,6 +181,9 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
         && EventStream.Is(TextOf(answer.Content.Headers.NonValidated, "Content-Type"), TextOf(answer.Content.Headers.NonValidated, "Content-Encoding"));
 
     private static string? TextOf(System.Net.Http.Headers.HttpHeadersNonValidated headers, string name) => headers.TryGetValues(name, out var values) ? values.ToString() : null;
+
+    private static long LengthOf(HttpResponseMessage answer) =>
+        long.TryParse(TextOf(answer.Content.Headers.NonValidated, "Content-Length"), NumberStyles.None, CultureInfo.InvariantCulture, out var length) ? length : -1;
 
     private static Epoch? EpochOf(HttpResponseMessage answer) =>
         long.TryParse(TextOf(answer.Headers.NonValidated, ShardHeaders.Epoch), NumberStyles.None, CultureInfo.InvariantCulture, out var epoch) ? new Epoch(epoch) : null;

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -57,6 +58,37 @@ public sealed class PassedAnswerTests : IAsyncLifetime
         Assert.Equal(1, _router.Get<ShardMetrics>().ForwardedCount); // Nobody asked again: a part had left.
     }
 
+    /// <summary>The owner dies between the last byte of its answer and the end of its stream: the client has all of it, and keeps its connection for the next request.</summary>
+    [Fact]
+    public async Task BrokenOffBehindTheLastByte_TheClientsConnectionGoesOn()
+    {
+        var connections = 0;
+        using var client = new HttpClient(new SocketsHttpHandler
+        {
+            ConnectCallback = async (target, cancellation) =>
+            {
+                Interlocked.Increment(ref connections);
+                var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+                await socket.ConnectAsync(target.DnsEndPoint, cancellation);
+                return new NetworkStream(socket, ownsSocket: true);
+            },
+        }) { BaseAddress = new Uri(_router.Shard.PublicAddress) };
+        Assert.Equal("whole", await client.GetStringAsync("/files/1/whole", TestContext.Current.CancellationToken));
+        _goOn.SetResult();
+        await Eventually.TrueAsync(() => _router.Get<ShardMetrics>().LegCount == 0, "the leg has ended");
+
+        Assert.Equal("text", await client.GetStringAsync("/files/1/text", TestContext.Current.CancellationToken));
+        Assert.Equal(1, connections);
+    }
+
+    /// <summary>The owner dies in the middle of a small answer: nothing of it has left the router yet, so it asks again.</summary>
+    [Fact]
+    public async Task SmallAnswer_BrokenOffHalfWay_IsAskedForAgain()
+    {
+        Assert.Equal("halfhalf", await _router.Client.GetStringAsync("/files/1/halved", TestContext.Current.CancellationToken));
+        Assert.Equal(2, _owner.Runs);
+    }
+
     [Fact]
     public async Task ClientLeaves_TheOwnersHandlerHearsOfIt()
     {
@@ -113,6 +145,24 @@ public sealed class PassedAnswerTests : IAsyncLifetime
             await context.Response.Body.FlushAsync();
             await _goOn.Task.WaitAsync(context.RequestAborted);
             context.Abort();
+        });
+        files.MapGet("/whole", async (HttpContext context) =>
+        {
+            context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().DisableBuffering();
+            context.Response.ContentLength = 5;
+            await context.Response.Body.WriteAsync("whole"u8.ToArray());
+            await context.Response.Body.FlushAsync();
+            await _goOn.Task.WaitAsync(context.RequestAborted);
+            context.Abort();
+        });
+        files.MapGet("/halved", async (HttpContext context) =>
+        {
+            context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().DisableBuffering();
+            context.Response.ContentLength = 8;
+            await context.Response.Body.WriteAsync("half"u8.ToArray());
+            await context.Response.Body.FlushAsync();
+            if (Interlocked.Increment(ref _owner.Runs) == 1) context.Abort();
+            else await context.Response.Body.WriteAsync("half"u8.ToArray());
         });
         files.MapGet("/waiting", async (HttpContext context) =>
         {
