@@ -173,7 +173,7 @@ internal sealed class RoomsLoad : IDisposable
         }
         catch (Exception error) when (error is HttpRequestException or OperationCanceledException or System.Text.Json.JsonException or IOException)
         {
-            return (null, $"{method} /{path}: {error.Message}");
+            return (null, $"{method} /{path}: {error.GetBaseException().Message}");
         }
     }
 
