@@ -23,6 +23,9 @@ internal sealed record MemberFaultReport(
 internal sealed class MemberFaults(LocalStack stack, ManagementClient api, int requestsPerSecond, IEnumerable<string> rooms, TimeSpan lease, Action<string> say)
 {
     private const int Shards = 3, DirectRequests = 8;
+
+    /// <summary>So many writes at once do not fit into what is left of the last block of a file on a full disk.</summary>
+    private const int MoreThanFits = 200;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
     private readonly RoomLedger[] _rooms = [.. rooms.Select(room => new RoomLedger(room))];
@@ -44,6 +47,7 @@ internal sealed class MemberFaults(LocalStack stack, ManagementClient api, int r
             var frozen = stack.Faults.Apply(new FaultRequest("stall", owner.Shard, (int)Math.Ceiling(lease.TotalSeconds * 3)));
             var asked = Enumerable.Range(0, DirectRequests).Select(_ => AskAsync(direct, owner, cancellationToken)).ToArray();
             _asOwner += (await Task.WhenAll(asked)).Count(asOwner => asOwner);
+            if ((await LiveAsync(cancellationToken)).Contains(owner.Owner)) _problems.Add($"Round {round}: {owner.Owner} stood still for {frozen.Seconds} s and was not taken over.");
             say($"{_clock.Elapsed.TotalSeconds,5:0} s  {round,3}: {owner.Shard} (process {frozen.Pid}) stood still for {frozen.Seconds} s; {load.Failed} failed so far, {_asOwner} answered as owner");
         }
     }, cancellationToken);
@@ -58,9 +62,137 @@ internal sealed class MemberFaults(LocalStack stack, ManagementClient api, int r
         foreach (var target in targets) stack.Faults.Apply(new FaultRequest("partition", target, seconds, from));
         while (stack.Faults.All().Any(part => part.State == "cut off")) await Task.Delay(TimeSpan.FromMilliseconds(50), cancellationToken); // Bounded by its seconds.
         say($"{_clock.Elapsed.TotalSeconds,5:0} s  {string.Join(", ", targets)} cut off from {from} for {seconds} s; {load.Failed} failed so far");
-        foreach (var room in _rooms)
-            if (await load.IncrementAsync(room) is { } failure) _problems.Add($"rooms/{room.Room} does not take a write after the cut: {failure}");
+        await WritesAsync(load);
     }, cancellationToken);
+
+    /// <summary>
+    /// Packets of the first room's owner vanish for three leases: those of its peers only, or all but its clients', which ask it directly when its lease must be over.
+    /// </summary>
+    public Task<MemberFaultReport> DropAsync(bool peersOnly, Way way, CancellationToken cancellationToken) => UnderLoadAsync(async load =>
+    {
+        await WholeAsync(cancellationToken);
+        var owner = await api.OwnerAsync($"rooms/{_rooms[0].Room}", cancellationToken);
+        var members = (await api.StatusAsync(cancellationToken)).Members;
+        var services = peersOnly ? $"{{ {string.Join(", ", members.Select(member => new Uri(member.MemberAddress).Port).Distinct())} }}" : $"!= {new Uri(owner.PublicAddress!).Port}";
+        await NetworkCuts.CutAsync(owner.Shard, new Uri(members.Single(member => member.Incarnation == owner.Owner).MemberAddress).Port, services, way, cancellationToken);
+        try
+        {
+            await Task.Delay(lease * 1.2, cancellationToken);
+            using var direct = new HttpClient { BaseAddress = new Uri(owner.PublicAddress!), Timeout = Patience };
+            var asked = Enumerable.Range(0, DirectRequests).Select(_ => AskAsync(direct, owner, cancellationToken)).ToArray();
+            await Task.Delay(lease * 1.8, cancellationToken);
+            await NetworkCuts.MendAsync(cancellationToken);
+            var asOwner = (await Task.WhenAll(asked)).Count(asOwner => asOwner);
+            if (!peersOnly) _asOwner += asOwner;
+            else if (asOwner != DirectRequests) _problems.Add($"{owner.Shard}, cut off from its peers only, answered {asOwner} of {DirectRequests} clients that reached it.");
+        }
+        finally
+        {
+            await NetworkCuts.MendAsync(CancellationToken.None);
+        }
+        say($"{_clock.Elapsed.TotalSeconds,5:0} s  {owner.Shard}: packets {way} {(peersOnly ? "from and to its peers" : "from and to all")} dropped; {load.Failed} failed so far");
+        await WritesAsync(load);
+    }, cancellationToken);
+
+    /// <summary>A stand-in is killed (SIGKILL) and started again on what it had written; three leases later everything goes on.</summary>
+    public Task<MemberFaultReport> KillAsync(string standIn, CancellationToken cancellationToken) => UnderLoadAsync(async load =>
+    {
+        await Task.Delay(TimeSpan.FromSeconds(10), cancellationToken); // Azurite writes its tables every five seconds: the map is on disk by then, the last renewals of leases need not be.
+        var pid = stack.Faults.Apply(new FaultRequest("kill", standIn)).Pid;
+        while (stack.Faults.All().Single(part => part.Name == standIn).Pid is var now && (now is null || now == pid)) await Task.Delay(TimeSpan.FromMilliseconds(50), cancellationToken);
+        await Task.Delay(lease * 3, cancellationToken);
+        say($"{_clock.Elapsed.TotalSeconds,5:0} s  {standIn} killed and started again; {load.Failed} failed so far");
+        await WritesAsync(load);
+    }, cancellationToken);
+
+    /// <summary>The disk under a stand-in is full for some seconds.</summary>
+    /// <param name="folder">On a small disk of its own.</param>
+    /// <param name="seconds">How long.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public Task<MemberFaultReport> FillAsync(string folder, int seconds, CancellationToken cancellationToken) => UnderLoadAsync(async load =>
+    {
+        await WholeAsync(cancellationToken);
+        await Task.Delay(TimeSpan.FromSeconds(2), cancellationToken);
+        var ballast = Path.Combine(folder, "ballast");
+        var room = _rooms[0];
+        Task<string?>[] waiting;
+        try
+        {
+            await using (var file = new FileStream(ballast, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0))
+            {
+                try
+                {
+                    for (var piece = new byte[512]; ;) await file.WriteAsync(piece, cancellationToken);
+                }
+                catch (IOException)
+                {
+                    // Full.
+                }
+            }
+            waiting = [.. Enumerable.Range(0, MoreThanFits).Select(_ => load.IncrementAsync(room))];
+            await Task.Delay(TimeSpan.FromSeconds(seconds), cancellationToken);
+            if (waiting.All(write => write.IsCompleted)) _problems.Add($"{MoreThanFits} writes were answered while the disk was full.");
+            say($"{_clock.Elapsed.TotalSeconds,5:0} s  {waiting.Count(write => !write.IsCompleted)} of {MoreThanFits} writes to one room wait for space");
+        }
+        finally
+        {
+            File.Delete(ballast);
+        }
+        _problems.AddRange((await Task.WhenAll(waiting)).OfType<string>().Take(5).Select(failure => $"A write that waited for space failed: {failure}"));
+        say($"{_clock.Elapsed.TotalSeconds,5:0} s  disk of {folder} full for {seconds} s; {load.Failed} failed so far");
+        await WritesAsync(load);
+    }, cancellationToken);
+
+    /// <summary>Tables out of everybody's reach for three leases. When all leases are over, a write to a room waits until the tables are back, and one to a convergent page does not.</summary>
+    public Task<MemberFaultReport> OutliveLeasesAsync(CancellationToken cancellationToken) => UnderLoadAsync(async load =>
+    {
+        using var client = new HttpClient { BaseAddress = new Uri(stack.Run.Router), Timeout = Patience };
+        var page = $"likes/{_rooms[0].Room}";
+        using (await client.PostAsync(page, null, cancellationToken)) await WholeAsync(cancellationToken);
+        string[] members = [.. stack.Faults.All().Where(part => part is { Kind: "member", Pid: not null }).Select(part => part.Name)];
+        foreach (var member in members) stack.Faults.Apply(new FaultRequest("partition", member, FaultPlane.SecondsMax, "tables"));
+        Task<string?> waiting;
+        try
+        {
+            await Task.Delay(lease, cancellationToken); // A lease is valid for 0.9 of its length.
+            waiting = load.IncrementAsync(_rooms[0]);
+            using (var liked = await client.PostAsync(page, null, cancellationToken))
+                if (!liked.IsSuccessStatusCode) _problems.Add($"A convergent endpoint was answered with {(int)liked.StatusCode} while the tables were away.");
+            await Task.Delay(lease * 2, cancellationToken);
+            if (waiting.IsCompleted) _problems.Add($"A write to an exclusive endpoint did not wait for a lease: {await waiting ?? "acknowledged"}");
+        }
+        finally
+        {
+            foreach (var member in members) stack.Faults.Apply(new FaultRequest("mend", member));
+        }
+        if (await waiting is { } failure) _problems.Add($"A write that waited for a lease failed: {failure}");
+        await WritesAsync(load);
+    }, cancellationToken);
+
+    /// <summary>Threads that never rest take the processors from the cloud; nobody fails, so nobody may be taken over.</summary>
+    public Task<MemberFaultReport> StressAsync(int threads, TimeSpan length, CancellationToken cancellationToken) => UnderLoadAsync(async load =>
+    {
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        for (var number = 0; number < threads; number++)
+        {
+            new Thread(() =>
+            {
+                while (!over.IsCancellationRequested) Thread.SpinWait(10_000);
+            }) { IsBackground = true }.Start();
+        }
+        while (_clock.Elapsed < length && !cancellationToken.IsCancellationRequested)
+        {
+            await Task.Delay(TimeSpan.FromSeconds(30), cancellationToken);
+            say($"{_clock.Elapsed.TotalSeconds,5:0} s  {load.Sent} requests, {load.Failed} failed so far");
+        }
+        await over.CancelAsync();
+    }, cancellationToken);
+
+    private async Task WritesAsync(RoomsLoad load)
+    {
+        foreach (var room in _rooms)
+            if (await load.IncrementAsync(room) is { } failure) _problems.Add($"rooms/{room.Room} does not take a write afterwards: {failure}");
+    }
 
     private async Task<MemberFaultReport> UnderLoadAsync(Func<RoomsLoad, Task> act, CancellationToken cancellationToken)
     {
@@ -100,7 +232,7 @@ internal sealed class MemberFaults(LocalStack stack, ManagementClient api, int r
             }
             var answer = (await response.Content.ReadFromJsonAsync(RoomsJson.Default.RoomAnswer, cancellationToken))!;
             ledger.Incremented(answer.Value, before);
-            return answer.Shard == owner.Shard;
+            return answer.Incarnation == owner.Owner;
         }
         catch (HttpRequestException)
         {

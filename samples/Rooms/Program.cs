@@ -28,7 +28,7 @@ room.MapPost("/increment", (string room, HttpContext context) =>
 {
     var visits = context.EndpointState().Counter("visits");
     visits.Increment();
-    return new Visit(room, visits.Value, context.Shard().Id.Value, context.Shard().Version);
+    return new Visit(room, visits.Value, context.Shard().Id.Value, context.Shard().Version, context.Shard().Incarnation.Value);
 });
 
 // 4. A reader sees one consistent document, beside running changes, and may not change it.
@@ -133,7 +133,7 @@ static Visitor Visitor(HttpContext context) => new(context.Session.GetString("na
     $"_shard-sessions/{context.Session.Id}", context.Shard().Id.Value);
 
 /// <summary>Answer of an increment.</summary>
-internal sealed record Visit(string Room, long Value, string Shard, string Version);
+internal sealed record Visit(string Room, long Value, string Shard, string Version, string Incarnation);
 
 /// <summary>A room as a reader sees it.</summary>
 internal sealed record RoomView(string Room, long Value, string[] Members, string Shard, string Version);

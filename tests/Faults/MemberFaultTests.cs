@@ -1,5 +1,6 @@
 using ShardCloud.Bench.Faults;
 using ShardCloud.Integration.Tests;
+using ShardCloud.Processes;
 
 namespace ShardCloud.Faults.Tests;
 
@@ -17,7 +18,6 @@ public sealed class MemberFaultTests(ITestOutputHelper output, GatedCloud gated)
 
         Check(report);
         Assert.Equal(0, report.AnsweredAsOwner);
-        Assert.True(report.TakeOvers > 0, "nobody was taken over");
     }
 
     /// <summary>One owner cut off for three leases, each time from something else. Whoever must serve does, and it heals without an operator.</summary>
@@ -45,6 +45,61 @@ public sealed class MemberFaultTests(ITestOutputHelper output, GatedCloud gated)
 
         Check(report);
         Assert.Equal(0, report.TakeOvers);
+    }
+
+    /// <summary>The log out of everybody's reach for three leases: appends wait, and no owner takes that for a fault of its own (TRACES 30).</summary>
+    [Fact]
+    public async Task Log_OutOfReachForAll_NobodyGivesUp()
+    {
+        var report = await Run(gated.Cloud, GatedCloud.Lease, "log-of-all").CutAsync("log", seconds: 6, everybody: true, TestContext.Current.CancellationToken);
+
+        Check(report);
+        Assert.Equal(0, report.TakeOvers);
+    }
+
+    /// <summary>Blobs alone out of everybody's reach for three leases: nobody notices.</summary>
+    [Fact]
+    public async Task Blobs_OutOfReachForAll_IsNoFailover()
+    {
+        var report = await Run(gated.Cloud, GatedCloud.Lease, "blobs-of-all").CutAsync("blobs", seconds: 6, everybody: true, TestContext.Current.CancellationToken);
+
+        Check(report);
+        Assert.Equal(0, report.TakeOvers);
+    }
+
+    /// <summary>Tables alone out of everybody's reach until every lease is over: exclusive endpoints wait, convergent ones are answered, and nobody is taken over.</summary>
+    [Fact]
+    public async Task Tables_OutOfReachForAll_LongerThanTheLease_ExclusiveEndpointsWait_ConvergentOnesGoOn()
+    {
+        var report = await Run(gated.Cloud, GatedCloud.Lease, "tables-of-all").OutliveLeasesAsync(TestContext.Current.CancellationToken);
+
+        Check(report);
+        Assert.Equal(0, report.TakeOvers);
+    }
+
+    /// <summary>Packets really vanish: of one owner from and to its peers, or from and to all but its clients. The bench has the other ways too.</summary>
+    [Fact]
+    public Task Owner_PacketsVanish_OneWay_NothingFailsAndNothingIsLost() => InNamespaceAsync("network", "--lease", "2", "--cases", "peers-received,all-sent");
+
+    /// <summary>The disk under Event Hubs fills up: writes wait, none is acknowledged, and when there is space again all go on.</summary>
+    [Fact]
+    public Task EventHubs_DiskFull_WritesWaitAndNothingIsLost() => InNamespaceAsync("disk", "--seconds", "3");
+
+    /// <summary>The bench, which ends with 0 only when all is as it must be.</summary>
+    private async Task InNamespaceAsync(string fault, params string[] more)
+    {
+        var cancellationToken = TestContext.Current.CancellationToken;
+        if (await NetworkCuts.ImpossibleAsync(cancellationToken) is { } why) Assert.Skip(why);
+        var own = new DirectoryInfo(AppContext.BaseDirectory); // tests/Faults/bin/CONFIGURATION/FRAMEWORK
+        var bench = Path.Combine(own.FullName, "../../../../../bench/Faults/bin", own.Parent!.Name, own.Name, "ShardCloud.Bench.Faults.dll");
+        await using var process = ChildProcess.Start(new ChildProcessOptions
+        {
+            FileName = "dotnet",
+            Arguments = [bench, "--members", fault, "--rps", "50", "--rooms", "12", .. more],
+            ParentWatch = ParentWatch.DotNet,
+            OnLine = output.WriteLine,
+        });
+        Assert.Equal(0, (await process.Exited.WaitAsync(cancellationToken)).ExitCode);
     }
 
     private MemberFaults Run(Cloud cloud, TimeSpan lease, string rooms) =>

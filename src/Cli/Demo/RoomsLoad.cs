@@ -188,7 +188,7 @@ internal sealed class RoomsLoad : IDisposable
 }
 
 /// <summary>What Rooms answers.</summary>
-internal sealed record RoomAnswer(string Room, long Value, string[]? Members, string Shard, string Version);
+internal sealed record RoomAnswer(string Room, long Value, string[]? Members, string Shard, string Version, string? Incarnation);
 
 [JsonSourceGenerationOptions(System.Text.Json.JsonSerializerDefaults.Web)]
 [JsonSerializable(typeof(RoomAnswer))]

@@ -234,13 +234,11 @@ internal sealed class LocalStack : IAsyncDisposable
     /// <summary>How a shard is started: the Rooms sample, or the runtime beside an application.</summary>
     private ApplicationVersion ShardProgram()
     {
-        if (_options.App is not { } app) return new() { FileName = "dotnet", Arguments = [App("rooms", "Rooms.dll")] };
-        return new()
-        {
-            FileName = "dotnet",
-            Arguments = [App("router", "ShardCloud.ShardRuntime.dll"), "--app", app.Command, .. app.Endpoints.SelectMany(endpoint => (string[])["--endpoint", endpoint])],
-            WorkingDirectory = app.Folder,
-        };
+        string[] program = _options.App is { } app
+            ? [App("router", "ShardCloud.ShardRuntime.dll"), "--app", app.Command, .. app.Endpoints.SelectMany(endpoint => (string[])["--endpoint", endpoint])]
+            : [App("rooms", "Rooms.dll")];
+        string[] words = [.. _options.ShardPrefix, "dotnet", .. program];
+        return new() { FileName = words[0], Arguments = words[1..], WorkingDirectory = _options.App?.Folder };
     }
 
     private async Task RouterReadyAsync(CancellationToken cancellationToken)

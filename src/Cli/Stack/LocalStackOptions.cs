@@ -42,6 +42,9 @@ internal sealed record LocalStackOptions
     /// <summary>What the shards run; null: the Rooms sample.</summary>
     public LocalApp? App { get; init; }
 
+    /// <summary>Words in front of the command that starts a shard, e.g. another program's that becomes it (<c>exec</c>).</summary>
+    public IReadOnlyList<string> ShardPrefix { get; init; } = [];
+
     /// <summary>Where the programs lie (router, orchestrator, rooms), each in its folder.</summary>
     public string AppsDirectory { get; init; } = Path.Combine(AppContext.BaseDirectory, "apps");
 

@@ -8,14 +8,20 @@ namespace ShardCloud.LocalCloud.Profiles;
 [Flags]
 public enum CutFrom
 {
+    /// <summary>Map and leases.</summary>
+    Tables = 1,
+
+    /// <summary>Snapshots; queues too.</summary>
+    Blobs = 2,
+
     /// <summary>Tables, blobs and queues.</summary>
-    Storage = 1,
+    Storage = Tables | Blobs,
 
     /// <summary>Event Hubs.</summary>
-    Log = 2,
+    Log = 4,
 
     /// <summary>The other members and the Orchestrator: they cannot reach it. One way only: what it asks of them still arrives.</summary>
-    Peers = 4,
+    Peers = 8,
 
     /// <summary>All of these.</summary>
     All = Storage | Log | Peers,
@@ -77,7 +83,7 @@ public sealed partial class MemberGates(string storage, string bootstrapServers)
             var memberPort = Ports.Free();
             Environment = new Dictionary<string, string?>
             {
-                ["ShardCloud__Storage__ConnectionString"] = Port().Replace(storage, match => $"://127.0.0.1:{Add(CutFrom.Storage, new CutGate(int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture))).Port}/"),
+                ["ShardCloud__Storage__ConnectionString"] = Port().Replace(storage, match => $"{match.Groups[1]}{Add(match.Value.StartsWith("Table", StringComparison.Ordinal) ? CutFrom.Tables : CutFrom.Blobs, new CutGate(int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture))).Port}/"),
                 ["ShardCloud__Log__BootstrapServers"] = $"127.0.0.1:{log.Port}",
                 ["ShardCloud__Member__Url"] = $"http://127.0.0.1:{memberPort}",
                 ["ShardCloud__Member__AdvertisedUrl"] = $"http://127.0.0.1:{Add(CutFrom.Peers, new CutGate(memberPort)).Port}",
@@ -99,7 +105,7 @@ public sealed partial class MemberGates(string storage, string bootstrapServers)
             return gate;
         }
 
-        [GeneratedRegex(@"://127\.0\.0\.1:(\d+)/")]
+        [GeneratedRegex(@"(\w+Endpoint=http://127\.0\.0\.1:)(\d+)/")]
         private static partial Regex Port();
     }
 }

@@ -202,6 +202,7 @@ internal sealed class ShardProxy(
                         };
                         request.Tries++;
                         var outcome = await legs.SendAsync(context, request.Body, leg);
+                        request.MayComeLate |= outcome is LegOutcome.Lost;
                         if (outcome is LegOutcome.Answered) Delivered(arrival, request);
                         if (outcome is LegOutcome.Answered or LegOutcome.Ended) return;
                         if (request.Events is { } events && events.TakeProgress())
@@ -325,7 +326,7 @@ internal sealed class ShardProxy(
     private void Delivered(in Arrival arrival, EndpointRequest request)
     {
         // The first member knows that the answer arrived.
-        if (!arrival.IsFromMember && request.IsRecorded && RequestIds.IsOverWhenAnswered(request.Id)) confirmations.Add(request.Endpoint, request.Id);
+        if (!arrival.IsFromMember && request is { IsRecorded: true, MayComeLate: false } && RequestIds.IsOverWhenAnswered(request.Id)) confirmations.Add(request.Endpoint, request.Id);
     }
 
     private async Task AnyShardAsync(HttpContext context, RequestDelegate application, Arrival arrival)

@@ -31,6 +31,9 @@ public sealed class EndpointRequest(EndpointId endpoint, string id, RequestBody 
     /// <summary>Legs and runs so far.</summary>
     public int Tries { get; set; }
 
+    /// <summary>A leg of it was lost: what it carried may come to an owner late, after the answer that another leg brought. So the answer is not confirmed, and its record stays until it expires.</summary>
+    public bool MayComeLate { get; set; }
+
     /// <summary>The application beside the runtime broke off under it; nothing was changed, and it ran again.</summary>
     public bool HasBroken { get; set; }
 

@@ -7,7 +7,7 @@ namespace ShardCloud.Cli.Stack.Faults;
 /// <param name="Action">kill, pause, resume, stall, partition or mend.</param>
 /// <param name="Target">A name of <see cref="StackProcess"/>.</param>
 /// <param name="Seconds">Length of a stall or partition, 1 to 600.</param>
-/// <param name="From">Of a partition: storage, log, peers or all.</param>
+/// <param name="From">Of a partition: storage, tables, blobs, log, peers or all.</param>
 internal sealed record FaultRequest(string Action, string Target, int? Seconds = null, string? From = null);
 
 /// <summary>What was done.</summary>

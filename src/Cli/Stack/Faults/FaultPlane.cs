@@ -121,7 +121,7 @@ internal sealed class FaultPlane(StackProcesses processes, MemberGates? gates, A
 
     private static CutFrom FromOf(FaultRequest request) => request.From is null ? CutFrom.All
         : Enum.TryParse<CutFrom>(request.From, ignoreCase: true, out var from) && !char.IsDigit(request.From[0]) ? from
-        : throw new ShardCloudException(ErrorCodes.BadValue, $"A member cannot be cut off from '{request.From}'.", "storage, log, peers or all.");
+        : throw new ShardCloudException(ErrorCodes.BadValue, $"A member cannot be cut off from '{request.From}'.", "storage, tables, blobs, log, peers or all.");
 
     private static ShardCloudException NotNow(string what, string remedy) => new(ErrorCodes.FaultNotPossible, what, remedy);
 }
