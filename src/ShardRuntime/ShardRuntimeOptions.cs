@@ -55,6 +55,9 @@ public sealed class ShardRuntimeOptions
     /// <summary>Lease of this member.</summary>
     public LeaseSettings Lease { get; set; } = new();
 
+    /// <summary>How a shard stops.</summary>
+    public StopSettings Stop { get; set; } = new();
+
     /// <summary>Who confirms that another member's process has ended.</summary>
     public WitnessSettings Witness { get; set; } = new();
 
@@ -166,6 +169,20 @@ public sealed class LeaseSettings
     /// <summary>Default 15 s: a storage stall of seconds is ordinary and must not stop every shard at once. 2 s on a laptop.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:05:00")]
     public TimeSpan Length { get; set; } = TimeSpan.FromSeconds(15);
+}
+
+/// <summary>Stopping a shard.</summary>
+public sealed class StopSettings
+{
+    /// <summary>
+    /// From the signal to stop until the process ends, at most: below what its host gives it before it kills. Three quarters are for handing over what it owns, the rest for open requests and the log;
+    /// what was not moved then falls to its backups. Default 115 s, for App Service with <c>WEBSITES_CONTAINER_STOP_TIME_LIMIT=120</c>; 20 s in the local cloud. Without meaning for routers.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:04", "00:10:00")]
+    public TimeSpan Within { get; set; } = TimeSpan.FromSeconds(115);
+
+    /// <summary>The part of it that is for handing over.</summary>
+    internal TimeSpan HandOverWithin => Within * 3 / 4;
 }
 
 /// <summary>Whoever runs the members' processes and sees them end.</summary>

@@ -34,7 +34,11 @@ public static class ShardRuntimeServices
         if (role is MemberRole.Shard) KeepPoolThreads();
         else builder.Services.Configure<LoggerFilterOptions>(WithoutRequestScopes);
         builder.Services.AddMembership().AddHandoff(role);
-        if (role is MemberRole.Shard) builder.Services.AddKeyRing().AddOutboxSender().AddHostedService<ExpirySweep>();
+        if (role is MemberRole.Shard)
+        {
+            builder.Services.AddKeyRing().AddOutboxSender().AddHostedService<ExpirySweep>();
+            builder.Services.AddOptions<HostOptions>().Configure<ShardRuntimeOptions>((host, options) => host.ShutdownTimeout = options.Stop.Within);
+        }
         return builder;
     }
 
@@ -88,6 +92,7 @@ public static class ShardRuntimeServices
         services.AddSingleton<IReadiness, MapReadiness>();
         services.AddSingleton<IReadiness, JoinedReadiness>();
         services.AddSingleton<IReadiness, LeaseReadiness>();
+        services.AddSingleton<IReadiness, StoppingReadiness>();
         services.AddSingleton<HealthAnswers>();
         return builder;
     }

@@ -232,7 +232,7 @@ internal sealed class World
         GrantSlots o => $"grant {o.Slots} to {o.Owner}",
         SetBackup o => $"backup of {o.Owner}: {o.Backup}",
         Join o => $"join {o.Member.Incarnation}",
-        MarkReady o => $"ready {o.Incarnation}",
+        MarkReady o => $"{(o.IsReady ? "ready" : "stops")} {o.Incarnation}",
         Fence o => $"fence {o.Incarnation}",
         _ => operation.GetType().Name,
     };

@@ -7,6 +7,9 @@ namespace ShardCloud.Contracts;
 /// <summary>Asks a shard host for an instance. The same operation id again gives the same instance, never a second one.</summary>
 public sealed record CreateInstanceRequest(string Operation, string Shard, string Version);
 
+/// <summary>Asks a shard host to restart an instance without a gap: the new one is ready before the old one is told to stop. The same operation id again is the same restart.</summary>
+public sealed record RestartInstanceRequest(string Operation);
+
 [JsonConverter(typeof(JsonStringEnumConverter<InstanceState>))]
 public enum InstanceState
 {
@@ -31,6 +34,7 @@ public sealed record ShardHostCapabilities(bool ConfirmsDeath, bool OverlapsRest
 [JsonSourceGenerationOptions(
     System.Text.Json.JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(CreateInstanceRequest))]
+[JsonSerializable(typeof(RestartInstanceRequest))]
 [JsonSerializable(typeof(ShardInstance))]
 [JsonSerializable(typeof(ShardInstanceList))]
 [JsonSerializable(typeof(ShardHostCapabilities))]

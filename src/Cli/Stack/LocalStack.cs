@@ -32,6 +32,12 @@ internal sealed class LocalStack : IAsyncDisposable
 
     public RunInfo Run { get; private set; } = null!;
 
+    /// <summary>Where map, leases and records are.</summary>
+    public string StorageConnectionString { get; private set; } = "";
+
+    /// <summary>The shards' processes.</summary>
+    public ShardProcesses Shards { get; private set; } = null!;
+
     /// <summary>Faults on demand.</summary>
     public FaultPlane Faults { get; private set; } = null!;
 
@@ -85,6 +91,7 @@ internal sealed class LocalStack : IAsyncDisposable
         var azurite = await Supervise<AzuriteProcess>(StackProcesses.Azurite, AzuriteStart()).WaitAsync(cancellationToken);
         var storage = azurite.ConnectionString;
         if (_options.Profile is { } slow) storage = Keep(await StorageGates.StartAsync(azurite, slow, cancellationToken)).ConnectionString;
+        StorageConnectionString = azurite.ConnectionString; // Past the gate of a profile: who looks on takes no part in what it slows.
         var hubs = (await hubsReady.WaitAsync(cancellationToken)).Line;
         logGate?.Open(hubs.GetProperty("port").GetInt32());
 
@@ -108,6 +115,7 @@ internal sealed class LocalStack : IAsyncDisposable
             CreationTime = TimeSpan.FromMilliseconds(_options.Profile?.ShardCreationMs ?? 0),
             Changed = _processes.Record,
         }, key, cancellationToken));
+        Shards = host.Processes;
         _processes.Add(host.Processes);
 
         Say("Orchestrator (Functions host)");
@@ -204,6 +212,7 @@ internal sealed class LocalStack : IAsyncDisposable
         ["ShardCloud__Log__BootstrapServers"] = bootstrapServers,
         ["ShardCloud__Auth__KeyFile"] = _data.KeyFile,
         ["ShardCloud__Lease__Length"] = (_options.Profile is null ? _options.LeaseLength : CloudProfile.LeaseLength).ToString("c"),
+        ["ShardCloud__Stop__Within"] = "00:00:20",
         ["ShardCloud__Ack"] = _options.Ack,
         ["ShardCloud__Log__ThroughputUnits"] = $"{_options.Profile?.ThroughputUnits ?? 0}",
         ["Logging__LogLevel__Default"] = "Information",

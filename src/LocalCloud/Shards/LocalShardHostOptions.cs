@@ -46,6 +46,9 @@ public sealed record LocalShardHostOptions
     /// <summary>Ended instances remembered, so that their end can be confirmed. Default 256; past it the oldest is forgotten.</summary>
     public int EndedMax { get; init; } = 256;
 
-    /// <summary>Time between asking a shard to stop and killing it. Default 15 s.</summary>
-    public TimeSpan StopGrace { get; init; } = TimeSpan.FromSeconds(15);
+    /// <summary>Time between asking a shard to stop and killing it: above its own limit, <c>ShardCloud:Stop:Within</c>. Default 25 s.</summary>
+    public TimeSpan StopGrace { get; init; } = TimeSpan.FromSeconds(25);
+
+    /// <summary>How long the new instance of a restart may take until it is ready; past it the old one stays. Default 90 s.</summary>
+    public TimeSpan ReadyWithin { get; init; } = TimeSpan.FromSeconds(90);
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using ShardCloud.Contracts;
@@ -9,8 +10,8 @@ namespace ShardCloud.LocalCloud.Shards;
 
 /// <summary>The shard host of a local cloud, over HTTP on loopback: what the Orchestrator asks to make and end shards.</summary>
 /// <remarks>
-/// <c>POST /shards</c>, <c>GET /shards</c>, <c>GET /shards/{handle}</c>, <c>DELETE /shards/{handle}</c>, <c>GET /host</c>; every call needs a member token of the
-/// role orchestrator, for whoever may call this may start programs. Members may ask for single instances: whether their process has ended. It keeps nothing on disk and restarts nothing.
+/// <c>POST /shards</c>, <c>GET /shards</c>, <c>GET /shards/{handle}</c>, <c>DELETE /shards/{handle}</c>, <c>POST /shards/{handle}/restart</c>, <c>GET /host</c>; every call needs a member token of the
+/// role orchestrator, for whoever may call this may start programs. Members may ask for single instances: whether their process has ended. It keeps nothing on disk and restarts nothing unasked.
 /// </remarks>
 public sealed class LocalShardHostServer : IAsyncDisposable
 {
@@ -67,29 +68,34 @@ public sealed class LocalShardHostServer : IAsyncDisposable
     private static void Map(WebApplication app, ShardProcesses processes)
     {
         app.MapGet("/host", () => Results.Json(
-            new ShardHostCapabilities(ConfirmsDeath: true, OverlapsRestarts: false, StopNotice: true, TypicalSecondsToCreate: 3), ShardHostJson.Default.ShardHostCapabilities));
+            new ShardHostCapabilities(ConfirmsDeath: true, OverlapsRestarts: true, StopNotice: true, TypicalSecondsToCreate: 3), ShardHostJson.Default.ShardHostCapabilities));
         app.MapPost("/shards", async (HttpContext context) =>
         {
-            var request = await ReadAsync(context);
+            var request = await ReadAsync(context, ShardHostJson.Default.CreateInstanceRequest, read => read is { Operation.Length: > 0, Shard.Length: > 0, Version.Length: > 0 }, "{\"operation\",\"shard\",\"version\"}");
             return Results.Json(processes.Create(request), ShardHostJson.Default.ShardInstance, statusCode: StatusCodes.Status201Created);
         });
         app.MapGet("/shards", () => Results.Json(new ShardInstanceList(processes.List()), ShardHostJson.Default.ShardInstanceList));
         app.MapGet("/shards/{handle}", (string handle) => Answer(processes.Find(handle), handle));
         app.MapDelete("/shards/{handle}", async (string handle) => Answer(await processes.EndAsync(handle), handle));
+        app.MapPost("/shards/{handle}/restart", async (HttpContext context, string handle) =>
+        {
+            var request = await ReadAsync(context, ShardHostJson.Default.RestartInstanceRequest, read => read.Operation is { Length: > 0 }, "{\"operation\"}");
+            return Answer(await processes.RestartAsync(handle, request.Operation, context.RequestAborted), handle);
+        });
     }
 
-    private static async Task<CreateInstanceRequest> ReadAsync(HttpContext context)
+    private static async Task<T> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type, Func<T, bool> isWhole, string shape)
+        where T : class
     {
         try
         {
-            var request = await JsonSerializer.DeserializeAsync(context.Request.Body, ShardHostJson.Default.CreateInstanceRequest, context.RequestAborted);
-            if (request is { Operation.Length: > 0, Shard.Length: > 0, Version.Length: > 0 }) return request;
+            if (await JsonSerializer.DeserializeAsync(context.Request.Body, type, context.RequestAborted) is { } request && isWhole(request)) return request;
         }
         catch (JsonException error)
         {
-            throw new ShardCloudException(ErrorCodes.MalformedJson, $"The body cannot be read: {error.Message}", "Send {\"operation\",\"shard\",\"version\"}.", error);
+            throw new ShardCloudException(ErrorCodes.MalformedJson, $"The body cannot be read: {error.Message}", $"Send {shape}.", error);
         }
-        throw new ShardCloudException(ErrorCodes.MissingValue, "operation, shard and version are needed.", "Send {\"operation\",\"shard\",\"version\"}.");
+        throw new ShardCloudException(ErrorCodes.MissingValue, "The body names not all that is needed.", $"Send {shape}.");
     }
 
     private static IResult Answer(ShardInstance? instance, string handle) => instance is not null
@@ -122,7 +128,7 @@ public sealed class LocalShardHostServer : IAsyncDisposable
         ErrorCodes.Unauthenticated => 401,
         ErrorCodes.Forbidden => 403,
         ErrorCodes.NotFound => 404,
-        ErrorCodes.OverLimit => 409,
+        ErrorCodes.OverLimit or ErrorCodes.ShardBusy => 409,
         ErrorCodes.ShardDidNotStart => 500,
         _ => 400,
     };

@@ -4,22 +4,26 @@ using ShardCloud.Processes;
 
 namespace ShardCloud.LocalCloud.Shards;
 
-/// <summary>The child processes that are shards. Nothing is persisted and nothing is restarted: the Orchestrator decides what should run.</summary>
+/// <summary>The child processes that are shards. Nothing is persisted and nothing is restarted unasked: the Orchestrator decides what should run.</summary>
 /// <remarks>Thread-safe. An operation id stands for one instance as long as this process lives; all children die with it.</remarks>
 public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider time) : IAsyncDisposable
 {
+    private static readonly TimeSpan ProbeEvery = TimeSpan.FromMilliseconds(50), ProbeWithin = TimeSpan.FromSeconds(2);
+
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Entry> _byHandle = new(StringComparer.Ordinal); // Bounded by RunningMax + EndedMax.
     private long _started;
 
     /// <summary>Starts an instance, or answers with the one that the operation id stands for.</summary>
     /// <exception cref="ShardCloudException">SC5020: an unknown version. SC5008: too many run. SC7011: the program cannot be started.</exception>
-    public ShardInstance Create(CreateInstanceRequest request)
+    public ShardInstance Create(CreateInstanceRequest request) => Create(request, readyAt: null).Describe();
+
+    private Entry Create(CreateInstanceRequest request, Uri? readyAt)
     {
         Entry created;
         lock (_gate) // Held while the process starts: two equal requests at once must give one process.
         {
-            if (_byHandle.Values.FirstOrDefault(known => known.Operation == request.Operation) is { } before) return before.Describe();
+            if (_byHandle.Values.FirstOrDefault(known => known.Operation == request.Operation) is { } before) return before;
             var shard = new ShardId(request.Shard);
             if (!options.Versions.TryGetValue(request.Version, out var version))
                 throw new ShardCloudException(ErrorCodes.BadValue, $"This host knows no application version '{request.Version}'.",
@@ -27,15 +31,15 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
             if (_byHandle.Values.Count(known => !known.IsOver) >= options.RunningMax)
                 throw new ShardCloudException(ErrorCodes.OverLimit, $"{options.RunningMax} shards run on this machine already.", "Remove one first.");
             var handle = string.Create(CultureInfo.InvariantCulture, $"local-{shard}-{++_started}");
-            var entry = new Entry(handle, request, time.GetUtcNow());
+            var entry = new Entry(handle, request, time.GetUtcNow()) { ReadyAt = readyAt };
             if (options.CreationTime > TimeSpan.Zero) _ = StartLaterAsync(entry, shard, version);
-            else entry.Process = Start(handle, shard, request.Version, version);
+            else entry.Process = Start(entry, shard, version);
             _byHandle[handle] = entry;
             ForgetOldest();
             created = entry;
         }
         options.Changed?.Invoke();
-        return created.Describe();
+        return created;
     }
 
     /// <summary>Every instance, oldest first.</summary>
@@ -70,6 +74,39 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
         return entry.Describe();
     }
 
+    /// <summary>
+    /// Restarts an instance without a gap: starts another of the same shard and version, waits until that one says it is ready, and only then stops the first, which has handed over what it owned by then
+    /// (docs/protocol/overlap.md). The new instance has a public port of its own; null when there is none of that handle.
+    /// </summary>
+    /// <param name="handle">The first.</param>
+    /// <param name="operation">The same id again is the same restart.</param>
+    /// <param name="cancellationToken">Gives up waiting: both go on then, and a repetition takes it up.</param>
+    /// <exception cref="ShardCloudException">SC7011: the new one was not ready in time, and was ended; the first goes on. SC5025: another restart of it is under way. Others as <see cref="Create(CreateInstanceRequest)"/>.</exception>
+    public async Task<ShardInstance?> RestartAsync(string handle, string operation, CancellationToken cancellationToken)
+    {
+        Entry first, second;
+        lock (_gate)
+        {
+            if (!_byHandle.TryGetValue(handle, out var known)) return null;
+            if (known.RestartedBy is { } other && other != operation)
+                throw new ShardCloudException(ErrorCodes.ShardBusy, $"'{handle}' is being restarted by '{other}', or was.", "Restart the newest instance of the shard: GET /shards lists them.");
+            first = known;
+            first.RestartedBy = operation;
+        }
+        try
+        {
+            second = Create(new CreateInstanceRequest(operation, first.Shard, first.Version), new Uri($"http://127.0.0.1:{Ports.Free()}/readyz"));
+            await AwaitReadyAsync(second, cancellationToken);
+        }
+        catch (ShardCloudException)
+        {
+            lock (_gate) first.RestartedBy = null; // It goes on, and may be restarted anew.
+            throw;
+        }
+        await EndAsync(handle);
+        return second.Describe();
+    }
+
     /// <summary>Kills an instance as a crash would. For fault tests.</summary>
     public bool Crash(string handle)
     {
@@ -93,6 +130,29 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
         await Task.WhenAll(entries.Select(async entry => await (entry.Process?.DisposeAsync() ?? ValueTask.CompletedTask)));
     }
 
+    private async Task AwaitReadyAsync(Entry entry, CancellationToken cancellationToken)
+    {
+        if (entry.ReadyAt is null) throw new ShardCloudException(ErrorCodes.BadValue, $"The operation '{entry.Operation}' made '{entry.Handle}', which was no restart.", "Give each restart an id of its own.");
+        using var http = new HttpClient { Timeout = ProbeWithin };
+        using var timer = new PeriodicTimer(ProbeEvery, time);
+        for (var started = time.GetTimestamp(); !entry.IsOver && time.GetElapsedTime(started) < options.ReadyWithin; await timer.WaitForNextTickAsync(cancellationToken))
+        {
+            try
+            {
+                using var answer = await http.GetAsync(entry.ReadyAt, cancellationToken);
+                if (answer.IsSuccessStatusCode) return;
+            }
+            catch (Exception error) when (error is HttpRequestException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
+            {
+                // Not listening yet.
+            }
+        }
+        var ended = entry.IsOver;
+        await EndAsync(entry.Handle);
+        throw new ShardCloudException(ErrorCodes.ShardDidNotStart, $"The new instance '{entry.Handle}' of {entry.Shard} {(ended ? "ended before it was ready" : $"was not ready within {options.ReadyWithin.TotalSeconds:0} s")}; the old one goes on.",
+            $"Its last words: {string.Join(" | ", LastLines(entry.Handle).TakeLast(5))}");
+    }
+
     /// <summary>The caller has its answer already: a program that cannot be started looks like one that ended.</summary>
     private async Task StartLaterAsync(Entry entry, ShardId shard, ApplicationVersion version)
     {
@@ -102,7 +162,7 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
             if (entry.IsGivenUp) return;
             try
             {
-                entry.Process = Start(entry.Handle, shard, entry.Version, version);
+                entry.Process = Start(entry, shard, version);
             }
             catch (ShardCloudException)
             {
@@ -112,16 +172,18 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
         options.Changed?.Invoke();
     }
 
-    private ChildProcess Start(string handle, ShardId shard, string versionName, ApplicationVersion version)
+    private ChildProcess Start(Entry entry, ShardId shard, ApplicationVersion version)
     {
+        var handle = entry.Handle;
         var environment = new Dictionary<string, string?>(options.Environment, StringComparer.Ordinal);
         foreach (var (name, value) in version.Environment) environment[name] = value;
         environment["ShardCloud__Shard"] = shard.Value;
         environment["ShardCloud__Role"] = "shard";
-        environment["ShardCloud__ApplicationVersion"] = versionName;
+        environment["ShardCloud__ApplicationVersion"] = entry.Version;
         environment["ShardCloud__HostHandle"] = handle;
         environment.TryAdd("ShardCloud__FaultDomain", handle); // On one machine a process is what fails.
         foreach (var (name, value) in options.EnvironmentOf?.Invoke(shard) ?? new Dictionary<string, string?>()) environment[name] = value;
+        if (entry.ReadyAt is { } readyAt) environment["ShardCloud__Public__Url"] = readyAt.GetLeftPart(UriPartial.Authority);
         try
         {
             return ChildProcess.Start(new ChildProcessOptions
@@ -138,7 +200,7 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
         }
         catch (Exception error) when (error is System.ComponentModel.Win32Exception or IOException or UnauthorizedAccessException)
         {
-            throw new ShardCloudException(ErrorCodes.ShardDidNotStart, $"'{version.FileName}' of version '{versionName}' cannot be started: {error.Message}",
+            throw new ShardCloudException(ErrorCodes.ShardDidNotStart, $"'{version.FileName}' of version '{entry.Version}' cannot be started: {error.Message}",
                 "Check the command of this version.", error);
         }
     }
@@ -155,7 +217,15 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
 
         public string Operation => request.Operation;
 
+        public string Shard => request.Shard;
+
         public string Version => request.Version;
+
+        /// <summary>Where it says that it is ready; null: nobody asks.</summary>
+        public Uri? ReadyAt { get; init; }
+
+        /// <summary>The operation that puts another instance in its place.</summary>
+        public string? RestartedBy { get; set; }
 
         public DateTimeOffset StartedAt => startedAt;
 

@@ -10,7 +10,7 @@ public sealed class MigrationPlanner(MapStore store, MemberDirectory directory, 
     /// <summary>The incarnation of a shard that may be given endpoints: ready, not cordoned; of several, the newest.</summary>
     public static LiveMember? DestinationOf(RoutingMap map, ShardId shard) => map.Live.Values
         .Where(member => member.Incarnation.Shard == shard && member is { Ready: true, Cordoned: false })
-        .MaxBy(member => member.Incarnation.Value, StringComparer.Ordinal); // Suffixes are ordered by time.
+        .MaxBy(member => member.JoinedAt);
 
     /// <summary>Refuses a destination that cannot take endpoints now.</summary>
     /// <exception cref="ShardCloudException">SC5005 or SC5007.</exception>

@@ -41,8 +41,8 @@ internal sealed class MapBuilder(MapParts parts, MapVersion version, Guards guar
             case CancelMove cancel: Replace(cancel.Entries, e => e?.Settled()); break;
             case ReGrant again: Replace(again.Entries, e => Granted(e, again.Owner)); break;
             case ReturnToSlot back: Return(back); break;
-            case Join join: _live = _live.SetItem(join.Member.Incarnation, join.Member with { Cordoned = join.Member.Cordoned || _cordoned.Contains(join.Member.Incarnation.Shard) }); break;
-            case MarkReady ready: Update(ready.Incarnation, m => m with { Ready = true }); break;
+            case Join join: Join(join.Member); break;
+            case MarkReady ready: Update(ready.Incarnation, m => m with { Ready = ready.IsReady }); break;
             case Fence fence: Fence(fence.Incarnation); break;
             case Redirect redirect: Redirect(redirect); break;
             case SetBackup backup: SetBackup(backup); break;
@@ -153,6 +153,9 @@ internal sealed class MapBuilder(MapParts parts, MapVersion version, Guards guar
         foreach (var item in parts.Overlay.Items.Concat(parts.Base.Items.Where(i => !parts.Overlay.TryGet(i.Hash, out _))).Where(i => !_placed.ContainsKey(i.Hash)).Concat([.. _placed.Values]))
             if (Hit(Slot.Of(item.Hash), item.Entry)) _placed[item.Hash] = item with { Entry = To(item.Entry!) };
     }
+
+    private void Join(LiveMember member) =>
+        _live = _live.SetItem(member.Incarnation, member with { Cordoned = member.Cordoned || _cordoned.Contains(member.Incarnation.Shard), JoinedAt = version });
 
     private void Fence(IncarnationId incarnation)
     {

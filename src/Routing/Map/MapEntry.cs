@@ -25,5 +25,7 @@ public sealed record MapEntry(IncarnationId Owner, Epoch Epoch, IncarnationId To
 /// <param name="ApplicationVersion">Version of the application it runs.</param>
 /// <param name="FaultDomain">What fails together with it.</param>
 /// <param name="Cordoned">True: planners give it nothing new.</param>
-/// <param name="Ready">True once it is warm and healthy.</param>
-public sealed record LiveMember(IncarnationId Incarnation, string MemberAddress, string PublicAddress, string ApplicationVersion, string FaultDomain, bool Cordoned, bool Ready);
+/// <param name="Ready">True once it is warm and healthy, and until it stops: planners, and whoever looks for a backup or any shard, take only such.</param>
+/// <param name="JoinedAt">Version of the commit by which it joined, set there: of two incarnations of one shard the later is the successor. No clock says so.</param>
+public sealed record LiveMember(
+    IncarnationId Incarnation, string MemberAddress, string PublicAddress, string ApplicationVersion, string FaultDomain, bool Cordoned, bool Ready, MapVersion JoinedAt = default);

@@ -75,8 +75,8 @@ public sealed record ReturnToSlot(IReadOnlyList<EndpointId> Endpoints) : MapOper
 /// <summary>Puts an incarnation on the live list.</summary>
 public sealed record Join(LiveMember Member) : MapOperation;
 
-/// <summary>The incarnation is warm and healthy.</summary>
-public sealed record MarkReady(IncarnationId Incarnation) : MapOperation;
+/// <summary>The incarnation is warm and healthy; or it stops, and nobody gives it anything more.</summary>
+public sealed record MarkReady(IncarnationId Incarnation, bool IsReady = true) : MapOperation;
 
 /// <summary>Takes an incarnation off the live list for good: it never joins and is never granted anything again.</summary>
 public sealed record Fence(IncarnationId Incarnation) : MapOperation;

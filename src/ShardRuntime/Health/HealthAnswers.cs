@@ -57,6 +57,12 @@ internal sealed class LeaseReadiness(Proxy.ILeaseView lease) : IReadiness
     public string? WhatIsMissing => lease.IsValid ? null : "the lease is not valid";
 }
 
+/// <summary>A member that stops gives away what it has, and takes nothing.</summary>
+internal sealed class StoppingReadiness(IHostApplicationLifetime lifetime) : IReadiness
+{
+    public string? WhatIsMissing => lifetime.ApplicationStopping.IsCancellationRequested ? "the member is stopping" : null;
+}
+
 /// <summary>Without a map no request finds its owner.</summary>
 internal sealed class MapReadiness(Proxy.IMapView map) : IReadiness
 {

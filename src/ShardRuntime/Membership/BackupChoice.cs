@@ -16,15 +16,16 @@ internal static class BackupChoice
             .Where(member => member.Incarnation.Shard != owner.Shard && member is { Ready: true, Cordoned: false } && excluded?.Invoke(member.Incarnation) != true)
             .OrderBy(member => member.FaultDomain == domain)
             .ThenByDescending(member => XxHash3.HashToUInt64(Encoding.UTF8.GetBytes($"{partition}|{member.Incarnation.Shard}")))
+            .ThenByDescending(member => member.JoinedAt) // Of two incarnations of one shard the one that stays.
             .Select(member => (IncarnationId?)member.Incarnation).FirstOrDefault();
     }
 
-    /// <summary>Names a backup for each of these partitions where the owner has none that lives.</summary>
+    /// <summary>Names a backup for each of these partitions where the owner has none that lives and stays.</summary>
     public static IEnumerable<SetBackup> Missing(RoutingMap map, IncarnationId owner, IEnumerable<int> partitions)
     {
         foreach (var partition in partitions)
         {
-            if (map.BackupOf(partition, owner) is { IsNone: false } named && map.Live.ContainsKey(named)) continue;
+            if (map.BackupOf(partition, owner) is { IsNone: false } named && map.Live.GetValueOrDefault(named) is { Ready: true }) continue;
             if (Propose(map, partition, owner) is { } proposed) yield return new SetBackup(partition, owner, proposed);
         }
     }

@@ -4,27 +4,30 @@ using ShardCloud.ShardRuntime.Hosting;
 
 namespace ShardCloud.ShardRuntime.Membership;
 
-/// <summary>The life of a member: row and lease, map, join, predecessors, readiness, tenures and backups while it lives, and leaving last.</summary>
+/// <summary>The life of a member: row and lease, map, join, predecessors, readiness, tenures and backups while it lives, making room, and leaving last.</summary>
 /// <remarks>
 /// Start: the listeners are bound; the row is registered (Joining) and its lease runs; the map is followed. A router is ready then. A shard joins the live list together
-/// with its templates, waits until earlier starts of itself are off the live list, and is ready once what has fallen to it is served.
+/// with its templates, waits until earlier starts of itself are off the live list or seen to live, and is ready once what has fallen to it is served.
 /// Life: every change of the map is looked at (level-triggered) by <see cref="TenureKeeper"/> and <see cref="BackupKeeper"/>; the leases of the others by <see cref="TakeOverWatch"/>.
 /// Cut off from the tables: no lease, so exclusive endpoints wait; convergent ones go on, by the map as it was.
 /// Fenced: an incarnation whose row is fenced, or that is off the live list it once was on, stops serving at once and ends with SC2002. What it wrote to convergent
 /// endpoints it publishes first, and retires their epochs, within the time that leaving has.
 /// Append failed under <c>ack: replica</c>, or appends not acknowledged for a lease length while the backup's are (<see cref="AppendWatch"/>): it ends its tenures, fences its own row, and its backups take over.
+/// Making room (<see cref="HandOverRun"/>): once a later start of its shard is ready, or the process is told to stop, everything is handed over while the listeners still serve; then it leaves.
 /// Leaving: after the listeners have drained, what waits for the log is appended, and Leaving is written last.
 /// </remarks>
 internal sealed partial class MembershipService(
     ShardContext shard, StorageClients storage, MapStore maps, MapFollowerService follower, MemberDirectory directory, MemberParts parts, ShardTemplates templates,
-    TenureClaims claims, MemberClient members, BackupLegs backupLegs, Suspects suspects, TakeOverReports reports, ShardMetrics counts, IParkingLot parking, TimeProvider time, IHostApplicationLifetime lifetime, LogMetrics metrics, ILoggerFactory loggers) : BackgroundService
+    TenureClaims claims, MemberClient members, BackupLegs backupLegs, Suspects suspects, TakeOverReports reports, ShardMetrics counts, IParkingLot parking, TimeProvider time, IHostApplicationLifetime lifetime, LogMetrics metrics, ILoggerFactory loggers) : BackgroundService, IHostedLifecycleService
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(500), AskForMapEvery = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan FlushBudget = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan FlushBudget = TimeSpan.FromSeconds(10), BreakOffBudget = TimeSpan.FromSeconds(2);
 
     private readonly ILogger _logger = loggers.CreateLogger<MembershipService>();
     private readonly WakeUp _look = new();
     private readonly Episode _failing = new(time);
+    private readonly CancellationTokenSource _roomLimit = new();
+    private readonly TaskCompletionSource _madeRoom = new(TaskCreationOptions.RunContinuationsAsynchronously); // Or it never will: it is over, or did not get so far.
     private volatile bool _ready, _wasLive, _over;
 
     private AckMode Ack => Enum.Parse<AckMode>(shard.Options.Ack, ignoreCase: true);
@@ -50,12 +53,26 @@ internal sealed partial class MembershipService(
             LogEnded(error, shard.Self);
             End(1);
         }
+        finally
+        {
+            _madeRoom.TrySetResult();
+        }
+    }
+
+    /// <summary>Before anything else of this process stops: its listeners serve, and it keeps its lease, until everything was handed over or three quarters of the time to stop are gone.</summary>
+    public async Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        if (shard.Role != MemberRole.Shard || !_ready || _over) return;
+        _roomLimit.CancelAfter(shard.Options.Stop.HandOverWithin);
+        await using var stopped = cancellationToken.UnsafeRegister(static limit => ((CancellationTokenSource)limit!).Cancel(), _roomLimit);
+        await _madeRoom.Task.WaitAsync(shard.Options.Stop.HandOverWithin + BreakOffBudget, time, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         await base.StopAsync(cancellationToken);
         var settled = await FlushAsync(cancellationToken);
+        if (settled && !_over && _ready && shard.Role == MemberRole.Shard) await LeaveMapAsync(cancellationToken);
         await follower.StopAsync(cancellationToken);
         if (parts.Replication is { } replication) await replication.DisposeAsync();
         if (parts.Lease is not { } lease) return;
@@ -185,6 +202,8 @@ internal sealed partial class MembershipService(
         await CommitAsync(replication, map => map.Live.GetValueOrDefault(shard.Self) is { Ready: false } ? new MapCommit("ready", $"{shard.Self.Shard} is warm", [new MarkReady(shard.Self)]) : null, cancellationToken);
         await DeclareReadyAsync(cancellationToken);
 
+        var making = MakeRoomAsync(replication, cancellationToken);
+
         // Beside the looks at the map, which may wait for a tenure to begin. A member that is stopping takes nothing over: its peers may be stopping with it.
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
         var appends = new AppendWatch(shard, follower, replication, members, () => GiveUpAsync(replication, "appends are acknowledged to the backup and not to this member"), time, loggers.CreateLogger<AppendWatch>());
@@ -196,6 +215,7 @@ internal sealed partial class MembershipService(
         finally
         {
             await stopping.CancelAsync();
+            await making.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await watching.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
@@ -225,6 +245,29 @@ internal sealed partial class MembershipService(
                 if (_failing.Begins()) LogLookFailed(error); // A store that fails now is asked again at the next look.
             }
         }
+    }
+
+    /// <summary>Hands everything over once there is a reason to, and then ends this process.</summary>
+    private async Task MakeRoomAsync(ReplicationService replication, CancellationToken cancellationToken)
+    {
+        using var within = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _roomLimit.Token);
+        var run = new HandOverRun(shard, maps, follower, replication.Control, members, () => parts.Lease!.IsValid, time, loggers.CreateLogger<HandOverRun>());
+        follower.Changed += _ => run.Look();
+        try
+        {
+            if (await run.RunAsync(lifetime.ApplicationStopping, within.Token)) LogMadeRoom(shard.Self, run.Moved);
+            else LogNotMadeRoom(run.Moved);
+        }
+        catch (OperationCanceledException) when (within.IsCancellationRequested)
+        {
+            LogNotMadeRoom(run.Moved); // What is left falls to the backups when this member has left.
+        }
+        catch (Exception error)
+        {
+            LogMakingRoomFailed(error);
+        }
+        _madeRoom.TrySetResult();
+        lifetime.StopApplication();
     }
 
     private Task JoinAsync(ReplicationService replication, CancellationToken cancellationToken)
@@ -273,6 +316,20 @@ internal sealed partial class MembershipService(
         }
     }
 
+    /// <summary>An incarnation that owns nothing takes itself off the live list: nobody has to find out that it is over.</summary>
+    private async Task LeaveMapAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            var result = await maps.CommitAsync(map => HandOver.LeaveOn(map, shard.Self), cancellationToken);
+            if (result.IsCommitted) await parts.Replication!.Control.PublishMapVersionAsync(result.Version, cancellationToken);
+        }
+        catch (Exception error) when (error is OperationCanceledException or ShardCloudException)
+        {
+            LogNotOffTheList(error); // Its row is final soon, and any shard takes it off.
+        }
+    }
+
     private void AskForGrant(TenureKeeper tenures, int partition)
     {
         tenures.Ended(partition);
@@ -293,6 +350,21 @@ internal sealed partial class MembershipService(
         {
             LogNotFenced(error); // Then its lease runs out.
         }
+    }
+
+    /// <inheritdoc/>
+    public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <inheritdoc/>
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <inheritdoc/>
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public override void Dispose()
+    {
+        _roomLimit.Dispose();
+        base.Dispose();
     }
 
     private void Look() => _look.Set();
@@ -329,4 +401,16 @@ internal sealed partial class MembershipService(
 
     [LoggerMessage(1008, LogLevel.Information, "Looks at the map succeed again; {Failed} failed in {Seconds:0.0} s")]
     private partial void LogLooksAgain(long failed, double seconds);
+
+    [LoggerMessage(1010, LogLevel.Information, "{Incarnation} has handed everything over ({Entries} entries) and leaves")]
+    private partial void LogMadeRoom(IncarnationId incarnation, int entries);
+
+    [LoggerMessage(1011, LogLevel.Warning, "Nobody took what this member still owns, or the time for it was over: {Entries} entries were handed over, the rest falls to its backups")]
+    private partial void LogNotMadeRoom(int entries);
+
+    [LoggerMessage(1012, LogLevel.Error, "Handing over ended with an error; what this member owns falls to its backups")]
+    private partial void LogMakingRoomFailed(Exception error);
+
+    [LoggerMessage(1013, LogLevel.Warning, "This member could not take itself off the live list; another one does")]
+    private partial void LogNotOffTheList(Exception error);
 }

@@ -20,9 +20,12 @@ internal sealed partial class TakeOverWatch(
     private readonly LeaseWatch _leases = new(directory, time);
     private readonly Episode _failing = new(time), _holding = new(time);
 
-    /// <summary>Looks until every earlier start of this shard is off the live list: by this member, or by its backups, whoever came first.</summary>
-    public Task AwaitPredecessorsAsync(CancellationToken cancellationToken) =>
-        RunAsync(() => follower.Current.Live.Keys.Any(incarnation => incarnation.Shard == shard.Self.Shard && incarnation != shard.Self), cancellationToken);
+    /// <summary>Looks until every earlier start of this shard is off the live list, by this member or by its backups, whoever came first; or is seen to live.</summary>
+    public Task AwaitPredecessorsAsync(CancellationToken cancellationToken)
+    {
+        var predecessors = new Predecessors(shard.Self);
+        return RunAsync(() => predecessors.Waits(follower.Current, _leases.Members), cancellationToken);
+    }
 
     /// <summary>Looks until cancelled.</summary>
     public Task RunAsync(CancellationToken cancellationToken) => RunAsync(() => true, cancellationToken);

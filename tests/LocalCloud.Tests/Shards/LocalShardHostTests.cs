@@ -24,11 +24,15 @@ public sealed class LocalShardHostTests : IAsyncLifetime
         {
             LogFolder = _folder,
             RunningMax = 2,
+            ReadyWithin = TimeSpan.FromSeconds(60),
             Environment = new Dictionary<string, string?> { ["ShardCloud__Application"] = "rooms" },
             Versions = new Dictionary<string, ApplicationVersion>
             {
                 ["waits"] = new() { FileName = "sleep", Arguments = ["600"] },
                 ["tells"] = new() { FileName = "sh", Arguments = ["-c", "echo $ShardCloud__Application $ShardCloud__Shard $ShardCloud__Role $ShardCloud__ApplicationVersion; exit 7"] },
+                // A shard as the host sees one: it is ready once its public address answers 200.
+                ["serves"] = new() { FileName = "node", Arguments = ["-e", "require('http').createServer((_, answer) => answer.end()).listen(new URL(process.env.ShardCloud__Public__Url ?? 'http://127.0.0.1:0').port, '127.0.0.1')"] },
+                ["once"] = new() { FileName = "sh", Arguments = ["-c", "test -z \"$ShardCloud__Public__Url\" && exec sleep 600; exit 3"] }, // Its second instance, which is told an address, ends.
                 ["missing"] = new() { FileName = "no-such-program-anywhere" },
             },
         }, key, TestContext.Current.CancellationToken);
@@ -86,6 +90,52 @@ public sealed class LocalShardHostTests : IAsyncLifetime
 
         Assert.Equal(137, (await EndedAsync(created.Handle)).ExitCode);
         Assert.Single(await ListAsync()); // Nothing is restarted.
+    }
+
+    /// <summary>The new instance was ready, and running, before the old one ended; the same operation again is the same restart.</summary>
+    [Fact]
+    public async Task Restart_TheNewOneIsReadyBeforeTheOldOneIsStopped()
+    {
+        var old = await CreateAsync("op-1", "shard-1", "serves");
+
+        var newer = await RestartAsync(old.Handle, "restart-1");
+        var again = await RestartAsync(old.Handle, "restart-1");
+
+        Assert.Equal(("shard-1", "serves", InstanceState.Running), (newer.Shard, newer.Version, newer.State));
+        Assert.Equal((newer.Handle, newer.Pid), (again.Handle, again.Pid));
+        Assert.NotEqual(old.Handle, newer.Handle);
+        Assert.Equal([InstanceState.Exited, InstanceState.Running], (await ListAsync()).Select(instance => instance.State));
+        Assert.True((await _client.GetFromJsonAsync("host", ShardHostJson.Default.ShardHostCapabilities, TestContext.Current.CancellationToken))!.OverlapsRestarts);
+    }
+
+    /// <summary>A new instance that ends before it is ready costs nothing: the old one runs on, and can be restarted again.</summary>
+    [Fact]
+    public async Task Restart_WhoseNewInstanceDoesNotBecomeReady_LeavesTheOldOneAlone()
+    {
+        var old = await CreateAsync("op-1", "shard-1", "once");
+
+        foreach (var attempt in (string[])["restart-1", "restart-2"])
+        {
+            using var refused = await _client.PostAsJsonAsync($"shards/{old.Handle}/restart", new RestartInstanceRequest(attempt), TestContext.Current.CancellationToken);
+            Assert.Equal((HttpStatusCode.InternalServerError, ErrorCodes.ShardDidNotStart), (refused.StatusCode, (await ProblemAsync(refused)).Code));
+        }
+
+        Assert.Equal([InstanceState.Running, InstanceState.Exited, InstanceState.Exited], (await ListAsync()).Select(instance => instance.State));
+    }
+
+    [Fact]
+    public async Task Restart_TwiceByDifferentOperations_TheSecondIsRefused()
+    {
+        var old = await CreateAsync("op-1", "shard-1", "serves");
+        await RestartAsync(old.Handle, "restart-1");
+
+        using var refused = await _client.PostAsJsonAsync($"shards/{old.Handle}/restart", new RestartInstanceRequest("restart-2"), TestContext.Current.CancellationToken);
+        using var unknown = await _client.PostAsJsonAsync("shards/local-9/restart", new RestartInstanceRequest("restart-3"), TestContext.Current.CancellationToken);
+        using var nameless = await _client.PostAsync($"shards/{old.Handle}/restart", new StringContent("{}", Encoding.UTF8, "application/json"), TestContext.Current.CancellationToken);
+
+        Assert.Equal((HttpStatusCode.Conflict, ErrorCodes.ShardBusy), (refused.StatusCode, (await ProblemAsync(refused)).Code));
+        Assert.Equal(HttpStatusCode.NotFound, unknown.StatusCode);
+        Assert.Equal(ErrorCodes.MissingValue, (await ProblemAsync(nameless)).Code);
     }
 
     [Theory]
@@ -152,6 +202,13 @@ public sealed class LocalShardHostTests : IAsyncLifetime
     private async Task<ShardInstance> CreateAsync(string operation, string shard, string version)
     {
         using var response = await _client.PostAsJsonAsync("shards", new CreateInstanceRequest(operation, shard, version), TestContext.Current.CancellationToken);
+        response.EnsureSuccessStatusCode();
+        return (await response.Content.ReadFromJsonAsync(ShardHostJson.Default.ShardInstance, TestContext.Current.CancellationToken))!;
+    }
+
+    private async Task<ShardInstance> RestartAsync(string handle, string operation)
+    {
+        using var response = await _client.PostAsJsonAsync($"shards/{handle}/restart", new RestartInstanceRequest(operation), TestContext.Current.CancellationToken);
         response.EnsureSuccessStatusCode();
         return (await response.Content.ReadFromJsonAsync(ShardHostJson.Default.ShardInstance, TestContext.Current.CancellationToken))!;
     }
