@@ -340,7 +340,7 @@ internal sealed class ModelMember
         if (source.EndsAt is not { } version || Map.Version < version) return false;
         source.EndsAt = null;
         var isGone = source.Batch.Entries.All(e => (e.IsEndpoint ? Map.Lookup(e.Endpoint) : Map.LookupSlot(new Slot((ushort)e.Slots.First)))?.Owner != Self);
-        if (isGone && _guards.HasFlag(Guards.G8)) Tenure.End(source.Batch.Coverage, TenureEndReason.Asked, "moved");
+        if (isGone && _guards.HasFlag(Guards.G8)) Tenure.End(source.Batch.Coverage, TenureEndReason.Asked, "moved", source.Batch.Handoff.PlannedAt);
         return true;
     }
 

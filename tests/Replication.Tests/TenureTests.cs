@@ -289,6 +289,17 @@ public class TenureTests
         Assert.Equal(0, s.Tenure.QueuedBytes);
     }
 
+    /// <summary>A source that looks late: what it gave away has come back to it meanwhile, as another entry.</summary>
+    [Fact]
+    public void EndOfTenure_LeavesWhatWasGrantedAnew()
+    {
+        var s = new World().Start("s").OwnsFrom(1).OwnsFrom(5);
+        s.Tenure.End(GrantCoverage.OfEndpoints(World.Room), TenureEndReason.Asked, "moved", grantedBefore: new MapVersion(3));
+        Assert.Equal(new Epoch(5), s.Open()?.Holding.Epoch);
+        s.Tenure.End(GrantCoverage.OfEndpoints(World.Room), TenureEndReason.Asked, "moved", grantedBefore: new MapVersion(6));
+        Assert.Null(s.Open());
+    }
+
     [Fact]
     public void IncompleteReplica_IsNotPromotedAndNotCopied()
     {

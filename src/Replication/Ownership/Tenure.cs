@@ -271,9 +271,13 @@ public sealed class Tenure : IReplicaSink
     public void Unseal(HandoffId handoff) => _seals.RemoveAll(s => s.Handoff == handoff);
 
     /// <summary>Ends the tenure of some endpoints: their ahead layer is dropped and held answers are rejected. Convergent ones publish what is ahead.</summary>
-    public void End(GrantCoverage scope, TenureEndReason reason, string facts)
+    /// <param name="scope">Which endpoints.</param>
+    /// <param name="reason">Why.</param>
+    /// <param name="facts">For people.</param>
+    /// <param name="grantedBefore">Epochs of this map version and later stay: they were granted anew. Null: all end.</param>
+    public void End(GrantCoverage scope, TenureEndReason reason, string facts, MapVersion? grantedBefore = null)
     {
-        foreach (var holding in _holdings.Where(h => !h.IsEnded && Overlaps(h.Coverage, scope)).ToList())
+        foreach (var holding in _holdings.Where(h => !h.IsEnded && Overlaps(h.Coverage, scope) && !(h.Epoch.GrantedAt >= grantedBefore)).ToList())
         {
             holding.Dropped.Add(scope);
             foreach (var state in holding.Owned.Where(s => !s.IsEnded && scope.Covers(s.Endpoint)).ToList()) Lose(state);

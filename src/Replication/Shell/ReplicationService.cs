@@ -260,11 +260,12 @@ public sealed partial class ReplicationService : IAsyncDisposable
         foreach (var log in _logs.Values) log.Do(t => t.Unseal(handoff));
     }
 
-    /// <summary>Ends the tenure of some endpoints: their unacknowledged writes are dropped (G8), held answers rejected. Convergent ones publish the rest.</summary>
-    public void EndTenure(GrantCoverage scope, string facts)
+    /// <summary>Ends the tenure of some endpoints: their unacknowledged writes are dropped (G8), held answers rejected. Convergent ones publish the rest.
+    /// Epochs of <paramref name="grantedBefore"/> and later are other tenures and stay.</summary>
+    public void EndTenure(GrantCoverage scope, MapVersion grantedBefore, string facts)
     {
         foreach (var partition in scope.Partitions(_options.PartitionCount))
-            if (_logs.TryGetValue(partition, out var log)) log.Do(t => t.End(scope.InPartition(partition, _options.PartitionCount), TenureEndReason.Asked, facts));
+            if (_logs.TryGetValue(partition, out var log)) log.Do(t => t.End(scope.InPartition(partition, _options.PartitionCount), TenureEndReason.Asked, facts, grantedBefore));
     }
 
     /// <summary>Ends everything this member serves: it was fenced, or leaves. See <see cref="WhenRetiredAsync"/> for what of it convergent endpoints still need.</summary>

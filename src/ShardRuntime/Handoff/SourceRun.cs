@@ -143,7 +143,7 @@ internal sealed class SourceRun : HandoffRun<SourceEvent, SourceCommand>
     {
         var gone = Batch.Entries.Where(e => (e.IsEndpoint ? map.Lookup(e.Endpoint) : map.LookupSlot(new Slot((ushort)e.Slots.First)))?.Owner != Batch.From).ToList();
         _tools.Replication.EndTenure(gone.Count == Batch.Entries.Count ? Batch.Coverage : new GrantCoverage(
-            [.. Batch.Coverage.Slots.Where(s => gone.Contains(EntryKey.Of(s.Range)))], [.. gone.Where(e => e.IsEndpoint).Select(e => e.Endpoint)]), $"map version {map.Version} names another owner");
+            [.. Batch.Coverage.Slots.Where(s => gone.Contains(EntryKey.Of(s.Range)))], [.. gone.Where(e => e.IsEndpoint).Select(e => e.Endpoint)]), Batch.Handoff.PlannedAt, $"map version {map.Version} names another owner");
     }
 
     private void Answer(ReadOnlyMemory<byte>? final)

@@ -132,7 +132,7 @@ internal sealed partial class Member
         var gone = batch.Entries.Where(e => (e.IsEndpoint ? Map.Lookup(e.Endpoint) : Map.LookupSlot(new Slot((ushort)e.Slots.First)))?.Owner != Self).ToList();
         if (gone.Count == 0 || !Guards.HasFlag(Guards.G8)) return;
         Tenure.End(gone.Count == batch.Entries.Count ? batch.Coverage : new GrantCoverage(
-            [.. batch.Coverage.Slots.Where(s => gone.Contains(EntryKey.Of(s.Range)))], [.. gone.Where(e => e.IsEndpoint).Select(e => e.Endpoint)]), TenureEndReason.Asked, "moved");
+            [.. batch.Coverage.Slots.Where(s => gone.Contains(EntryKey.Of(s.Range)))], [.. gone.Where(e => e.IsEndpoint).Select(e => e.Endpoint)]), TenureEndReason.Asked, "moved", batch.Handoff.PlannedAt);
     }
 
     private void TryFreeze(HandoffId handoff, Sealing seal)
