@@ -96,6 +96,12 @@ public static class ErrorCodes
     public const string Unexpected = "SC5026";
     public const string RehearsalFailed = "SC5027";
     public const string CrashLoop = "SC5028";
+    public const string PackageUnreadable = "SC5040";
+    public const string PackageUnsafe = "SC5041";
+    public const string PackageManifestBad = "SC5042";
+    public const string PackageCannotStart = "SC5043";
+    public const string PackageExists = "SC5044";
+    public const string UnknownVersion = "SC5045";
 
     public const string AppendFailed = "SC6001";
     public const string LogGap = "SC6002";

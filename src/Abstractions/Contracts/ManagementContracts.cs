@@ -133,6 +133,17 @@ public sealed record EndpointOwner(
     string Endpoint, string Owner, string Shard, string? PublicAddress, long Epoch, DateTimeOffset? Since, string Cause, string? Migration, string Reason,
     bool Placed, int Slot, int Partition, string? MovingTo, long? Handoff, long MapVersion);
 
+/// <summary>201: where one package can be written, until when, and how large it may be. <c>url</c> is a secret: whoever has it can write there.</summary>
+public sealed record PackageUpload(string Upload, string Url, DateTimeOffset EndsAt, long BytesMax);
+
+/// <summary>Publishes what was written at an upload's address.</summary>
+public sealed record PublishPackageRequest(string Upload);
+
+/// <summary>A version of the application that shards can run. Its content never changes.</summary>
+public sealed record PublishedPackage(string Version, long Bytes, string Sha256, IReadOnlyList<string> Command, DateTimeOffset PublishedAt);
+
+public sealed record PackageList(IReadOnlyList<PublishedPackage> Packages);
+
 /// <summary>The whole at a glance.</summary>
 public sealed record CloudStatus(
     string Application, bool Bootstrapped, long MapVersion, int PartitionCount, int ShardsReady, int Routers, int SlotsGranted, long PlacedEndpoints,
@@ -154,5 +165,8 @@ public sealed record CloudStatus(
 [JsonSerializable(typeof(MemberList))]
 [JsonSerializable(typeof(EndpointOwner))]
 [JsonSerializable(typeof(CloudStatus))]
+[JsonSerializable(typeof(PackageUpload))]
+[JsonSerializable(typeof(PublishPackageRequest))]
+[JsonSerializable(typeof(PackageList))]
 [JsonSerializable(typeof(Problem))]
 public sealed partial class ManagementJson : JsonSerializerContext;
