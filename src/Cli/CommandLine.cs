@@ -20,7 +20,7 @@ internal static class CommandLine
               shardcloud status                             who owns how much, and what is moving
               shardcloud migrate rooms/1 rooms/2 --to shard-2 --wait
             """);
-        foreach (var command in (Command[])[UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(), ChaosCommand.Create(), LogsCommand.Create(), DoctorCommand.Create(), SimulateCommand.Create(), DemoCommand.Create()])
+        foreach (var command in (Command[])[UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(), PackageCommand.Create(), ChaosCommand.Create(), LogsCommand.Create(), DoctorCommand.Create(), SimulateCommand.Create(), DemoCommand.Create()])
             root.Subcommands.Add(command);
         return root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(60) });
     }

@@ -8,6 +8,7 @@ using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
+using ShardCloud.Packages;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator;
@@ -38,6 +39,7 @@ public static class OrchestratorServices
         services.AddScoped<MigrationsApi>(); // Scoped, for the durable client of each call's envelope.
         services.AddScoped<ShardsApi>();
         services.AddScoped<ReadsApi>();
+        services.AddSingleton(provider => new PackagesApi(provider.GetRequiredService<PackageStore>(), Settings(provider)));
         services.AddScoped<Replacements>();
         services.AddScoped<Housekeeping.Monitor>();
         return services.AddDurableTaskHandler(AddFunctions);
@@ -69,6 +71,7 @@ public static class OrchestratorServices
             provider.GetRequiredService<ILogger<MapStore>>()));
         services.AddSingleton(provider => new MemberDirectory(Clients(provider).Decisions, Settings(provider).Application));
         services.AddSingleton(provider => new RecordTable(Clients(provider).Tables, Settings(provider).Application));
+        services.AddSingleton(provider => new PackageStore(Clients(provider).Blobs, Settings(provider).Application, provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<MigrationStore>();
         services.AddSingleton<OperationStore>();
         services.AddSingleton<IdempotencyStore>();

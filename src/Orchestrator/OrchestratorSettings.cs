@@ -21,6 +21,10 @@ public sealed class OrchestratorSettings
     /// <summary>Who makes instances.</summary>
     public ShardHostSettings ShardHost { get; set; } = new();
 
+    /// <summary>Where shards run, as .NET names platforms: what a package's program must be made for. Default: where the Orchestrator runs.</summary>
+    [RegularExpression("^(linux|win|osx)-(x64|arm64)$")]
+    public string? ShardPlatform { get; set; }
+
     /// <summary>What a map is bound to for life.</summary>
     public sealed class LogSettings
     {

@@ -60,6 +60,13 @@ internal sealed class ManagementClient : IDisposable
     public async Task<string> AddShardAsync(string version, CancellationToken cancellationToken) =>
         (await SendAsync(HttpMethod.Post, "shards", Body(new AddShardRequest(version), ManagementJson.Default.AddShardRequest), ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
 
+    public Task<PackageList> PackagesAsync(CancellationToken cancellationToken) => GetAsync("packages", ManagementJson.Default.PackageList, cancellationToken);
+
+    public Task<PackageUpload> BeginUploadAsync(CancellationToken cancellationToken) => SendAsync(HttpMethod.Post, "packages/uploads", null, ManagementJson.Default.PackageUpload, cancellationToken);
+
+    public Task<PublishedPackage> PublishPackageAsync(string upload, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Post, "packages", Body(new PublishPackageRequest(upload), ManagementJson.Default.PublishPackageRequest), ManagementJson.Default.PublishedPackage, cancellationToken);
+
     public async Task<string> RemoveShardAsync(string shard, CancellationToken cancellationToken) =>
         (await SendAsync(HttpMethod.Delete, $"shards/{Uri.EscapeDataString(shard)}", null, ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
 

@@ -24,6 +24,10 @@ public static class ManagementRoutes
         api.MapDelete("/shards/{id}", (string id, HttpContext context, ShardsApi shards) => shards.RemoveAsync(id, context));
         api.MapPost(TakeOvers["/api".Length..], (HttpContext context, ShardsApi shards) => shards.TakenOverAsync(context));
         api.MapGet("/operations/{id}", (string id, HttpContext context, ShardsApi shards) => shards.GetOperationAsync(id, context));
+        api.MapPost("/packages/uploads", (HttpContext context, PackagesApi packages) => packages.BeginUploadAsync(context));
+        api.MapPost("/packages", (HttpContext context, PackagesApi packages) => packages.PublishAsync(context));
+        api.MapGet("/packages", (HttpContext context, PackagesApi packages) => packages.ListAsync(context));
+        api.MapGet("/packages/{version}", (string version, HttpContext context, PackagesApi packages) => packages.GetAsync(version, context));
         api.MapGet("/members", (HttpContext context, ReadsApi reads) => reads.MembersAsync(context));
         api.MapGet("/map", (HttpContext context, ReadsApi reads) => reads.OwnerAsync(context));
         api.MapGet("/status", (HttpContext context, ReadsApi reads) => reads.StatusAsync(context));
