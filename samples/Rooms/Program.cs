@@ -36,7 +36,7 @@ room.MapGet("", (string room, HttpContext context) =>
 {
     var state = context.EndpointState();
     string[] members = [.. state.Set("members").Items.Select(member => member.AsString())];
-    return new RoomView(room, state.Counter("visits").Value, members, context.Shard().Id.Value, context.Shard().Version);
+    return new RoomView(room, state.Counter("visits").Value, members, context.Shard().Id.Value, context.Shard().Version, RoomsVersion.TopicOf(context));
 });
 
 // 5. Sets merge: adding and removing need no read before the write.
@@ -99,7 +99,10 @@ inventory.MapGet("", (string item, HttpContext context) => new ItemView(item, Co
 // 10. A chat over WebSockets. A client keeps one socket, whatever becomes of the room's owner; Chat.cs.
 room.MapChat();
 
-// 11. A page that shows all this in a browser.
+// 11. What a later version adds; RoomsVersion.cs, and samples/Rooms.V2.
+room.MapNew();
+
+// 12. A page that shows all this in a browser.
 var page = Page();
 app.MapGet("/", () => Results.Content(page, "text/html; charset=utf-8"));
 
@@ -136,7 +139,8 @@ static Visitor Visitor(HttpContext context) => new(context.Session.GetString("na
 internal sealed record Visit(string Room, long Value, string Shard, string Version, string Incarnation);
 
 /// <summary>A room as a reader sees it.</summary>
-internal sealed record RoomView(string Room, long Value, string[] Members, string Shard, string Version);
+/// <remarks>A topic is known since 2.0.0.</remarks>
+internal sealed record RoomView(string Room, long Value, string[] Members, string Shard, string Version, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Topic);
 
 /// <summary>A visitor, as the session knows it.</summary>
 internal sealed record Visitor(string Name, int Greetings, string Endpoint, string Shard);

@@ -1,8 +1,8 @@
 using System.CommandLine;
+using System.IO.Compression;
 using Azure;
 using Azure.Storage.Blobs.Specialized;
 using ShardCloud.Cli.Api;
-using ShardCloud.Cli.Output;
 using ShardCloud.Contracts;
 using ShardCloud.Packages;
 using Spectre.Console;
@@ -16,18 +16,20 @@ internal static class PackageCommand
 
     private static Command Publish()
     {
-        var path = new Argument<FileInfo>("ZIP") { Description = $"Zip file with {PackageManifest.FileName} at its root." };
+        var path = new Argument<FileSystemInfo>("PATH") { Description = $"Zip file, or a folder to be zipped, with {PackageManifest.FileName} at its root." };
         return new Command("publish", $$"""
             Check a package and publish it under the version that it names. Shards of that version can then be added.
 
             {{PackageManifest.FileName}}: {"version":"2.0.0","command":["dotnet","App.dll"]}
 
-            Example: shardcloud package publish rooms-2.0.0.zip
+            Examples:
+              shardcloud package publish rooms-2.0.0.zip
+              shardcloud package publish bin/Release/net10.0/publish
             """) { path, Shared.Data, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
                 using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
-                var package = await PublishAsync(api, parsed.GetRequiredValue(path), terminal, cancellationToken);
+                var package = await PublishAsync(api, parsed.GetRequiredValue(path).FullName, terminal.Json ? _ => { } : terminal.Say, cancellationToken);
                 terminal.Result(package, ManagementJson.Default.PublishedPackage, console => console.WriteLine($"{package.Version} is published: {string.Join(' ', package.Command)}"));
                 return 0;
             });
@@ -47,13 +49,29 @@ internal static class PackageCommand
         });
 
     /// <summary>Writes a package to an address that the Orchestrator gives, and has it published.</summary>
-    /// <exception cref="ShardCloudException">SC5020: no such file. Otherwise as the Orchestrator says.</exception>
-    public static async Task<PublishedPackage> PublishAsync(ManagementClient api, FileInfo zip, Terminal? terminal, CancellationToken cancellationToken)
+    /// <exception cref="ShardCloudException">SC5020: there is nothing. Otherwise as the Orchestrator says.</exception>
+    public static async Task<PublishedPackage> PublishAsync(ManagementClient api, string path, Action<string> say, CancellationToken cancellationToken)
     {
-        if (!zip.Exists) throw new ShardCloudException(ErrorCodes.BadValue, $"There is no file '{zip.FullName}'.", "Name the zip file of a package.");
+        if (File.Exists(path)) return await PublishAsync(api, new FileInfo(path), say, cancellationToken);
+        if (!Directory.Exists(path)) throw new ShardCloudException(ErrorCodes.BadValue, $"There is no file or folder '{path}'.", "Name the zip file of a package, or the folder of what is published.");
+        var zip = new FileInfo(Path.Combine(Path.GetTempPath(), $"shardcloud-{Guid.NewGuid():n}.zip"));
+        try
+        {
+            say($"zipping {path}");
+            await ZipFile.CreateFromDirectoryAsync(path, zip.FullName, CompressionLevel.Fastest, includeBaseDirectory: false, cancellationToken);
+            return await PublishAsync(api, zip, say, cancellationToken);
+        }
+        finally
+        {
+            zip.Delete();
+        }
+    }
+
+    private static async Task<PublishedPackage> PublishAsync(ManagementClient api, FileInfo zip, Action<string> say, CancellationToken cancellationToken)
+    {
         var upload = await api.BeginUploadAsync(cancellationToken);
         if (zip.Length > upload.BytesMax) throw new ShardCloudException(ErrorCodes.OverLimit, $"'{zip.Name}' has {zip.Length} bytes; {upload.BytesMax} are allowed.", "Leave out what the application does not need to run.");
-        terminal?.Say($"uploading {zip.Name} ({zip.Length / 1024.0 / 1024.0:0.0} MB)");
+        say($"uploading {zip.Length / 1024.0 / 1024.0:0.0} MB");
         try
         {
             await using var content = zip.OpenRead();
@@ -63,7 +81,7 @@ internal static class PackageCommand
         {
             throw new ShardCloudException(ErrorCodes.StoreUnavailable, $"The package could not be uploaded: {error.Status} {error.ErrorCode}.", "Try again; look at the storage account if it goes on.", error);
         }
-        terminal?.Say("checking and publishing");
+        say("checking and publishing");
         return await api.PublishPackageAsync(upload.Upload, cancellationToken);
     }
 }

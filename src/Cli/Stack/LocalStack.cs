@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Azure.Storage.Blobs;
 using ShardCloud.Cli.Api;
 using ShardCloud.Cli.Stack.Faults;
 using ShardCloud.Contracts;
@@ -9,6 +10,7 @@ using ShardCloud.LocalCloud.Functions;
 using ShardCloud.LocalCloud.Profiles;
 using ShardCloud.LocalCloud.Shards;
 using ShardCloud.LocalCloud.Stack;
+using ShardCloud.Packages;
 using ShardCloud.Processes;
 
 namespace ShardCloud.Cli.Stack;
@@ -111,6 +113,7 @@ internal sealed class LocalStack : IAsyncDisposable
             LogFolder = _data.Logs,
             Environment = members,
             Versions = new Dictionary<string, ApplicationVersion> { [_options.Version] = ShardProgram() },
+            Fetch = Fetch(storage),
             EnvironmentOf = gates is null ? null : shard => gates.Open(shard.Value),
             CreationTime = TimeSpan.FromMilliseconds(_options.Profile?.ShardCreationMs ?? 0),
             Changed = _processes.Record,
@@ -248,6 +251,18 @@ internal sealed class LocalStack : IAsyncDisposable
             : [App("rooms", "Rooms.dll")];
         string[] words = [.. _options.ShardPrefix, "dotnet", .. program];
         return new() { FileName = words[0], Arguments = words[1..], WorkingDirectory = _options.App?.Folder };
+    }
+
+    /// <summary>As App Service does: a published package, run from its folder.</summary>
+    private Func<string, CancellationToken, Task<ApplicationVersion>> Fetch(string storage)
+    {
+        var packages = new PackageStore(new BlobServiceClient(storage), Application, TimeProvider.System);
+        return async (version, cancellationToken) =>
+        {
+            var (folder, command) = await packages.FetchAsync(version, _data.Versions, cancellationToken);
+            var own = Path.Combine(folder, command[0]);
+            return new() { FileName = File.Exists(own) ? own : command[0], Arguments = [.. command.Skip(1)], WorkingDirectory = folder };
+        };
     }
 
     private async Task RouterReadyAsync(CancellationToken cancellationToken)

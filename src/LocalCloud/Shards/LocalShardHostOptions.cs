@@ -22,8 +22,12 @@ public sealed record LocalShardHostOptions
     /// <summary>Port on 127.0.0.1; 0 (default) takes a free one.</summary>
     public int Port { get; init; }
 
-    /// <summary>The application's versions by name. A request for another one is refused.</summary>
+    /// <summary>The application's versions by name that are there from the start.</summary>
     public required IReadOnlyDictionary<string, ApplicationVersion> Versions { get; init; }
+
+    /// <summary>Brings a version that is not among them; asked once for each. Null: a request for another one is refused.</summary>
+    /// <exception cref="ShardCloudException">SC5045: it was not published.</exception>
+    public Func<string, CancellationToken, Task<ApplicationVersion>>? Fetch { get; init; }
 
     /// <summary>Environment of every shard: where storage, log and key are (<c>ShardCloud__...</c>). The host adds shard, role, version and fault domain.</summary>
     public IReadOnlyDictionary<string, string?> Environment { get; init; } = new Dictionary<string, string?>();

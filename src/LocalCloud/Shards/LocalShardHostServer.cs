@@ -72,6 +72,7 @@ public sealed class LocalShardHostServer : IAsyncDisposable
         app.MapPost("/shards", async (HttpContext context) =>
         {
             var request = await ReadAsync(context, ShardHostJson.Default.CreateInstanceRequest, read => read is { Operation.Length: > 0, Shard.Length: > 0, Version.Length: > 0 }, "{\"operation\",\"shard\",\"version\"}");
+            await processes.LearnAsync(request.Version, context.RequestAborted);
             return Results.Json(processes.Create(request), ShardHostJson.Default.ShardInstance, statusCode: StatusCodes.Status201Created);
         });
         app.MapGet("/shards", () => Results.Json(new ShardInstanceList(processes.List()), ShardHostJson.Default.ShardInstanceList));
@@ -127,7 +128,7 @@ public sealed class LocalShardHostServer : IAsyncDisposable
     {
         ErrorCodes.Unauthenticated => 401,
         ErrorCodes.Forbidden => 403,
-        ErrorCodes.NotFound => 404,
+        ErrorCodes.NotFound or ErrorCodes.UnknownVersion => 404,
         ErrorCodes.OverLimit or ErrorCodes.ShardBusy => 409,
         ErrorCodes.ShardDidNotStart => 500,
         _ => 400,

@@ -12,7 +12,20 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
 
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Entry> _byHandle = new(StringComparer.Ordinal); // Bounded by RunningMax + EndedMax.
+    private readonly Dictionary<string, ApplicationVersion> _versions = new(options.Versions, StringComparer.Ordinal); // Those that were published: few.
     private long _started;
+
+    /// <summary>Makes a version known, so that it can be started: brings it here where it is not yet.</summary>
+    /// <exception cref="ShardCloudException">SC5045: it was not published.</exception>
+    public async Task LearnAsync(string version, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            if (options.Fetch is null || _versions.ContainsKey(version)) return;
+        }
+        var fetched = await options.Fetch(version, cancellationToken); // Twice at once is once: the second finds the folder.
+        lock (_gate) _versions[version] = fetched;
+    }
 
     /// <summary>Starts an instance, or answers with the one that the operation id stands for.</summary>
     /// <exception cref="ShardCloudException">SC5020: an unknown version. SC5008: too many run. SC7011: the program cannot be started.</exception>
@@ -25,9 +38,9 @@ public sealed class ShardProcesses(LocalShardHostOptions options, TimeProvider t
         {
             if (_byHandle.Values.FirstOrDefault(known => known.Operation == request.Operation) is { } before) return before;
             var shard = new ShardId(request.Shard);
-            if (!options.Versions.TryGetValue(request.Version, out var version))
+            if (!_versions.TryGetValue(request.Version, out var version))
                 throw new ShardCloudException(ErrorCodes.BadValue, $"This host knows no application version '{request.Version}'.",
-                    $"Versions: {string.Join(", ", options.Versions.Keys.Order(StringComparer.Ordinal))}.");
+                    $"Versions: {string.Join(", ", _versions.Keys.Order(StringComparer.Ordinal))}.");
             if (_byHandle.Values.Count(known => !known.IsOver) >= options.RunningMax)
                 throw new ShardCloudException(ErrorCodes.OverLimit, $"{options.RunningMax} shards run on this machine already.", "Remove one first.");
             var handle = string.Create(CultureInfo.InvariantCulture, $"local-{shard}-{++_started}");

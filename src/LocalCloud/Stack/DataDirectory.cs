@@ -30,6 +30,9 @@ public sealed class DataDirectory : IDisposable
 
     public string EventHubs => System.IO.Path.Combine(Path, "eventhubs");
 
+    /// <summary>Unpacked versions of the application, one folder each.</summary>
+    public string Versions => System.IO.Path.Combine(Path, "versions");
+
     public string RunFile => RunFileOf(Path);
 
     /// <summary>Where data go when nothing is said: the user's own data folder.</summary>

@@ -49,7 +49,7 @@ public sealed class RequestInstance(IShardHost host, OperationStore operations, 
             var instance = await host.CreateAsync(input.Attempt, new ShardId(input.Shard), input.Version, context.CancellationToken);
             return new JoinLook(instance.Handle);
         }
-        catch (ShardCloudException error) when (error.Code is ErrorCodes.BadValue or ErrorCodes.ShardDidNotStart)
+        catch (ShardCloudException error) when (error.Code is ErrorCodes.BadValue or ErrorCodes.UnknownVersion or ErrorCodes.ShardDidNotStart)
         {
             return new JoinLook(null, Error: error.ToWire()); // The host will say so again, however often it is asked.
         }
