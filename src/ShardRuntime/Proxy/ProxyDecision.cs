@@ -127,6 +127,9 @@ public enum ProxyReason
 
     /// <summary>The owner cannot be reached.</summary>
     OwnerSuspect,
+
+    /// <summary>This process ends and takes no new socket.</summary>
+    Stopping,
 }
 
 /// <summary>Outcome of one decision.</summary>

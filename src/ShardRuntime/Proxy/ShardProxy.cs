@@ -77,6 +77,7 @@ internal sealed class ShardProxy(
                 var map = maps.Current;
                 var entry = EntryView.Of(map, endpoint.KeyHash);
                 var decision = ProxyDecision.Decide(FactsOf(arrival, endpoint, entry, map.Version, isToRefused: false, isRelayTried: true, out var owned));
+                if (sockets.IsClosing) decision = new ProxyDecision(ProxyAction.Unavailable, ProxyReason.Stopping);
                 switch (decision.Action)
                 {
                     case ProxyAction.Serve:

@@ -298,6 +298,19 @@ public sealed class ShardSocketTests : IAsyncLifetime
         Assert.True(await UntilAsync(bert, "anna left"));
     }
 
+    /// <summary>A leg that was told to go elsewhere and finds the same owner in its map again must not hold the listeners of a process that ends.</summary>
+    [Fact]
+    public async Task ProcessEnds_LegsGo_AndNewOnesAreRefused()
+    {
+        await using var anna = await DialAsync("anna");
+        _owner.Get<OwnedLegs>().MoveAll();
+        await Eventually.TrueAsync(() => _owner.Get<OwnedLegs>().Count == 0, "the leg has gone");
+        await using var again = await DialAsync("anna");
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, again.Status);
+        Assert.Contains("Stopping", await again.BodyAsync());
+        Assert.Equal(0, _owner.Get<OwnedLegs>().Count);
+    }
+
     [Fact]
     public async Task ConvergentEndpoint_IsRefusedWithTheReason()
     {

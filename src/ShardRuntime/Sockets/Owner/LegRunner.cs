@@ -7,6 +7,9 @@ namespace ShardCloud.ShardRuntime.Sockets.Owner;
 /// <summary>Runs the application for a leg that this member serves.</summary>
 internal sealed class LegRunner(SocketTools tools, RequestSettings settings, ILogger<LegRunner> log)
 {
+    /// <summary>This process ends and attaches no leg any more.</summary>
+    public bool IsClosing => tools.Legs.IsClosing;
+
     /// <summary>(3) Runs it; returns when the leg has ended, or when the application refused it.</summary>
     public async Task<RunOutcome> RunAsync(HttpContext context, LegUpgrade upgrade, EndpointId endpoint, IOwnedState? owned, RequestDelegate application)
     {

@@ -36,6 +36,7 @@ internal sealed class OwnedLegs(IMapView maps, IHandoffTable handoffs, IEndpoint
         }
         // Whom a seal's drain did not see here sees the seal.
         if (owned is not null && handoffs.Look(endpoint).Role is HandoffRole.SealedSource) leg.Move(maps.Current.Version);
+        else if (IsClosing) leg.Move(MapVersion.None);
     }
 
     /// <summary>The leg is over.</summary>
@@ -56,9 +57,13 @@ internal sealed class OwnedLegs(IMapView maps, IHandoffTable handoffs, IEndpoint
         return moved;
     }
 
-    /// <summary>This process ends: every carrier goes elsewhere.</summary>
+    /// <summary>This process ends and attaches none any more.</summary>
+    public bool IsClosing { get; private set; }
+
+    /// <summary>This process ends: every carrier goes elsewhere, and who dials here again is refused, or its legs would hold the listeners until the end.</summary>
     public void MoveAll()
     {
+        IsClosing = true;
         foreach (var attached in _legs.Values) attached.Leg.Move(MapVersion.None);
     }
 
