@@ -36,6 +36,9 @@ public static class ShardHeaders
     /// <summary>Trailer of an event stream that ended because its endpoint moves: it goes on at the next owner.</summary>
     public const string Moved = "X-Shard-Moved";
 
+    /// <summary>A leg of this request was lost, or of a call that its handler made: what it carried may come late. The highest epoch such a leg named. On the legs after it, and on the answer to the member before.</summary>
+    public const string Late = "X-Shard-Late";
+
     /// <summary>Every header of ours starts so; what a client sends under it is dropped at the public listener.</summary>
     public const string Prefix = "X-Shard-";
 }

@@ -48,9 +48,13 @@ internal sealed class CallerScope
         }
     }
 
+    /// <summary>A leg of a call was lost. So this run's calls are not confirmed, nor are those of another run of the same request: what the leg carried may come late.</summary>
+    public void LegWasLost() => _request.LegWasLost(EndpointRequest.AnyGrant);
+
     /// <summary>The handler's own record counts now, so it never runs again: the callees may forget.</summary>
     public void Confirm(CompletionRecords records)
     {
+        if (_request.LateUnder > Epoch.None) return;
         lock (_gate)
         {
             foreach (var (callee, id) in _made) records.Confirm(callee, id);

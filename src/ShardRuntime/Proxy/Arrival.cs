@@ -30,6 +30,7 @@ internal readonly struct Arrival
         IsRelay = headers.ContainsKey(Leg.RelayHeader);
         Confirmed = headers[ShardHeaders.Confirm].ToString();
         RequestId = headers[ShardHeaders.Request].ToString();
+        LateUnder = new Epoch(NumberOf(headers[ShardHeaders.Late].ToString()));
     }
 
     public bool IsFromMember { get; }
@@ -42,6 +43,9 @@ internal readonly struct Arrival
     public int Hops { get; }
     public bool IsRelay { get; }
     public string Confirmed { get; }
+
+    /// <summary>Highest epoch of its lost legs before this one.</summary>
+    public Epoch LateUnder { get; }
 
     /// <summary>What the member before named it; empty from a client.</summary>
     public string RequestId { get; }

@@ -46,6 +46,9 @@ internal sealed class Leg : HttpTransformer
     public bool WaitsForContinue { get; init; }
     public IReadOnlyList<string> Confirmed { get; init; } = [];
 
+    /// <summary>Highest epoch of the request's lost legs; after the leg, of those behind the target too, which says so.</summary>
+    public Epoch LateUnder { get; set; }
+
     /// <summary>The request, whose answer may be an event stream that is followed from owner to owner; null where none is.</summary>
     public EndpointRequest? Followed { get; init; }
 
@@ -74,6 +77,7 @@ internal sealed class Leg : HttpTransformer
         if (RequestId.Length > 0) headers.TryAddWithoutValidation(ShardHeaders.Request, RequestId);
         if (Chain.Length > 0) headers.TryAddWithoutValidation(ShardHeaders.Chain, Chain);
         if (IsRelay) headers.TryAddWithoutValidation(RelayHeader, "1");
+        if (LateUnder > Epoch.None) headers.TryAddWithoutValidation(ShardHeaders.Late, LateUnder.Value.ToString(CultureInfo.InvariantCulture));
         LegHeaders.CarryTrace(headers);
         if (Followed?.Events?.LastId is { } last)
         {
@@ -86,6 +90,7 @@ internal sealed class Leg : HttpTransformer
     /// <summary>True for what is said between members and not to the client: the target does not serve this.</summary>
     public bool TakesRefusal(HttpResponseMessage answer)
     {
+        if (answer.Headers.NonValidated.TryGetValues(ShardHeaders.Late, out var late) && long.TryParse(late.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var epoch)) LateUnder = new Epoch(epoch);
         if (answer.StatusCode is not (System.Net.HttpStatusCode.MisdirectedRequest or System.Net.HttpStatusCode.ServiceUnavailable)
             || !answer.Headers.TryGetValues(ShardHeaders.Entry, out var entries)) return false;
         IsRefused = true;

@@ -20,13 +20,13 @@ internal static class LegHeaders
     /// <summary>Takes off the answer, as copied to the client's, what whoever answered said under our names.</summary>
     /// <param name="context">The client, or the member that asked.</param>
     /// <param name="answer">What was answered.</param>
-    /// <param name="isToMember">The epoch of an event stream is for the member at which it ends.</param>
+    /// <param name="isToMember">The epoch of an event stream is for the member at which it ends, and that a leg was lost for the first.</param>
     public static void DropOurs(HttpContext context, HttpResponseMessage answer, bool isToMember = false)
     {
         // Not validated: validating parses every header anew and allocates for each (bench/Load).
         foreach (var header in answer.Headers.NonValidated)
         {
-            if (IsOurs(header.Key) && !(isToMember && header.Key.Equals(ShardHeaders.Epoch, StringComparison.OrdinalIgnoreCase))) context.Response.Headers.Remove(header.Key);
+            if (IsOurs(header.Key) && !(isToMember && (header.Key.Equals(ShardHeaders.Epoch, StringComparison.OrdinalIgnoreCase) || header.Key.Equals(ShardHeaders.Late, StringComparison.OrdinalIgnoreCase)))) context.Response.Headers.Remove(header.Key);
         }
     }
 

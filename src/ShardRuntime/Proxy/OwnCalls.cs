@@ -19,6 +19,9 @@ internal sealed record OwnCall(string Method, EndpointId Endpoint, ReadOnlyMemor
     /// <summary>The handlers that wait for it, as in <c>X-Shard-Chain</c>.</summary>
     public string Chain { get; init; } = "";
 
+    /// <summary>The handler that makes it; null: none.</summary>
+    public Calls.CallerScope? Caller { get; init; }
+
     /// <summary>Headers of the request.</summary>
     public IHeaderDictionary Headers { get; init; } = new HeaderDictionary();
 

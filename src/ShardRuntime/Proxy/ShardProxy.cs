@@ -1,3 +1,5 @@
+using System.Globalization;
+using ShardCloud.Contracts;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Requests;
@@ -121,6 +123,7 @@ internal sealed class ShardProxy(
             {
                 Streams = !arrival.IsFromMember && own is null && HttpMethods.IsGet(context.Request.Method) ? streams : null,
             };
+            request.LegWasLost(arrival.LateUnder);
             EntryView newer = default;
             IncarnationId refusedTo = default;
             var isRelayTried = false;
@@ -153,9 +156,10 @@ internal sealed class ShardProxy(
                         }
                         if (run is RunOutcome.Answered)
                         {
-                            Delivered(arrival, request);
+                            Delivered(arrival, request, owned!.Epoch);
                             return;
                         }
+                        if (request.LateUnder > arrival.LateUnder) SayLate(context, arrival, request); // A call of its handler.
                         if (run is RunOutcome.Rejected && arrival.IsFromMember)
                         {
                             context.Abort(); // Without a byte: the sender asks the next owner by id.
@@ -200,11 +204,18 @@ internal sealed class ShardProxy(
                             Followed = request.Streams is null ? null : request,
                             WaitsForContinue = !request.Body.IsWhole,
                             Confirmed = request.IsSafe ? [] : confirmations.Take(endpoint),
+                            LateUnder = request.LateUnder,
                         };
                         request.Tries++;
                         var outcome = await legs.SendAsync(context, request.Body, leg);
-                        request.MayComeLate |= outcome is LegOutcome.Lost;
-                        if (outcome is LegOutcome.Answered) Delivered(arrival, request);
+                        if (outcome is LegOutcome.Lost) request.LegWasLost(isRelay || via != entry.Owner ? EndpointRequest.AnyGrant : entry.Epoch);
+                        request.LegWasLost(leg.LateUnder);
+                        if (request.LateUnder > arrival.LateUnder && !request.IsSafe)
+                        {
+                            SayLate(context, arrival, request);
+                            own?.Caller?.LegWasLost();
+                        }
+                        if (outcome is LegOutcome.Answered) Delivered(arrival, request, leg.Epoch);
                         if (outcome is LegOutcome.Answered or LegOutcome.Ended) return;
                         if (request.Events is { } events && events.TakeProgress())
                         {
@@ -275,6 +286,17 @@ internal sealed class ShardProxy(
         return Task.CompletedTask;
     }
 
+    /// <summary>The member before hears it with whatever this request will be answered.</summary>
+    private static void SayLate(HttpContext context, in Arrival arrival, EndpointRequest request)
+    {
+        if (!arrival.IsFromMember || context.Response.HasStarted) return;
+        context.Response.OnStarting(() =>
+        {
+            context.Response.Headers[ShardHeaders.Late] = request.LateUnder.Value.ToString(CultureInfo.InvariantCulture);
+            return Task.CompletedTask;
+        });
+    }
+
     private ProxyFacts FactsOf(in Arrival arrival, EndpointId endpoint, in EntryView entry, MapVersion map, bool isToRefused, bool isRelayTried, out IOwnedState? owned)
     {
         owned = null;
@@ -324,10 +346,10 @@ internal sealed class ShardProxy(
         }
     }
 
-    private void Delivered(in Arrival arrival, EndpointRequest request)
+    private void Delivered(in Arrival arrival, EndpointRequest request, Epoch under)
     {
         // The first member knows that the answer arrived.
-        if (!arrival.IsFromMember && request is { IsRecorded: true, MayComeLate: false } && RequestIds.IsOverWhenAnswered(request.Id)) confirmations.Add(request.Endpoint, request.Id);
+        if (!arrival.IsFromMember && request.IsRecorded && request.LateUnder < under && RequestIds.IsOverWhenAnswered(request.Id)) confirmations.Add(request.Endpoint, request.Id);
     }
 
     private async Task AnyShardAsync(HttpContext context, RequestDelegate application, Arrival arrival)

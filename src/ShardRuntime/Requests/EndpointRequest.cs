@@ -31,8 +31,18 @@ public sealed class EndpointRequest(EndpointId endpoint, string id, RequestBody 
     /// <summary>Legs and runs so far.</summary>
     public int Tries { get; set; }
 
-    /// <summary>A leg of it was lost: what it carried may come to an owner late, after the answer that another leg brought. So the answer is not confirmed, and its record stays until it expires.</summary>
-    public bool MayComeLate { get; set; }
+    /// <summary>Epoch of a leg that more owners than one of that epoch could take: one for a third member or a destination to pass on.</summary>
+    public static readonly Epoch AnyGrant = new(long.MaxValue);
+
+    /// <summary>The highest epoch that a lost leg of it named, here or at another member, or <see cref="AnyGrant"/>; <see cref="Epoch.None"/>: none was lost. What that leg carried may come late, after the answer that
+    /// another brought. Owners under later grants refuse it; if the answer came under no later one, it is not confirmed, and its record stays until it expires. Its handler's calls are not confirmed at all.</summary>
+    public Epoch LateUnder { get; private set; }
+
+    /// <summary>Notes that a leg was lost which named an epoch.</summary>
+    public void LegWasLost(Epoch epoch)
+    {
+        if (epoch > LateUnder) LateUnder = epoch;
+    }
 
     /// <summary>The application beside the runtime broke off under it; nothing was changed, and it ran again.</summary>
     public bool HasBroken { get; set; }

@@ -158,6 +158,25 @@ public sealed class ShardClientTests : IAsyncLifetime
         Assert.Equal(1, _second.States.Of(Other).RequestCount);
     }
 
+    /// <summary>What a lost leg of the call, or of its caller's request, carried may come late: the callee's record must meet it.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Records_OfCalls_Stay_WhenALegWasLost(bool ofTheCaller)
+    {
+        using var silent = new SilentMember();
+        var (endpoint, sender, successor) = ofTheCaller ? (Room, _router, _first) : (Other, _first, _third);
+        _cluster.PlaceAt(silent, endpoint, ofTheCaller ? _first : _second);
+        var call = CallAsync("/rooms/1/forward?path=/rooms/2/increment");
+        await Eventually.TrueAsync(() => sender.Get<ShardMetrics>().LegCount == 1, "sent");
+        _cluster.TakeOver(silent, endpoint, successor);
+
+        Assert.Equal("done 1", await call);
+
+        Assert.Empty(_first.Get<Confirmations>().Take(Other));
+        Assert.Single(_router.Get<Confirmations>().Take(Room)); // A late copy of the caller's request names an earlier grant, and is refused.
+    }
+
     [Fact]
     public async Task Calls_OfOneHandler_AreToldApart_AndSoAreThoseOfOneClientsKeyAtTwoEndpoints()
     {

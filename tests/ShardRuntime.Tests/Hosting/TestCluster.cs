@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
@@ -119,11 +120,42 @@ public sealed class TestCluster : IAsyncDisposable
         foreach (var member in (TestMember[])[.. told, by]) member.See(Map);
     }
 
+    /// <summary>Puts an endpoint at a member that never says a word; everybody sees it.</summary>
+    public void PlaceAt(SilentMember silent, EndpointId endpoint, TestMember from)
+    {
+        Commit(new Join(new LiveMember(silent.Self, silent.Address, "", "1.0.0", "shard-9", Cordoned: false, Ready: false)), new MarkReady(silent.Self));
+        var handoff = new HandoffId(Commit(new PlanMove([EntryKey.Of(endpoint)], from.Self, silent.Self)));
+        Commit(new GrantMove(handoff, [EntryKey.Of(endpoint)], silent.Self));
+        from.States.Lose(endpoint);
+        Publish();
+    }
+
+    /// <summary>The silent member is fenced, and another has what it had; everybody sees it.</summary>
+    public void TakeOver(SilentMember silent, EndpointId endpoint, TestMember by)
+    {
+        by.States.Own(endpoint, new Epoch(Commit(new Fence(silent.Self), new Redirect(silent.Self, by.Self))));
+        Publish();
+    }
+
     public async ValueTask DisposeAsync()
     {
         foreach (var member in _members) await member.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
     }
+}
+
+/// <summary>Connections to it are accepted, and nothing is ever said on them: a frozen machine, or a cut that nobody was told of.</summary>
+public sealed class SilentMember : IDisposable
+{
+    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+
+    public SilentMember() => _listener.Start();
+
+    public IncarnationId Self { get; } = new("shard-9~silent");
+
+    public string Address => $"http://{_listener.LocalEndpoint}";
+
+    public void Dispose() => _listener.Dispose();
 }
 
 /// <summary>One member of a <see cref="TestCluster"/>.</summary>

@@ -1,9 +1,11 @@
 using System.Net;
-using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using ShardCloud.LocalCloud.Profiles;
+using ShardCloud.Processes;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.State;
 using ShardCloud.ShardRuntime.Tests.Hosting;
@@ -279,33 +281,76 @@ public sealed class ShardProxyTests : IAsyncLifetime
         Assert.Equal(0, _source.Runs);
     }
 
-    // Connections to it are accepted, and nothing is ever said on them: a frozen machine, or a cut that nobody was told of.
     [Fact]
     public async Task OwnerIsSilent_PingsEndTheLeg_AndItsSuccessorAnswers()
     {
-        using var silent = new TcpListener(IPAddress.Loopback, 0);
-        silent.Start();
-        var owner = new LiveMember(new IncarnationId("shard-9~silent"), $"http://{silent.LocalEndpoint}", "", "1.0.0", "shard-9", Cordoned: false, Ready: false);
-        _cluster.Commit(new Join(owner), new MarkReady(owner.Incarnation));
-        var handoff = _cluster.Commit(new PlanMove([EntryKey.Of(Room)], _source.Self, owner.Incarnation));
-        _cluster.Commit(new GrantMove(new HandoffId(handoff), [EntryKey.Of(Room)], owner.Incarnation));
-        _source.States.Lose(Room);
-        _cluster.Publish();
+        using var silent = new SilentMember();
+        _cluster.PlaceAt(silent, Room, _source);
         var increment = IncrementAsync(_router);
         await Eventually.TrueAsync(() => _router.Get<ShardMetrics>().LegCount == 1, "sent");
 
-        _source.States.Own(Room, new Epoch(_cluster.Commit(new Routing.Fence(owner.Incarnation), new Redirect(owner.Incarnation, _source.Self))));
-        _cluster.Publish();
+        _cluster.TakeOver(silent, Room, _source);
 
         Assert.Equal("1 at shard-1", await increment); // After a ping and its timeout.
-        Assert.Empty(_router.Get<Confirmations>().Take(Room)); // The lost leg's request may come late, to whoever owns the endpoint then: its record must meet it.
+        Assert.Single(_router.Get<Confirmations>().Take(Room)); // What the lost leg carried names an earlier grant: whenever it comes, it is refused.
         Assert.Equal(0, _router.Get<ShardMetrics>().LegCount);
+    }
+
+    /// <summary>The owner is cut off for as long as a leg lives, and stays the owner: what the leg carried may reach it late, under the same grant, and its record must be there then.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task LegToTheOwnerIsLost_AndItAnswersAnotherUnderTheSameGrant_TheAnswerIsNotConfirmed(bool isRelays)
+    {
+        var port = Ports.Free();
+        await using var gate = new CutGate(port);
+        var owner = await _cluster.StartAsync("shard-3", settings: new() { ["ShardCloud:Member:Url"] = $"http://127.0.0.1:{port}", ["ShardCloud:Member:AdvertisedUrl"] = $"http://127.0.0.1:{gate.Port}" });
+        var router = await _cluster.StartAsync("router-2", MemberRole.Router, settings: new() { ["ShardCloud:Proxy:SuspectFor"] = "00:00:30" }); // So long it does not try again by itself.
+        _cluster.Place(Room, _source, owner);
+        if (isRelays) router.Get<Reachability>().Failed(owner.Self);
+        gate.Cut();
+        var increment = router.Client.PostAsync("/rooms/1/increment", null);
+        TestMember[] senders = isRelays ? [_source, _destination] : [router];
+        await Eventually.TrueAsync(() => senders.Any(member => member.Get<ShardMetrics>().LegCount == 1), "sent");
+        await Eventually.TrueAsync(() => senders.All(member => member.Get<ShardMetrics>().LegCount == 0), "lost");
+
+        gate.Mend();
+        router.Get<Reachability>().Answered(owner.Self);
+        _cluster.PublishTo(router);
+
+        Assert.Equal("1 at shard-3", await (await increment).Content.ReadAsStringAsync());
+        Assert.Empty(router.Get<Confirmations>().Take(Room));
+        Assert.Equal((1, 1), (owner.Runs, owner.States.Of(Room).RequestCount));
+    }
+
+    /// <summary>The leg that is lost is not the first member's own: only the member that lost it knows, and says so with its answer.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task RelaysLegToASilentOwnerIsLost_AndItHasAnAnswer_TheAnswerIsNotConfirmed(bool isSuccessor)
+    {
+        using var silent = new SilentMember();
+        _cluster.PlaceAt(silent, Room, _source);
+        var router = await _cluster.StartAsync("router-2", MemberRole.Router, settings: new() { ["ShardCloud:Proxy:SuspectFor"] = "00:00:30" }); // So long it does not try the owner itself.
+        router.Get<Reachability>().Failed(silent.Self);
+        var increment = router.Client.PostAsync("/rooms/1/increment", null);
+        TestMember? relay = null;
+        await Eventually.TrueAsync(() => (relay = Array.Find([_source, _destination], member => member.Get<ShardMetrics>().LegCount == 1)) is not null, "passed on by a third member");
+
+        var successor = isSuccessor ? relay! : relay == _source ? _destination : _source;
+        _cluster.TakeOver(silent, Room, successor);
+
+        var answer = await increment;
+        Assert.Equal($"1 at {successor.Self.Shard.Value}", await answer.Content.ReadAsStringAsync());
+        Assert.DoesNotContain(answer.Headers, header => header.Key.StartsWith("X-Shard-", StringComparison.OrdinalIgnoreCase));
+        Assert.Empty(router.Get<Confirmations>().Take(Room));
+        Assert.Equal(1, successor.States.Of(Room).RequestCount);
     }
 
     [Fact]
     public async Task CutOffFromTheOwner_OneRelayThroughAThirdMember()
     {
-        _router.Get<ShardCloud.ShardRuntime.Proxy.Reachability>().Failed(_source.Self);
+        _router.Get<Reachability>().Failed(_source.Self);
 
         Assert.Equal("1 at shard-1", await IncrementAsync(_router));
         Assert.Equal(1, _destination.Get<ShardMetrics>().ForwardedCount);
