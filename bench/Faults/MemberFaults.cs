@@ -45,6 +45,7 @@ internal sealed class MemberFaults(LocalStack stack, ManagementClient api, int r
             var owner = await api.OwnerAsync($"rooms/{_rooms[round % _rooms.Length].Room}", cancellationToken);
             using var direct = new HttpClient { BaseAddress = new Uri(owner.PublicAddress!), Timeout = Patience };
             var frozen = stack.Faults.Apply(new FaultRequest("stall", owner.Shard, (int)Math.Ceiling(lease.TotalSeconds * 3)));
+            await StandsStillAsync(frozen.Pid, cancellationToken);
             var asked = Enumerable.Range(0, DirectRequests).Select(_ => AskAsync(direct, owner, cancellationToken)).ToArray();
             _asOwner += (await Task.WhenAll(asked)).Count(asOwner => asOwner);
             if ((await LiveAsync(cancellationToken)).Contains(owner.Owner)) _problems.Add($"Round {round}: {owner.Owner} stood still for {frozen.Seconds} s and was not taken over.");
@@ -91,17 +92,6 @@ internal sealed class MemberFaults(LocalStack stack, ManagementClient api, int r
             await NetworkCuts.MendAsync(CancellationToken.None);
         }
         say($"{_clock.Elapsed.TotalSeconds,5:0} s  {owner.Shard}: packets {way} {(peersOnly ? "from and to its peers" : "from and to all")} dropped; {load.Failed} failed so far");
-        await WritesAsync(load);
-    }, cancellationToken);
-
-    /// <summary>A stand-in is killed (SIGKILL) and started again on what it had written; three leases later everything goes on.</summary>
-    public Task<MemberFaultReport> KillAsync(string standIn, CancellationToken cancellationToken) => UnderLoadAsync(async load =>
-    {
-        await Task.Delay(TimeSpan.FromSeconds(10), cancellationToken); // Azurite writes its tables every five seconds: the map is on disk by then, the last renewals of leases need not be.
-        var pid = stack.Faults.Apply(new FaultRequest("kill", standIn)).Pid;
-        while (stack.Faults.All().Single(part => part.Name == standIn).Pid is var now && (now is null || now == pid)) await Task.Delay(TimeSpan.FromMilliseconds(50), cancellationToken);
-        await Task.Delay(lease * 3, cancellationToken);
-        say($"{_clock.Elapsed.TotalSeconds,5:0} s  {standIn} killed and started again; {load.Failed} failed so far");
         await WritesAsync(load);
     }, cancellationToken);
 
@@ -178,7 +168,8 @@ internal sealed class MemberFaults(LocalStack stack, ManagementClient api, int r
             new Thread(() =>
             {
                 while (!over.IsCancellationRequested) Thread.SpinWait(10_000);
-            }) { IsBackground = true }.Start();
+            })
+            { IsBackground = true }.Start();
         }
         while (_clock.Elapsed < length && !cancellationToken.IsCancellationRequested)
         {
@@ -238,6 +229,27 @@ internal sealed class MemberFaults(LocalStack stack, ManagementClient api, int r
         {
             ledger.IncrementUnknown(); // It was fenced and closed its connections.
             return false;
+        }
+    }
+
+    /// <summary>A stop begins when one thread of the process gets to run, and until then the others go on: on a busy machine up to seconds, in which it answers as the owner that it still is.</summary>
+    private static async Task StandsStillAsync(int pid, CancellationToken cancellationToken)
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        using var late = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        late.CancelAfter(Patience);
+        while (!AllStopped()) await Task.Delay(TimeSpan.FromMilliseconds(10), late.Token);
+
+        bool AllStopped()
+        {
+            try
+            {
+                return Directory.GetDirectories($"/proc/{pid}/task").All(thread => File.ReadAllText($"{thread}/stat").Split(") ")[^1][0] is 'T');
+            }
+            catch (IOException)
+            {
+                return false; // A thread has just ended.
+            }
         }
     }
 

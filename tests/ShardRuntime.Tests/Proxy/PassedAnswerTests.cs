@@ -72,7 +72,8 @@ public sealed class PassedAnswerTests : IAsyncLifetime
                 await socket.ConnectAsync(target.DnsEndPoint, cancellation);
                 return new NetworkStream(socket, ownsSocket: true);
             },
-        }) { BaseAddress = new Uri(_router.Shard.PublicAddress) };
+        })
+        { BaseAddress = new Uri(_router.Shard.PublicAddress) };
         Assert.Equal("whole", await client.GetStringAsync("/files/1/whole", TestContext.Current.CancellationToken));
         _goOn.SetResult();
         await Eventually.TrueAsync(() => _router.Get<ShardMetrics>().LegCount == 0, "the leg has ended");
