@@ -147,9 +147,11 @@ public sealed class BackupTests
         s.Add();
         s.Copy(d)();
         Assert.True(d.Tenure.CopiedBytes > 0);
+        Assert.Equal([s.Self], d.Tenure.CopiedOwners);
         s.LandAll();
         d.Read();
         Assert.Equal(0, d.Tenure.CopiedBytes);
+        Assert.Empty(d.Tenure.CopiedOwners);
         Assert.Null(s.Tenure.TakeBatch()); // And what the log shows is not sent.
     }
 

@@ -292,16 +292,17 @@ public sealed class ShellTests(AzuriteFixture azurite)
         Assert.Equal(ErrorCodes.LogReplaced, (await Assert.ThrowsAsync<ShardCloudException>(() => member.StartAsync(cluster.Token))).Code);
     }
 
-    /// <summary>Goal: under <c>ack: replica</c> an answer does not wait for the log. Method: the log is down.</summary>
+    /// <summary>Goal: under <c>ack: replica</c> an answer does not wait for the log, and its backup knows that it is the only one that has it; about to leave, it keeps nothing more. Method: the log is down.</summary>
     [Fact]
     public async Task AckReplica_LogDown_AnswersLeaveThroughTheBackup()
     {
         await using var cluster = await Cluster.StartAsync();
         ReplicationService owner = null!;
+        byte[] last = [];
         var backup = cluster.Start(ack: AckMode.Replica);
         owner = cluster.Start(ack: AckMode.Replica, toBackup: (partition, batch, _) =>
         {
-            backup.Keep(partition, owner.Self, BackupBatch.Read(BytesOf(batch)));
+            backup.Keep(partition, owner.Self, BackupBatch.Read(last = BytesOf(batch)));
             return Task.FromResult(true);
         });
         await cluster.ReplicateAsync(owner);
@@ -312,6 +313,11 @@ public sealed class ShellTests(AzuriteFixture azurite)
 
         await cluster.StopLogAsync();
         for (var write = 0; write < 20; write++) await cluster.AddAsync(owner);
+
+        backup.Keep(Cluster.RoomPartition, owner.Self, BackupBatch.Read(last)); // Sent again.
+        backup.KeepNoMore();
+        Assert.Equal(ErrorCodes.NotOwner, Assert.Throws<ShardCloudException>(() => backup.Keep(Cluster.RoomPartition, owner.Self, BackupBatch.Read(last))).Code);
+        Assert.Equal([owner.Self], backup.CopiedOwners);
     }
 
     private static byte[] BytesOf(BackupBatch batch)

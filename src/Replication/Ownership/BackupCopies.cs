@@ -12,6 +12,9 @@ internal sealed class BackupCopies(long bytesMax)
 
     public long Bytes { get; private set; }
 
+    /// <summary>Whose deltas are kept.</summary>
+    public IEnumerable<IncarnationId> Owners => _copies.Values.SelectMany(kept => kept.Select(known => known.Owner));
+
     /// <summary>Keeps a batch as a whole, or refuses it.</summary>
     /// <param name="owner">Who made the deltas.</param>
     /// <param name="deltas">In order.</param>

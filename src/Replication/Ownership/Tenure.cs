@@ -103,6 +103,9 @@ public sealed class Tenure : IReplicaSink
     /// <summary>Bytes kept for owners whose backup this member is.</summary>
     public long CopiedBytes => _copies.Bytes;
 
+    /// <summary>Owners of whom this member keeps what they may have answered and the log has not shown.</summary>
+    public IEnumerable<IncarnationId> CopiedOwners => _copies.Owners;
+
     /// <summary>Grants this incarnation holds or is about to hold here.</summary>
     public IReadOnlyList<Holding> Holdings => _holdings;
 

@@ -28,6 +28,7 @@ public sealed partial class ReplicationService : IAsyncDisposable
     private readonly ConcurrentDictionary<int, PartitionLog> _logs = new();
     private readonly SemaphoreSlim[] _making;
     private readonly ConcurrentBag<Task> _retired = []; // Of an incarnation that leaves; a handful a partition.
+    private volatile bool _keepsNoMore; // Looked at under a partition's lock: whoever then asks that partition sees all that will ever be kept.
     private readonly CancellationTokenSource _stopping = new();
     private Task _snapshotLoop = Task.CompletedTask;
 
@@ -248,8 +249,17 @@ public sealed partial class ReplicationService : IAsyncDisposable
     {
         var log = LogOf(partition);
         if (!log.IsComplete) throw Errors.IncompleteReplica(partition);
-        if (batch.Deltas.Any(copy => PartitionOf(copy.Endpoint) != partition) || !log.Under(t => t.Keep(owner, batch.Deltas))) throw Errors.NotKept(partition);
+        if (batch.Deltas.Any(copy => PartitionOf(copy.Endpoint) != partition) || !log.Under(t => !_keepsNoMore && t.Keep(owner, batch.Deltas))) throw Errors.NotKept(partition);
     }
+
+    /// <summary>From here on owners' deltas are refused: this member is about to leave. What it keeps already it keeps.</summary>
+    public void KeepNoMore() => _keepsNoMore = true;
+
+    /// <summary>False after <see cref="KeepNoMore"/>.</summary>
+    public bool IsKeeping => !_keepsNoMore;
+
+    /// <summary>Owners of whom this member keeps what they may have answered and the log has not shown. After <see cref="KeepNoMore"/> they only become fewer.</summary>
+    public IReadOnlySet<IncarnationId> CopiedOwners => _logs.Values.SelectMany(log => log.Under(static t => t.CopiedOwners.ToArray())).ToHashSet();
 
     /// <summary>True when this member may end of its own accord: everything that was answered is in the log, or with the backups that are named now.</summary>
     public bool IsHeldElsewhere => _logs.Values.All(log => log.Under(static t => t.IsHeldElsewhere));

@@ -4,8 +4,8 @@ namespace ShardCloud.ShardRuntime.Handoff;
 
 /// <summary>The oldest map version among all members with a valid lease, routers too: "everybody has it" is this number, never a sleep.</summary>
 /// <remarks>
-/// A row counts as expired when it stood unchanged for its lease length plus 10 % on this process's own clock. A dead row that nobody fenced therefore delays a retire once;
-/// a member that comes back to life reloads the map before it serves. Thread-safe; looks closer together than <see cref="ReuseFor"/> share one read of the table.
+/// A row counts as expired when it stood unchanged for its lease length plus 10 % on this process's own clock. A dead row that nobody fenced therefore delays a retire once.
+/// A router whose lease lapsed and that comes back may still route by the map it had, until its next look at the head: it asks the former owner, is refused there with the entry as it is now, and asks again. Thread-safe; looks closer together than <see cref="ReuseFor"/> share one read of the table.
 /// </remarks>
 internal sealed class ProxyWatch(MemberDirectory directory, TimeProvider time)
 {

@@ -11,13 +11,13 @@ internal enum HandOverStanding
     /// <summary>Something can be moved: <see cref="HandOverLook.Moves"/>.</summary>
     Moves,
 
-    /// <summary>What it owns is on the move already, or its successor is not ready yet.</summary>
+    /// <summary>What it owns is on the move already, its successor is not ready yet, or it keeps copies of what owners have answered.</summary>
     Waits,
 
     /// <summary>It stops, and nobody can take what it owns: its backups do when it has left.</summary>
     Nobody,
 
-    /// <summary>It owns nothing, or is over: it may leave.</summary>
+    /// <summary>It owns nothing and keeps nothing, or is over: it may leave.</summary>
     Done,
 }
 
@@ -31,15 +31,17 @@ internal sealed record HandOverLook(HandOverStanding Standing, IReadOnlyList<Han
 /// <remarks>
 /// A later start of the same shard that is ready is its successor and gets everything, whether the process was told to stop or not. Without one a stopping incarnation gives each
 /// Event Hub partition to its named backup, which has the state already; failing that to whoever would be named now.
+/// Under <c>ack: replica</c> it may be the only one that keeps what an owner has answered. Then it stays until the log shows that, or it has taken over from the owner (G9).
 /// </remarks>
 internal static class HandOver
 {
     /// <summary>One look.</summary>
     /// <param name="map">The newest map known.</param>
     /// <param name="self">Who makes room.</param>
-    /// <param name="isStopping">The process was told to stop.</param>
+    /// <param name="isStopping">It was told to stop, or has handed everything over and said that it stops.</param>
     /// <param name="refused">Who could not take anything, often enough not to be asked again.</param>
-    public static HandOverLook Look(RoutingMap map, IncarnationId self, bool isStopping, IReadOnlySet<IncarnationId> refused)
+    /// <param name="keepsCopies">It keeps copies that the log has not shown.</param>
+    public static HandOverLook Look(RoutingMap map, IncarnationId self, bool isStopping, IReadOnlySet<IncarnationId> refused, bool keepsCopies = false)
     {
         if (!map.Live.TryGetValue(self, out var me)) return Only(HandOverStanding.Done);
         var later = map.Live.Values.Where(member => member.Incarnation.Shard == self.Shard && member.JoinedAt > me.JoinedAt && !refused.Contains(member.Incarnation)).ToArray();
@@ -47,7 +49,7 @@ internal static class HandOver
         if (successor is null && !isStopping) return Only(HandOverStanding.Stays);
 
         var owned = map.OwnedBy(self).ToArray();
-        if (owned.Length == 0) return Only(HandOverStanding.Done);
+        if (owned.Length == 0) return Only(keepsCopies ? HandOverStanding.Waits : HandOverStanding.Done);
         var byPartition = new Dictionary<int, IncarnationId?>();
         IncarnationId? TakerOf(int partition) => byPartition.TryGetValue(partition, out var known) ? known : byPartition[partition] = Taker(map, partition, self, refused);
 
@@ -58,7 +60,7 @@ internal static class HandOver
                 .SelectMany(group => group.Select(piece => piece.Key).Chunk(MapCommit.EntriesMax).Select(entries => new HandOverMove(group.Key!.Value, entries))),
         ];
         if (moves.Length > 0) return new HandOverLook(HandOverStanding.Moves, moves);
-        return Only(stable.Length < owned.Length || later.Length > 0 ? HandOverStanding.Waits : HandOverStanding.Nobody);
+        return Only(stable.Length < owned.Length || later.Length > 0 || keepsCopies ? HandOverStanding.Waits : HandOverStanding.Nobody);
     }
 
     /// <summary>The commit by which a stopping incarnation is given nothing more; null when that stands already.</summary>

@@ -13,7 +13,7 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// move is retired (8) or over. A move that fails before its grant is cancelled in the map and made anew; one that was granted only goes forward, by its two sides.
 /// </remarks>
 internal sealed partial class HandOverRun(
-    ShardContext shard, MapStore maps, MapFollowerService follower, ControlChannel control, MemberClient members, Func<bool> leaseValid, TimeProvider time, ILogger logger)
+    ShardContext shard, MapStore maps, MapFollowerService follower, ReplicationService replication, MemberClient members, Func<bool> leaseValid, TimeProvider time, ILogger logger)
 {
     /// <summary>Handoffs under way at once: each pauses its own entries, and all share the log.</summary>
     public const int ParallelMax = 4;
@@ -41,19 +41,27 @@ internal sealed partial class HandOverRun(
     public async Task<bool> RunAsync(CancellationToken stopping, CancellationToken cancellationToken)
     {
         await using var woken = stopping.UnsafeRegister(static run => ((HandOverRun)run!).Look(), this);
+        var isStopping = false;
         for (var pause = FirstPause; ;)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var isStopping = stopping.IsCancellationRequested;
+            isStopping |= stopping.IsCancellationRequested;
             if (isStopping && !leaseValid()) return false;
             var failed = 0;
             try
             {
-                if (isStopping) await CommitAsync(map => HandOver.StopOn(map, shard.Self), cancellationToken);
-                var look = HandOver.Look(follower.Current, shard.Self, isStopping, isStopping ? _failures.Where(known => known.Value >= FailuresMax).Select(known => known.Key).ToHashSet() : []);
+                if (isStopping)
+                {
+                    await CommitAsync(map => HandOver.StopOn(map, shard.Self), cancellationToken); // Owners name another backup now,
+                    replication.KeepNoMore(); // and the copies that are here become fewer as the log shows them.
+                }
+                var look = HandOver.Look(follower.Current, shard.Self, isStopping, isStopping ? _failures.Where(known => known.Value >= FailuresMax).Select(known => known.Key).ToHashSet() : [], replication.CopiedOwners.Count > 0);
                 switch (look.Standing)
                 {
-                    case HandOverStanding.Done: return true;
+                    case HandOverStanding.Done when isStopping: return true;
+                    case HandOverStanding.Done:
+                        isStopping = true; // Its successor has everything: it leaves, and says so first.
+                        break;
                     case HandOverStanding.Nobody: return false;
                     case HandOverStanding.Moves:
                         LogMakesRoom(shard.Self, look.Moves.Sum(move => move.Entries.Count), look.Moves[0].To);
@@ -83,7 +91,7 @@ internal sealed partial class HandOverRun(
         var batch = new HandoffBatch(new HandoffId(planned.Version.Value), shard.Self, move.To, move.Entries, planned.Map);
         try
         {
-            await control.PublishMapVersionAsync(planned.Version, cancellationToken);
+            await replication.Control.PublishMapVersionAsync(planned.Version, cancellationToken);
             await DriveAsync(batch, planned.Map.Live[move.To].MemberAddress, cancellationToken);
         }
         catch (Exception error) when (error is ShardCloudException or HttpRequestException or IOException or OperationCanceledException or System.Text.Json.JsonException)
@@ -147,7 +155,7 @@ internal sealed partial class HandOverRun(
         if (build(follower.Current) is null) return;
         var result = await maps.CommitAsync(build, cancellationToken);
         follower.Offer(result.Map);
-        if (result.IsCommitted) await control.PublishMapVersionAsync(result.Version, cancellationToken);
+        if (result.IsCommitted) await replication.Control.PublishMapVersionAsync(result.Version, cancellationToken);
     }
 
     private CancellationTokenSource Limit(CancellationToken cancellationToken)

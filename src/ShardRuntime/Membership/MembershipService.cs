@@ -196,7 +196,8 @@ internal sealed partial class MembershipService(
         replication.ReplicaRepaired += partition => AskForGrant(tenures, partition);
 
         await JoinAsync(replication, cancellationToken);
-        var takeOvers = new TakeOverWatch(shard, directory, maps, follower, replication.Control, suspects, reports, () => parts.Lease!.IsValid, counts, time, loggers.CreateLogger<TakeOverWatch>());
+        var takeOvers = new TakeOverWatch(shard, directory, maps, follower, replication.Control, suspects, reports, () => parts.Lease!.IsValid,
+            () => lifetime.ApplicationStopping.IsCancellationRequested || !replication.IsKeeping ? replication.CopiedOwners : null, counts, time, loggers.CreateLogger<TakeOverWatch>());
         await takeOvers.AwaitPredecessorsAsync(cancellationToken);
         await tenures.ReconcileAsync(cancellationToken);
         await CommitAsync(replication, map => map.Live.GetValueOrDefault(shard.Self) is { Ready: false } ? new MapCommit("ready", $"{shard.Self.Shard} is warm", [new MarkReady(shard.Self)]) : null, cancellationToken);
@@ -204,17 +205,18 @@ internal sealed partial class MembershipService(
 
         var making = MakeRoomAsync(replication, cancellationToken);
 
-        // Beside the looks at the map, which may wait for a tenure to begin. A member that is stopping takes nothing over: its peers may be stopping with it.
-        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
+        // Beside the looks at the map, which may wait for a tenure to begin. A member that is stopping takes over only what it alone keeps: its peers may be stopping with it.
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(ended.Token, lifetime.ApplicationStopping);
         var appends = new AppendWatch(shard, follower, replication, members, () => GiveUpAsync(replication, "appends are acknowledged to the backup and not to this member"), time, loggers.CreateLogger<AppendWatch>());
-        var watching = Task.WhenAll(takeOvers.RunAsync(stopping.Token), appends.RunAsync(stopping.Token), new ReplicaRepair(replication, peers, time, loggers.CreateLogger<ReplicaRepair>()).RunAsync(stopping.Token));
+        var watching = Task.WhenAll(takeOvers.RunAsync(ended.Token), appends.RunAsync(stopping.Token), new ReplicaRepair(replication, peers, time, loggers.CreateLogger<ReplicaRepair>()).RunAsync(stopping.Token));
         try
         {
             await FollowAsync(replication, tenures, backups, cancellationToken);
         }
         finally
         {
-            await stopping.CancelAsync();
+            await ended.CancelAsync();
             await making.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await watching.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
@@ -251,7 +253,7 @@ internal sealed partial class MembershipService(
     private async Task MakeRoomAsync(ReplicationService replication, CancellationToken cancellationToken)
     {
         using var within = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _roomLimit.Token);
-        var run = new HandOverRun(shard, maps, follower, replication.Control, members, () => parts.Lease!.IsValid, time, loggers.CreateLogger<HandOverRun>());
+        var run = new HandOverRun(shard, maps, follower, replication, members, () => parts.Lease!.IsValid, time, loggers.CreateLogger<HandOverRun>());
         follower.Changed += _ => run.Look();
         try
         {

@@ -27,7 +27,8 @@ internal sealed class TakeOver(IncarnationId self, Guards guards = Guards.All)
     /// <param name="map">A map from before <paramref name="rows"/> were read: a member registers its row before it joins, so a row that is missing is gone.</param>
     /// <param name="rows">All member rows.</param>
     /// <param name="now">A monotonic clock.</param>
-    public IReadOnlyList<IncarnationId> Look(RoutingMap map, IReadOnlyList<MemberRow> rows, TimeSpan now)
+    /// <param name="only">Of a member that is stopping: the owners whose copies it keeps, and nobody else does (G9). Null: it stays.</param>
+    public IReadOnlyList<IncarnationId> Look(RoutingMap map, IReadOnlyList<MemberRow> rows, TimeSpan now, IReadOnlySet<IncarnationId>? only = null)
     {
         _now = now;
         _over.Clear();
@@ -39,6 +40,8 @@ internal sealed class TakeOver(IncarnationId self, Guards guards = Guards.All)
 
         var over = _over.Concat(OwnedIn(map).Keys.Where(owner => !map.Live.ContainsKey(owner))).Where(incarnation => incarnation != self).Distinct().ToList();
         _orphanedSince = over.ToDictionary(incarnation => incarnation, incarnation => _orphanedSince.GetValueOrDefault(incarnation, now));
+
+        if (only is not null) over.RemoveAll(incarnation => !only.Contains(incarnation)); // Its peers may be stopping with it.
 
         // G14: the state, not the event. Without the guard an attempt that broke off after the fence is never made again.
         if (!guards.HasFlag(Guards.G14)) over.RemoveAll(incarnation => !_told.Add(incarnation));

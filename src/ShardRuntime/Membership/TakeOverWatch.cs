@@ -12,7 +12,7 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// </remarks>
 internal sealed partial class TakeOverWatch(
     ShardContext shard, MemberDirectory directory, MapStore maps, MapFollowerService follower, ControlChannel control, Suspects suspects, TakeOverReports reports, Func<bool> leaseValid,
-    ShardMetrics metrics, TimeProvider time, ILogger logger)
+    Func<IReadOnlySet<IncarnationId>?> only, ShardMetrics metrics, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan Soonest = TimeSpan.FromMilliseconds(10);
 
@@ -54,6 +54,8 @@ internal sealed partial class TakeOverWatch(
     private async Task LookAsync(CancellationToken cancellationToken)
     {
         if (!leaseValid()) return; // Who may be over itself decides nothing about others.
+        var those = only();
+        if (those is { Count: 0 }) return; // It is stopping, and keeps nothing of anybody.
         var map = follower.Current;
         await _leases.PollAsync(row => row.Role == MemberRole.Shard && row.Incarnation != shard.Self, suspects.Confirmed, cancellationToken);
         suspects.Observed(_leases.Members);
@@ -64,7 +66,7 @@ internal sealed partial class TakeOverWatch(
             LogHolds(_leases.Held);
             metrics.TakeOversHeld();
         }
-        foreach (var owner in _core.Look(map, _leases.Members, time.GetElapsedTime(0)))
+        foreach (var owner in _core.Look(map, _leases.Members, time.GetElapsedTime(0), those))
         {
             var result = await maps.CommitAsync(head => _core.CommitOf(owner, head), cancellationToken);
             if (result.Refusal is { } refusal) throw refusal;

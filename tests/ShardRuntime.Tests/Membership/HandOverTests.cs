@@ -123,6 +123,20 @@ public sealed class HandOverTests
         Assert.Equal(new SetBackup(0, S, B), named);
     }
 
+    /// <summary>Step 3, G9: what an owner answered may be nowhere but in a copy; who keeps it does not leave, with nothing of its own and with nobody to take what it owns alike.</summary>
+    [Fact]
+    public void Step3_KeepsCopies_WaitsUntilTheLogShowsThem()
+    {
+        var world = new World(S, D, B);
+        world.Apply([.. HandOver.StopOn(world.Map, D)!.Operations]);
+        Assert.Equal(HandOverStanding.Waits, HandOver.Look(world.Map, D, isStopping: true, NoOne.ToHashSet(), keepsCopies: true).Standing);
+        Assert.Equal(HandOverStanding.Done, HandOver.Look(world.Map, D, isStopping: true, NoOne.ToHashSet()).Standing);
+
+        world.Apply(new MarkReady(B, IsReady: false));
+        Assert.Equal(HandOverStanding.Waits, HandOver.Look(world.Map, S, isStopping: true, NoOne.ToHashSet(), keepsCopies: true).Standing);
+        Assert.Equal(HandOverStanding.Nobody, HandOver.Look(world.Map, S, isStopping: true, NoOne.ToHashSet()).Standing);
+    }
+
     /// <summary>Step 2: the newcomer waits until it has seen the first renew its row, or until that is off the list; a row that stands still says nothing.</summary>
     [Fact]
     public void Step2_Newcomer_WaitsForWhomItHasNotSeenToLive()

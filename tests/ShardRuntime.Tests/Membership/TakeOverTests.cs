@@ -48,6 +48,15 @@ public sealed class TakeOverTests
         Assert.Equal(taken ? B : S, world.Map.Lookup(Room(0))!.Owner); // With B as its owner, D's copies would be closed out.
     }
 
+    /// <summary>D keeps copies of what S answered, is stopping, and S dies: nobody else has them. What it keeps nothing of it leaves to those who stay.</summary>
+    [Fact]
+    public void G9_StoppingBackup_TakesOverOnlyThoseWhoseCopiesItKeeps()
+    {
+        var world = new World(S, D, B).Ends(S);
+        Assert.Empty(world.LookAt(D, Zero, B));
+        Assert.Equal([S], world.LookAt(D, Zero, S));
+    }
+
     /// <summary>TRACES 14: D is fenced itself, or breaks off, between the fence of the row and the commit. Whoever looks next finds a fenced owner.</summary>
     [Theory]
     [InlineData(Guards.All, true)]
@@ -177,7 +186,7 @@ public sealed class TakeOverTests
 
         public IReadOnlyList<IncarnationId> Look(IncarnationId member) => LookAt(member, Zero);
 
-        public IReadOnlyList<IncarnationId> LookAt(IncarnationId member, TimeSpan now) => Core(member).Look(Map, [.. _rows.Values], now);
+        public IReadOnlyList<IncarnationId> LookAt(IncarnationId member, TimeSpan now, params IncarnationId[] only) => Core(member).Look(Map, [.. _rows.Values], now, only.Length == 0 ? null : only.ToHashSet());
 
         public World Ends(IncarnationId member)
         {
