@@ -76,9 +76,16 @@ internal sealed class FaultPlan(World world)
                 var still = world.Scenario.HasUnseenPauses ? Time.Between(1_300, 2 * Scenario.Lease) : 0;
                 Cut(victim, Ways.Store | Ways.LogReads, still + Time.Between(700, 3 * Scenario.Lease));
                 if (still > 0) victim.Pause(still, PauseKind.Unseen);
+                else if (Time.Chance(0.5)) Later(Time.Between(300, 900), () => Cut(victim, Ways.LogWrites, Time.Between(700, 1_500))); // Its last appends come behind the Grant of who took over.
                 break;
             case FaultKind.StallStore:
                 world.Network.StallStore(Time.Between(200, 2 * Scenario.Lease));
+                break;
+            case FaultKind.LogAway:
+                var away = Time.Between(300, 3 * Scenario.Lease);
+                world.Network.TakeLogAway(away);
+                if (world.Records) world.Note($"the log is away for {away} ms");
+                if (Time.Chance(0.5)) Later(Time.Between(0, away), () => Crash(victim));
                 break;
             case FaultKind.Flaky:
                 Flaky(victim);

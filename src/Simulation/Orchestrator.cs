@@ -1,5 +1,6 @@
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Handoff;
+using ShardCloud.ShardRuntime.Membership;
 
 namespace ShardCloud.Simulation;
 
@@ -85,21 +86,18 @@ internal sealed class Orchestrator(World world, History history)
 
     private void Roll(Member first, Member successor, Dictionary<EndpointId, int> before, int faults, long patience)
     {
-        if (!first.IsAlive || !successor.IsAlive || Time.Now > patience)
+        if (first.IsAlive && Time.Now > patience && !Head.OwnedBy(first.Self).Any()) first.Stop();
+        if (!first.IsAlive || (!first.IsStopping && (!successor.IsAlive || Time.Now > patience)))
         {
-            if (first.IsAlive && Time.Now > patience && !Head.OwnedBy(first.Self).Any()) first.LeaveSoon();
             _rolling.Remove(first.Self);
             _rolling.Remove(successor.Self);
             CheckRoll(before, faults);
             return;
         }
-        if (Head.Live.ContainsKey(successor.Self))
-        {
-            var owned = Head.OwnedBy(first.Self).ToList();
-            var incoming = Head.Placed.Select(p => p.Entry).Concat(Head.SlotRuns.Select(r => r.Entry)).Any(e => e.IsMigrating && e.To == first.Self);
-            if (owned.Count == 0 && !incoming) first.LeaveSoon();
-            else if (owned.Where(o => !o.Entry.IsMigrating).Select(o => o.Key).ToList() is { Count: > 0 } entries) Plan(first.Self, successor.Self, entries, again: false);
-        }
+        var look = HandOver.Look(Head, first.Self, first.IsStopping, new HashSet<IncarnationId>());
+        foreach (var move in look.Moves) Plan(first.Self, move.To, move.Entries, again: false);
+        var incoming = Head.Placed.Select(p => p.Entry).Concat(Head.SlotRuns.Select(r => r.Entry)).Any(e => e.IsMigrating && e.To == first.Self);
+        if (look.Standing is HandOverStanding.Done && !incoming) first.Stop();
         Time.After(Time.Between(20, 60), () => Roll(first, successor, before, faults, patience));
     }
 

@@ -52,6 +52,9 @@ internal enum FaultKind
     /// <summary>The stores of map and leases stand still for everybody.</summary>
     StallStore,
 
+    /// <summary>The log is away for everybody; half the time an owner ends meanwhile.</summary>
+    LogAway,
+
     /// <summary>The store's answers to a member are lost for about a lease, one comes through, then its way there is shut.</summary>
     Flaky,
 
@@ -97,6 +100,7 @@ internal sealed class Scenario
         var faults = new List<(long At, FaultKind Kind)>();
         for (var count = draw.OneOf([0, 1, 1, 2, 2, 3]); count > 0; count--) faults.Add((draw.Between(150, FaultsUntil - 300), draw.OneOf(Kinds)));
         if ((HasUnseenPauses || (Ack is AckMode.Lease && Mode is Mode.Exclusive)) && draw.Chance(0.3)) faults.Add((draw.Between(150, FaultsUntil - 300), FaultKind.Island)); // What G3 and G4 are for.
+        if (Ack is AckMode.Replica && draw.Chance(0.2)) faults.Add((draw.Between(150, FaultsUntil - 300), FaultKind.LogAway)); // The one mode that answers meanwhile.
         if (draw.Chance(0.25)) faults.Add((draw.Between(100, 1_200), FaultKind.Roll));
         Faults = faults;
         HitsTwice = draw.Chance(0.3);
@@ -105,7 +109,7 @@ internal sealed class Scenario
     private static readonly FaultKind[] Kinds =
     [
         FaultKind.Crash, FaultKind.Crash, FaultKind.CrashAtStep, FaultKind.CrashAtStep, FaultKind.Pause, FaultKind.Pause, FaultKind.CutStore, FaultKind.CutStore,
-        FaultKind.CutPeers, FaultKind.CutLog, FaultKind.Island, FaultKind.StallStore, FaultKind.Flaky, FaultKind.Flaky, FaultKind.FenceOnly,
+        FaultKind.CutPeers, FaultKind.CutLog, FaultKind.Island, FaultKind.StallStore, FaultKind.LogAway, FaultKind.Flaky, FaultKind.Flaky, FaultKind.FenceOnly,
     ];
 
     public AckMode Ack { get; }

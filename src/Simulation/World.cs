@@ -22,7 +22,7 @@ internal sealed class World
     private readonly List<string> _notes = [];
     private readonly History _history = new();
     private readonly HashSet<IncarnationId> _lost = [];
-    private readonly List<(IncarnationId Owner, Epoch Epoch, GrantCoverage Coverage)> _retired = [];
+    private readonly List<(IncarnationId Owner, Epoch Epoch, GrantCoverage Coverage, HashSet<IncarnationId> Counted)> _retired = [];
     private readonly Clients _clients;
     private readonly Orchestrator _orchestrator;
     private readonly FaultPlan _faults;
@@ -34,7 +34,7 @@ internal sealed class World
         Scenario = new Scenario(Time, options);
         Templates = new TemplateTable([new TemplateSpec("/rooms/{room}", Scenario.Mode)]);
         Network = new Network(Time, Scenario);
-        (Map, Rows, Log) = (new MapTable(this, Guards), new MemberTable(Guards), new SimulatedLog(this));
+        (Map, Rows, Log) = (new MapTable(this, Guards), new MemberTable(Guards, Fenced), new SimulatedLog(this));
 
         IncarnationId[] first = [new("a~1"), new("b~1"), new("c~1")];
         foreach (var incarnation in first) Map.Commit(_ => JoinOf(incarnation, isReady: true));
@@ -124,11 +124,17 @@ internal sealed class World
     /// <summary>A member ended without leaving.</summary>
     public void Loses(IncarnationId member) => _lost.Add(member);
 
+    /// <summary>A row or the map says that somebody is over: lost, whether it lives or not, unless it has settled all it had.</summary>
+    private void Fenced(IncarnationId incarnation)
+    {
+        if (Find(incarnation) is Member { IsAlive: true, IsLast: false }) Loses(incarnation);
+    }
+
     public void OnCommit(MapChange change)
     {
         if (Records) Note($"map {change.Version}: {string.Join("; ", change.Commit.Operations.Select(Say))}");
         foreach (var operation in change.Commit.Operations)
-            if (operation is Fence fence && Find(fence.Incarnation) is Member { IsAlive: true, IsLast: false }) Loses(fence.Incarnation);
+            if (operation is Fence fence) Fenced(fence.Incarnation);
         _history.Seen(Map.Head, Endpoints);
         Publish(change.Version);
     }
@@ -155,15 +161,17 @@ internal sealed class World
     /// <summary>(8) A source declares that nobody who counts routes to it any more.</summary>
     public void Retired(ShardRuntime.Handoff.HandoffBatch batch)
     {
-        foreach (var epoch in batch.SourceEpochs) _retired.Add((batch.From, epoch, batch.Coverage));
+        // Whose lease had ended did not count, and comes back with the map it had: it is refused at the source, and learns there what is newer. The source looked less than a lease ago.
+        HashSet<IncarnationId> counted = [.. Members.Cast<MemberNode>().Concat(Routers).Where(node => node is { IsAlive: true, IsLeaseValid: true } && node.ValidSince <= Math.Max(0, Time.Now - Scenario.Lease)).Select(node => node.Self)];
+        foreach (var epoch in batch.SourceEpochs) _retired.Add((batch.From, epoch, batch.Coverage, counted));
     }
 
     /// <summary>A leg is sent.</summary>
     public void Routed(MemberNode from, Leg leg)
     {
         if (_retired.Count == 0 || !from.IsLeaseValid || Options.OnlyAnswers || Scenario.HasUnseenPauses) return;
-        foreach (var (owner, epoch, coverage) in _retired)
-            if (owner == leg.To && epoch == leg.Epoch && coverage.Covers(leg.Request.Endpoint))
+        foreach (var (owner, epoch, coverage, counted) in _retired)
+            if (owner == leg.To && epoch == leg.Epoch && counted.Contains(from.Self) && coverage.Covers(leg.Request.Endpoint))
                 History.Broken(Promise.RetiredIsOver, $"{from.Self} has a valid lease and routes {leg.Request.Endpoint} to {owner} under {epoch}, which is retired: its map is of version {from.Map.Version}");
     }
 

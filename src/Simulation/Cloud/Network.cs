@@ -3,7 +3,13 @@ namespace ShardCloud.Simulation;
 /// <summary>Everything between the nodes and the stores: loses, delays, reorders, repeats.</summary>
 internal sealed class Network(Scheduler time, Scenario scenario)
 {
-    private long _storeStandsUntil;
+    private long _storeStandsUntil, _logAwayUntil;
+
+    /// <summary>The log takes nothing and gives nothing.</summary>
+    public bool IsLogAway => time.Now < _logAwayUntil;
+
+    /// <summary>The log is away for everybody: what it had stays, what was sent waits for it at its sender and is lost with that.</summary>
+    public void TakeLogAway(long length) => _logAwayUntil = time.Now + length;
 
     /// <summary>The stores answer nobody for a while; what was sent is done and answered afterwards.</summary>
     public void StallStore(long length) => _storeStandsUntil = time.Now + length;

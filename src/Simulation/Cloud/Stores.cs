@@ -43,7 +43,7 @@ internal sealed class MapTable
 }
 
 /// <summary>The table of member rows, with its ETags; a key per incarnation, or, without G13, per shard.</summary>
-internal sealed class MemberTable(Guards guards)
+internal sealed class MemberTable(Guards guards, Action<IncarnationId> fenced)
 {
     private readonly Dictionary<string, MemberRow> _rows = [];
     private readonly List<string> _keys = []; // In order, so that one seed is one history.
@@ -63,7 +63,13 @@ internal sealed class MemberTable(Guards guards)
     public MemberRow? Replace(MemberRow row) => Read(row.Incarnation) is { } known && known.ETag == row.ETag ? Write(row) : null;
 
     /// <summary>True when it is final or gone now.</summary>
-    public bool Fence(MemberRow observed) => observed.IsFinal || Replace(observed with { State = MemberState.Fenced }) is not null || Read(observed.Incarnation) is null or { IsFinal: true };
+    public bool Fence(MemberRow observed)
+    {
+        if (observed.IsFinal) return true;
+        if (Replace(observed with { State = MemberState.Fenced }) is null) return Read(observed.Incarnation) is null or { IsFinal: true };
+        fenced(observed.Incarnation);
+        return true;
+    }
 
     private MemberRow Write(MemberRow row)
     {

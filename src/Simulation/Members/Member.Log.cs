@@ -19,7 +19,7 @@ internal sealed partial class Member
     private void Read()
     {
         _reads = false;
-        if (!Shut.HasFlag(Ways.LogReads))
+        if (!Shut.HasFlag(Ways.LogReads) && !World.Network.IsLogAway)
         {
             for (var count = Time.Between(1, 6); count > 0 && Tenure.Replica.Position + 1 < World.Log.Count; count--) Apply((int)Tenure.Replica.Position + 1);
             if (Time.Chance(0.02) && Tenure.Replica.Position >= 0) Apply((int)Tenure.Replica.Position); // Delivered twice.
@@ -50,13 +50,13 @@ internal sealed partial class Member
 
     private void Land()
     {
-        if (IsAlive && Shut.HasFlag(Ways.LogWrites))
+        if (IsAlive && (Shut.HasFlag(Ways.LogWrites) || World.Network.IsLogAway))
         {
             Time.After(20, Land); // No time limit on a message: the lease is the limit.
             return;
         }
         var (record, fails, lands) = _wire.Dequeue();
-        if (!IsAlive && Time.Now >= _wireEnds) return;
+        if (!IsAlive && (Time.Now >= _wireEnds || World.Network.IsLogAway)) return;
         if (World.Records && fails) World.Note($"{Self}: an append fails, its record {(lands ? "lands" : "does not land")}");
         var offset = lands ? World.Log.Append(record.Bytes) : -1;
         _nextAck = Math.Max(_nextAck + 1, Time.Now + World.Network.Delay(Scenario.SlowNetwork, 300));
@@ -88,5 +88,5 @@ internal sealed partial class Member
         After(250, () => Answer(false));
     }
 
-    private bool Keep(IncarnationId owner, BackupBatch batch) => IsWarm && IsLeaseValid && Map.BackupOf(0, owner) == Self && Map.Live.ContainsKey(owner) && Tenure.Keep(owner, batch.Deltas);
+    private bool Keep(IncarnationId owner, BackupBatch batch) => IsWarm && !_keepsNoMore && IsLeaseValid && Map.BackupOf(0, owner) == Self && Map.Live.ContainsKey(owner) && Tenure.Keep(owner, batch.Deltas);
 }

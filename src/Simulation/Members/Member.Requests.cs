@@ -98,7 +98,9 @@ internal sealed partial class Member
             return;
         }
         var transaction = new DocumentTransaction(state.Current, state.Holding.Epoch, state.NextSequence);
-        After(Time.Chance(Scenario.LongHandlers) ? Time.Between(20, 150) : Time.Between(0, 4), () => EndHandler(state, transaction, leg, since));
+        var length = Time.Chance(Scenario.LongHandlers) ? Time.Between(20, 150) : Time.Between(0, 4);
+        if (transaction.TryGetRequest(id, out _)) length = 0; // No handler runs: else repeats by many clients after a long seal would come faster than they are answered.
+        After(length, () => EndHandler(state, transaction, leg, since));
     }
 
     private void EndHandler(OwnedState state, DocumentTransaction transaction, Leg leg, long since)

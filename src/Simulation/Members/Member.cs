@@ -20,7 +20,7 @@ internal sealed partial class Member : MemberNode
     private Tenure? _tenure;
     private (RoutingMap? Map, List<(EntryKey Key, MapEntry Entry)> Keys) _owned = (null, []);
     private IReadOnlyList<Task>? _retiring; // Over: it publishes what it wrote to convergent endpoints, retires, and ends.
-    private bool _wasLive, _isCommitting, _isAsking, _isLast;
+    private bool _wasLive, _isCommitting, _isAsking, _isLast, _keepsNoMore;
     private long _nameBackupAt;
 
     public Member(World world, IncarnationId self, bool isFirst, bool isSuccessor = false) : base(world, self, MemberRole.Shard, isFirst)
@@ -59,8 +59,28 @@ internal sealed partial class Member : MemberNode
     public bool Serves(EndpointId endpoint) => IsAlive && IsWarm && Map.Lookup(endpoint) is { } entry && entry.Owner == Self && (IsLeaseValid || Scenario.IsConvergent)
         && !IsSealed(endpoint) && Tenure.Open(endpoint) is { } state && state.Holding.Epoch == entry.Epoch;
 
-    /// <summary>The predecessor of a successor, once it owns nothing: it settles what it has, and leaves.</summary>
-    public void LeaveSoon()
+    /// <summary>It has handed everything over, and leaves as soon as nothing rests on it: the successor's predecessor.</summary>
+    public bool IsStopping { get; private set; }
+
+    /// <summary>From here on it is on its way out: overlap.md, end of step 3.</summary>
+    public void Stop() => IsStopping = true;
+
+    private bool KeepsCopies => Tenure.CopiedOwners.Any();
+
+    /// <summary>Says in the map that it stops, keeps nothing more for others, and leaves when the log shows what it keeps or it has taken over from those whose it is.</summary>
+    private void MakeRoom()
+    {
+        if (HandOver.StopOn(Map, Self) is not null)
+        {
+            Commit("stops", map => HandOver.StopOn(map, Self));
+            return;
+        }
+        _keepsNoMore = true;
+        if (HandOver.Look(Map, Self, isStopping: true, new HashSet<IncarnationId>(), KeepsCopies).Standing is HandOverStanding.Done or HandOverStanding.Nobody) Leave();
+    }
+
+    /// <summary>It settles what it has, and leaves.</summary>
+    private void Leave()
     {
         if (IsLeaving || !IsAlive) return;
         if (Scenario.IsConvergent) _retiring ??= Tenure.Leave("leaves");
@@ -96,7 +116,8 @@ internal sealed partial class Member : MemberNode
         if (_retiring?.All(retire => retire.IsCompleted) != false && (_retiring is not null || IsLeaving) && _held.Count == 0 && Tenure.QueuedBytes == 0 && !_isLast)
         {
             _isLast = true;
-            if (IsLeaving) Leave(() => End("left"));
+            if (!Scenario.IsConvergent) Tenure.Leave("leaves"); // What nobody took falls to its backups.
+            if (IsLeaving) SayLeaving(() => End("left"));
             else End("fenced, and all it wrote is published");
         }
         if (IsAlive) World.CheckServing(this);
@@ -139,9 +160,10 @@ internal sealed partial class Member : MemberNode
         if (_retiring is not null || IsLeaving) return;
         var live = Map.Live.GetValueOrDefault(Self);
         if (!_wasLive && live is null) Commit("join", map => map.Live.ContainsKey(Self) || map.IsFenced(Self) ? null : World.JoinOf(Self, isReady: false));
-        else if (live is { Ready: false } && (_isSuccessor || !Map.Live.Keys.Any(other => other.Shard == Self.Shard && other != Self)))
+        else if (live is { Ready: false } && !IsStopping && (_isSuccessor || !Map.Live.Keys.Any(other => other.Shard == Self.Shard && other != Self)))
             Commit("ready", map => map.Live.GetValueOrDefault(Self) is { Ready: false } ? new MapCommit("ready", "", [new MarkReady(Self)]) : null);
         _wasLive |= live is not null;
+        if (IsStopping) MakeRoom();
         BeginGranted();
         AskAgain();
         NameBackup();
@@ -280,7 +302,7 @@ internal sealed partial class Member : MemberNode
 
     private void Look(RoutingMap map, List<MemberRow> rows)
     {
-        foreach (var owner in _takeOver.Look(map, rows, Now).OrderBy(owner => owner.Value, StringComparer.Ordinal)) // In an order that the seed alone decides.
+        foreach (var owner in _takeOver.Look(map, rows, Now, IsStopping ? Tenure.CopiedOwners.ToHashSet() : null).OrderBy(owner => owner.Value, StringComparer.Ordinal)) // In an order that the seed alone decides.
         {
             if (!World.Step(this, $"takes over from {owner}")) return;
             World.Map.CommitFrom(this, head => _takeOver.CommitOf(owner, head), (then, _) =>

@@ -25,6 +25,9 @@ internal abstract class MemberNode : Node
 
     public bool IsLeaseValid => _keeper?.IsValid(Clock) is true;
 
+    /// <summary>Since when its lease has been valid without a break; it came to life then, or back to it.</summary>
+    public long ValidSince { get; private set; }
+
     /// <summary>True once it has a map and a row.</summary>
     public bool IsUp => _keeper is not null && _follower is not null;
 
@@ -57,11 +60,11 @@ internal abstract class MemberNode : Node
     protected abstract void Over(string why);
 
     /// <summary>The last word.</summary>
-    protected void Leave(Action done) => World.Network.Call(this, () => World.Rows.Read(Self) is not { IsFinal: false } row || World.Rows.Replace(row with { State = MemberState.Leaving }) is not null, left =>
+    protected void SayLeaving(Action done) => World.Network.Call(this, () => World.Rows.Read(Self) is not { IsFinal: false } row || World.Rows.Replace(row with { State = MemberState.Leaving }) is not null, left =>
     {
         if (left) done();
-        else After(20, () => Leave(done));
-    }, () => After(20, () => Leave(done)));
+        else After(20, () => SayLeaving(done));
+    }, () => After(20, () => SayLeaving(done)));
 
     // Lease ------------------------------------------------------------------------------------------------------------------------
 
@@ -81,7 +84,10 @@ internal abstract class MemberNode : Node
     private void Lease(LeaseEvent happened)
     {
         if (IsLeaving) return;
-        foreach (var command in _keeper!.Step(happened, Clock))
+        var wasValid = IsLeaseValid;
+        var commands = _keeper!.Step(happened, Clock);
+        if (!wasValid && IsLeaseValid) ValidSince = Time.Now;
+        foreach (var command in commands)
         {
             switch (command)
             {
