@@ -26,6 +26,9 @@ public sealed class OpenApiClientTests
         orchestrator.Reads(await api.MigrationsAsync(Cancelled), ManagementJson.Default.MigrationList);
         orchestrator.Reads(await api.MigrationAsync("migrate-1", Cancelled), ManagementJson.Default.Migration);
         orchestrator.Reads(await api.OwnerAsync("rooms/1", Cancelled), ManagementJson.Default.EndpointOwner);
+        orchestrator.Reads(await api.PackagesAsync(Cancelled), ManagementJson.Default.PackageList);
+        orchestrator.Reads(await api.BeginUploadAsync(Cancelled), ManagementJson.Default.PackageUpload);
+        orchestrator.Reads(await api.PublishPackageAsync("0123456789abcdef0123456789abcdef", Cancelled), ManagementJson.Default.PublishedPackage);
         await api.BootstrapAsync(new BootstrapRequest(3, "1.0.0"), Cancelled);
         await api.MigrateAsync(new StartMigrationRequest(["rooms/1"], "shard-2", "why"), "key", Cancelled);
         await api.CancelAsync("migrate-1", Cancelled);
@@ -33,7 +36,7 @@ public sealed class OpenApiClientTests
         await api.RemoveShardAsync("shard-2", Cancelled);
 
         Assert.Empty(orchestrator.Faults);
-        Assert.Equal(10, orchestrator.Calls);
+        Assert.Equal(13, orchestrator.Calls);
     }
 
     [Fact]
