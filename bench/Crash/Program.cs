@@ -11,7 +11,7 @@ var own = new DirectoryInfo(AppContext.BaseDirectory); // bench/Crash/bin/CONFIG
 var apps = Path.GetFullPath(Path.Combine(own.FullName, "../../../../../src/Cli/bin", own.Parent!.Name, own.Name, "apps"));
 if (settings.Restarts is { } restarts) return await RestartAsync(restarts);
 CrashReport report;
-await using (var stack = await LocalStack.StartAsync(new LocalStackOptions { DataDirectory = data, AppsDirectory = apps, Ack = settings.Ack, ConfirmsDeath = settings.ConfirmsDeath, Progress = Say }, CancellationToken.None))
+await using (var stack = await StartAsync())
     report = await new CrashRun(stack, settings.Ack, settings.Run, Say).RunAsync(CancellationToken.None);
 
 if (settings.Report is { } file) await File.WriteAllTextAsync(file, JsonSerializer.Serialize(report, ReportJson.Default.CrashReport));
@@ -29,10 +29,13 @@ foreach (var problem in report.Problems) Console.WriteLine(problem);
 if (report.Problems.Count == 0) Directory.Delete(data, recursive: true);
 return report.Problems.Count == 0 ? 0 : 1;
 
+Task<LocalStack> StartAsync() =>
+    LocalStack.StartAsync(new LocalStackOptions { DataDirectory = data, AppsDirectory = apps, Ack = settings.Ack, ConfirmsDeath = settings.ConfirmsDeath, Progress = Say }, CancellationToken.None);
+
 async Task<int> RestartAsync(RestartRunOptions options)
 {
     RestartReport seen;
-    await using (var stack = await LocalStack.StartAsync(new LocalStackOptions { DataDirectory = data, AppsDirectory = apps, Ack = settings.Ack, ConfirmsDeath = settings.ConfirmsDeath, Progress = Say }, CancellationToken.None))
+    await using (var stack = await StartAsync())
         seen = await new RestartRun(stack, options, Say).RunAsync(CancellationToken.None);
     if (settings.Report is { } path) await File.WriteAllTextAsync(path, JsonSerializer.Serialize(seen, ReportJson.Default.RestartReport));
     var took = seen.Rounds.Select(round => round.Ms).Order().ToArray();

@@ -93,6 +93,18 @@ public readonly record struct SlotRange(int First, int Count)
         return new SlotRange(first, end - first);
     }
 
+    /// <summary>The pieces of this range, cut at the borders of Event Hub partitions, each with its partition.</summary>
+    public IEnumerable<(int Partition, SlotRange Slots)> CutAtPartitions(int partitionCount)
+    {
+        for (var first = First; first < End;)
+        {
+            var partition = new Slot((ushort)first).PartitionOf(partitionCount);
+            var end = Math.Min(End, OfPartition(partition, partitionCount).End);
+            yield return (partition, new SlotRange(first, end - first));
+            first = end;
+        }
+    }
+
     /// <inheritdoc/>
     public override string ToString() => Count == 1 ? $"slot {First}" : $"slots {First}-{End - 1}";
 }

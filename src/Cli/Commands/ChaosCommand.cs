@@ -64,7 +64,7 @@ internal static class ChaosCommand
     private static Option<string> From()
     {
         var from = new Option<string>("--from") { Description = "From what: storage (tables and blobs), tables, blobs, log, peers (others cannot reach it) or all.", DefaultValueFactory = _ => "all" };
-        from.AcceptOnlyFromAmong("storage", "log", "peers", "all");
+        from.AcceptOnlyFromAmong("storage", "tables", "blobs", "log", "peers", "all");
         return from;
     }
 }

@@ -16,7 +16,7 @@ public static class RefillPlanner
         bool IsLost(MapEntry entry) => takeOvers.Contains(entry.Epoch.GrantedAt) && entry.Owner != newcomer && map.Live.ContainsKey(entry.Owner) && !entry.IsMigrating;
         return
         [
-            .. map.SlotRuns.Where(run => IsLost(run.Entry)).SelectMany(run => RemovalPlanner.CutAtPartitions(run.Slots, map.PartitionCount)).Select(EntryKey.Of),
+            .. map.SlotRuns.Where(run => IsLost(run.Entry)).SelectMany(run => run.Slots.CutAtPartitions(map.PartitionCount)).Select(piece => EntryKey.Of(piece.Slots)),
             .. map.Placed.Where(placed => IsLost(placed.Entry)).OrderBy(placed => placed.Endpoint.Value, StringComparer.Ordinal).Select(placed => EntryKey.Of(placed.Endpoint)),
         ];
     }

@@ -34,15 +34,5 @@ public static class RemovalPlanner
         map.SlotRuns.Where(run => run.Entry.Owner.Shard == shard).Sum(run => run.Slots.Count), map.Placed.Count(placed => placed.Entry.Owner.Shard == shard));
 
     private static IEnumerable<SlotRange> SlotsOf(RoutingMap map, ShardId shard) =>
-        map.SlotRuns.Where(run => run.Entry.Owner.Shard == shard).SelectMany(run => CutAtPartitions(run.Slots, map.PartitionCount));
-
-    internal static IEnumerable<SlotRange> CutAtPartitions(SlotRange range, int partitions)
-    {
-        for (var first = range.First; first < range.End;)
-        {
-            var end = Math.Min(range.End, SlotRange.OfPartition(new Slot((ushort)first).PartitionOf(partitions), partitions).End);
-            yield return new SlotRange(first, end - first);
-            first = end;
-        }
-    }
+        map.SlotRuns.Where(run => run.Entry.Owner.Shard == shard).SelectMany(run => run.Slots.CutAtPartitions(map.PartitionCount)).Select(piece => piece.Slots);
 }

@@ -79,21 +79,9 @@ internal static class HandOver
     }
 
     /// <summary>Slot ranges cut at the borders of Event Hub partitions.</summary>
-    private static IEnumerable<(int Partition, EntryKey Key)> Pieces(EntryKey key, int partitions)
-    {
-        if (key.IsEndpoint)
-        {
-            yield return (key.Endpoint.Slot.PartitionOf(partitions), key);
-            yield break;
-        }
-        for (var first = key.Slots.First; first < key.Slots.End;)
-        {
-            var partition = new Slot((ushort)first).PartitionOf(partitions);
-            var end = Math.Min(key.Slots.End, SlotRange.OfPartition(partition, partitions).End);
-            yield return (partition, EntryKey.Of(new SlotRange(first, end - first)));
-            first = end;
-        }
-    }
+    private static IEnumerable<(int Partition, EntryKey Key)> Pieces(EntryKey key, int partitions) => key.IsEndpoint
+        ? [(key.Endpoint.Slot.PartitionOf(partitions), key)]
+        : key.Slots.CutAtPartitions(partitions).Select(piece => (piece.Partition, EntryKey.Of(piece.Slots)));
 
     private static HandOverLook Only(HandOverStanding standing) => new(standing, []);
 }

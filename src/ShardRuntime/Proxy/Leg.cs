@@ -90,7 +90,7 @@ internal sealed class Leg : HttpTransformer
     /// <summary>True for what is said between members and not to the client: the target does not serve this.</summary>
     public bool TakesRefusal(HttpResponseMessage answer)
     {
-        if (answer.Headers.NonValidated.TryGetValues(ShardHeaders.Late, out var late) && long.TryParse(late.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var epoch)) LateUnder = new Epoch(epoch);
+        if (LegHeaders.NumberOf(answer.Headers.NonValidated, ShardHeaders.Late) is { } late) LateUnder = new Epoch(late);
         if (answer.StatusCode is not (System.Net.HttpStatusCode.MisdirectedRequest or System.Net.HttpStatusCode.ServiceUnavailable)
             || !answer.Headers.TryGetValues(ShardHeaders.Entry, out var entries)) return false;
         IsRefused = true;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net.Http.Headers;
 using Microsoft.AspNetCore.Http.Features;
 using ShardCloud.Contracts;
@@ -50,6 +51,13 @@ internal static class LegHeaders
         }
         if (ours is not null) foreach (var name in ours) headers.Remove(name);
     }
+
+    /// <summary>What a header says; null where it is missing.</summary>
+    public static string? TextOf(HttpHeadersNonValidated headers, string name) => headers.TryGetValues(name, out var values) ? values.ToString() : null;
+
+    /// <summary>The number, from 0, that a header says; null where it is missing or says none.</summary>
+    public static long? NumberOf(HttpHeadersNonValidated headers, string name) =>
+        long.TryParse(TextOf(headers, name), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
 
     /// <summary>True for a header of ours.</summary>
     public static bool IsOurs(string name) => name.StartsWith(ShardHeaders.Prefix, StringComparison.OrdinalIgnoreCase);

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Globalization;
 using System.Net;
 using Microsoft.AspNetCore.Http.Features;
 using ShardCloud.Contracts;
@@ -58,7 +57,7 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
             if (leg.Followed is { } followed && IsEventStream(answer)) return await PassEventsAsync(context, answer, leg, followed.BeginEvents(context, context.Response.Body), watch);
 
             // Headers leave with the first piece, or with the end: an empty answer must not look as if a body followed. One that fits a piece leaves whole: half of it can still be asked for again.
-            length = LengthOf(answer);
+            length = LegHeaders.NumberOf(answer.Content.Headers.NonValidated, "Content-Length") ?? -1;
             var source = answer.Content.ReadAsStream(watch.Token);
             piece = ArrayPool<byte>.Shared.Rent(PieceBytes);
             var held = 0;
@@ -178,15 +177,9 @@ internal sealed class MemberLegs(IHttpForwarder forwarder, MemberClient client, 
     };
 
     private static bool IsEventStream(HttpResponseMessage answer) => answer.StatusCode is HttpStatusCode.OK
-        && EventStream.Is(TextOf(answer.Content.Headers.NonValidated, "Content-Type"), TextOf(answer.Content.Headers.NonValidated, "Content-Encoding"));
+        && EventStream.Is(LegHeaders.TextOf(answer.Content.Headers.NonValidated, "Content-Type"), LegHeaders.TextOf(answer.Content.Headers.NonValidated, "Content-Encoding"));
 
-    private static string? TextOf(System.Net.Http.Headers.HttpHeadersNonValidated headers, string name) => headers.TryGetValues(name, out var values) ? values.ToString() : null;
-
-    private static long LengthOf(HttpResponseMessage answer) =>
-        long.TryParse(TextOf(answer.Content.Headers.NonValidated, "Content-Length"), NumberStyles.None, CultureInfo.InvariantCulture, out var length) ? length : -1;
-
-    private static Epoch? EpochOf(HttpResponseMessage answer) =>
-        long.TryParse(TextOf(answer.Headers.NonValidated, ShardHeaders.Epoch), NumberStyles.None, CultureInfo.InvariantCulture, out var epoch) ? new Epoch(epoch) : null;
+    private static Epoch? EpochOf(HttpResponseMessage answer) => LegHeaders.NumberOf(answer.Headers.NonValidated, ShardHeaders.Epoch) is { } epoch ? new Epoch(epoch) : null;
 
     private static bool IsUpgrade(HttpContext context) =>
         context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true } || context.Features.Get<IHttpExtendedConnectFeature>() is { IsExtendedConnect: true };

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -121,11 +122,27 @@ public sealed class PassedAnswerTests : IAsyncLifetime
     {
         var request = new HttpRequestMessage(HttpMethod.Get, _router.Shard.PublicAddress + "/files/1/echo");
         request.Headers.TryAddWithoutValidation("X-Name", "Jos\u00e9 \u4e2d");
-        using var client = new HttpMessageInvoker(new SocketsHttpHandler { RequestHeaderEncodingSelector = (_, _) => System.Text.Encoding.UTF8 });
+        using var client = new HttpMessageInvoker(new SocketsHttpHandler { RequestHeaderEncodingSelector = (_, _) => Encoding.UTF8 });
 
         using var answer = await client.SendAsync(request, TestContext.Current.CancellationToken);
 
         Assert.Equal("Jos\u00e9 \u4e2d", await answer.Content.ReadAsStringAsync());
+    }
+
+    private async Task BreakOffAsync(HttpContext context, string text, long? length)
+    {
+        await SendAsync(context, text, length);
+        await _goOn.Task.WaitAsync(context.RequestAborted);
+        context.Abort();
+    }
+
+    /// <summary>Leaves at once.</summary>
+    private static async Task SendAsync(HttpContext context, string text, long? length)
+    {
+        context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().DisableBuffering();
+        context.Response.ContentLength = length;
+        await context.Response.Body.WriteAsync(Encoding.UTF8.GetBytes(text));
+        await context.Response.Body.FlushAsync();
     }
 
     private void Map(WebApplication app)
@@ -133,35 +150,15 @@ public sealed class PassedAnswerTests : IAsyncLifetime
         var files = app.MapShardEndpoint("/files/{file}");
         files.MapGet("/streamed", async (HttpContext context) =>
         {
-            context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().DisableBuffering();
-            await context.Response.Body.WriteAsync("one"u8.ToArray());
-            await context.Response.Body.FlushAsync();
+            await SendAsync(context, "one", length: null);
             await _goOn.Task.WaitAsync(context.RequestAborted);
             await context.Response.Body.WriteAsync("two"u8.ToArray());
         });
-        files.MapGet("/broken", async (HttpContext context) =>
-        {
-            context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().DisableBuffering();
-            await context.Response.Body.WriteAsync("half"u8.ToArray());
-            await context.Response.Body.FlushAsync();
-            await _goOn.Task.WaitAsync(context.RequestAborted);
-            context.Abort();
-        });
-        files.MapGet("/whole", async (HttpContext context) =>
-        {
-            context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().DisableBuffering();
-            context.Response.ContentLength = 5;
-            await context.Response.Body.WriteAsync("whole"u8.ToArray());
-            await context.Response.Body.FlushAsync();
-            await _goOn.Task.WaitAsync(context.RequestAborted);
-            context.Abort();
-        });
+        files.MapGet("/broken", (HttpContext context) => BreakOffAsync(context, "half", length: null));
+        files.MapGet("/whole", (HttpContext context) => BreakOffAsync(context, "whole", length: 5));
         files.MapGet("/halved", async (HttpContext context) =>
         {
-            context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().DisableBuffering();
-            context.Response.ContentLength = 8;
-            await context.Response.Body.WriteAsync("half"u8.ToArray());
-            await context.Response.Body.FlushAsync();
+            await SendAsync(context, "half", length: 8);
             if (Interlocked.Increment(ref _owner.Runs) == 1) context.Abort();
             else await context.Response.Body.WriteAsync("half"u8.ToArray());
         });
