@@ -22,6 +22,7 @@ public static class ErrorCodes
     public const string ClocksDisagree = "SC2003";
     public const string BadKey = "SC2004";
     public const string ManyOver = "SC2005";
+    public const string ManySlow = "SC2006";
 
     public const string WrongType = "SC3001";
     public const string NameTooLong = "SC3002";
@@ -96,6 +97,7 @@ public static class ErrorCodes
     public const string Unexpected = "SC5026";
     public const string RehearsalFailed = "SC5027";
     public const string CrashLoop = "SC5028";
+    public const string DrainFailed = "SC5029";
     public const string PackageUnreadable = "SC5040";
     public const string PackageUnsafe = "SC5041";
     public const string PackageManifestBad = "SC5042";

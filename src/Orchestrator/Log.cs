@@ -32,4 +32,10 @@ internal static partial class Log
 
     [LoggerMessage(10, LogLevel.Critical, ErrorCodes.CrashLoop + ": {Shard} died {Crashes} times in {Minutes:0} minutes; it is not replaced before those have passed. Its backups go on serving")]
     public static partial void CrashLoop(ILogger logger, string shard, int crashes, double minutes);
+
+    [LoggerMessage(11, LogLevel.Critical, ErrorCodes.ManySlow + ": {Count} of {Shards} shards renew their leases and do not answer. Perhaps it is the Orchestrator, or the network around it: none is drained meanwhile")]
+    public static partial void ManySlow(ILogger logger, int count, int shards);
+
+    [LoggerMessage(12, LogLevel.Warning, "{Incarnation} is slow: it renews its lease and answers neither the Orchestrator nor at least half of the other shards. What it owns moves away")]
+    public static partial void Slow(ILogger logger, string incarnation);
 }

@@ -22,6 +22,7 @@ public static class OrchestratorServices
         services.AddOptions<OrchestratorSettings>().BindConfiguration(OrchestratorSettings.SectionName).ValidateDataAnnotations()
             .Validate(settings => settings.Auth.KeyFile is { Length: > 0 }, "ShardCloud:Auth:KeyFile is missing: set it to the key file of the members.")
             .Validate(settings => settings.ShardHost.Url is { IsAbsoluteUri: true }, "ShardCloud:ShardHost:Url is missing: set it to the address of the shard host.")
+            .Validate(settings => settings.SlowShards.IsValid, "A value under ShardCloud:SlowShards is out of range, or PromptWithin is longer than AnswerWithin.")
             .ValidateOnStart();
         services.AddOptions<StorageOptions>().BindConfiguration(StorageOptions.SectionName);
         services.TryAddSingleton(TimeProvider.System);
@@ -41,6 +42,9 @@ public static class OrchestratorServices
         services.AddScoped<ReadsApi>();
         services.AddSingleton(provider => new PackagesApi(provider.GetRequiredService<PackageStore>(), Settings(provider)));
         services.AddScoped<Replacements>();
+        services.AddSingleton<ShardLooks>();
+        services.AddSingleton(provider => new SlowShards(Settings(provider).SlowShards));
+        services.AddScoped<Drains>();
         services.AddScoped<Housekeeping.Monitor>();
         return services.AddDurableTaskHandler(AddFunctions);
     }
@@ -58,6 +62,7 @@ public static class OrchestratorServices
             .AddOrchestrator<RemoveShard>().AddActivity<CordonShard>().AddActivity<Uncordon>().AddActivity<PlanRemoval>().AddActivity<AskToLeave>()
             .AddActivity<EndShard>()
             .AddOrchestrator<ReplaceShard>().AddActivity<ConfirmDeath>().AddActivity<AwaitNewcomer>().AddActivity<PlanRefill>().AddActivity<RecordReplacement>()
+            .AddOrchestrator<DrainShard>().AddActivity<BeginDrain>().AddActivity<LookAtDrained>().AddActivity<EndDrained>()
             .AddTimer("Monitor", (services, _, cancellationToken) => services.GetRequiredService<Housekeeping.Monitor>().TickAsync(cancellationToken));
     }
 

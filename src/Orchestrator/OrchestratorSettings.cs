@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using ShardCloud.Orchestrator.Shards;
 
 namespace ShardCloud.Orchestrator;
 
@@ -24,6 +25,9 @@ public sealed class OrchestratorSettings
     /// <summary>Where shards run, as .NET names platforms: what a package's program must be made for. Default: where the Orchestrator runs.</summary>
     [RegularExpression("^(linux|win|osx)-(x64|arm64)$")]
     public string? ShardPlatform { get; set; }
+
+    /// <summary>What happens to a shard that is slow.</summary>
+    public SlowShardSettings SlowShards { get; set; } = new();
 
     /// <summary>What a map is bound to for life.</summary>
     public sealed class LogSettings

@@ -71,6 +71,9 @@ public sealed record WireEntry(long Version, string Owner, long Epoch, string? T
 /// <summary>What a proxy would do with a request for an endpoint now, and whether the target answered a ping.</summary>
 public sealed record RouteProbe(string Endpoint, string Decision, string? Owner, string? Target, long Epoch, long MapVersion, bool TargetReachable);
 
+/// <summary>How soon another member answered the one that was asked to try; absent when it did not within the time given.</summary>
+public sealed record ReachReport(string Member, double? AnsweredMs);
+
 public sealed record MemberStatus(
     string Incarnation, string Shard, string Role, string Version, string PublicAddress, string MemberAddress, int Pid,
     double LeaseRemainingMs, long MapVersion, long Endpoints, long LagRecords, long Requests, long Parked, long Forwarded, long Repeated, IReadOnlyList<SuspectReport> Suspects);
@@ -89,6 +92,7 @@ public sealed record SetAsideReport(long Count, IReadOnlyList<SetAsideItem> Kept
 [JsonSerializable(typeof(HandoffStatus))]
 [JsonSerializable(typeof(WireEntry))]
 [JsonSerializable(typeof(RouteProbe))]
+[JsonSerializable(typeof(ReachReport))]
 [JsonSerializable(typeof(MemberStatus))]
 [JsonSerializable(typeof(SetAsideReport))]
 [JsonSerializable(typeof(Problem))]

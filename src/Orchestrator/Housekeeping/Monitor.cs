@@ -6,10 +6,10 @@ using ShardCloud.Orchestrator.Shards;
 
 namespace ShardCloud.Orchestrator.Housekeeping;
 
-/// <summary>Every 10 s: a record that is open while no orchestration works on it gets one again, and a shard that died without a successor is replaced.
+/// <summary>Every 10 s: a record that is open while no orchestration works on it gets one again, a shard that died without a successor is replaced, and one that is slow drained.
 /// Starting is idempotent: id of record = id of instance.</summary>
 /// <remarks>A host loses an orchestration when the handler dies in the middle of a turn; and a caller may die between record and start.</remarks>
-public sealed class Monitor(MigrationStore migrations, OperationStore operations, Replacements replacements, DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
+public sealed class Monitor(MigrationStore migrations, OperationStore operations, Replacements replacements, Drains drains, DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
 {
     /// <summary>A record younger than this is still being started by whoever wrote it.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
@@ -28,9 +28,10 @@ public sealed class Monitor(MigrationStore migrations, OperationStore operations
             await ReviveAsync(operation, cancellationToken);
         }
         await replacements.StartMissingAsync(cancellationToken);
+        await drains.LookAsync(cancellationToken); // Last: it waits for those who do not answer.
     }
 
-    // A removal and a replacement are taken up where the map shows them; what the inputs of the other two were is not in their records, so they end with an error.
+    // A removal, a replacement and a drain are taken up where the map shows them; what the inputs of the other two were is not in their records, so they end with an error.
     private async Task ReviveAsync(Operation operation, CancellationToken cancellationToken)
     {
         if (operation is { Kind: "removeShard", Shards: [var shard] })
@@ -41,6 +42,11 @@ public sealed class Monitor(MigrationStore migrations, OperationStore operations
         if (operation.Kind == Replacements.Kind)
         {
             await ReviveAsync(nameof(ReplaceShard), operation.Id, new ReplaceShardInput(operation.Id, Replacements.IncarnationOf(operation).Value), cancellationToken);
+            return;
+        }
+        if (operation.Kind == Drains.Kind)
+        {
+            await ReviveAsync(nameof(DrainShard), operation.Id, drains.InputOf(operation), cancellationToken);
             return;
         }
         if (await durable.GetInstanceAsync(operation.Id, cancellationToken: cancellationToken) is { IsRunning: true }) return;

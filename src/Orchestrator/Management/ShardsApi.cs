@@ -55,7 +55,7 @@ public sealed class ShardsApi(
         if (!map.Live.Keys.Any(incarnation => incarnation.Shard == shard))
             throw new ShardCloudException(ErrorCodes.UnknownShard, $"There is no shard '{shard}'.", "List the shards: 'shardcloud status'.");
         var running = await operations.ReadRunningAsync(context.RequestAborted);
-        if (running.FirstOrDefault(other => other.Kind is "removeShard" or Replacements.Kind && other.Shards.Contains(id)) is { } busy)
+        if (running.FirstOrDefault(other => other.Kind is "removeShard" or Replacements.Kind or Drains.Kind && other.Shards.Contains(id)) is { } busy)
             throw new InTheWayException(ErrorCodes.ShardBusy, $"Shard '{shard}' is being changed by '{busy.Id}'.", "Wait for that operation.", busy.Id);
         if (CordonShard.IsLast(map, shard)) throw CordonShard.LastShard(shard);
 

@@ -59,6 +59,10 @@ public sealed class MemberClient(HttpClient http, ITokenSource tokens)
     public Task<RouteProbe> ProbeAsync(string address, string endpoint, CancellationToken cancellationToken) =>
         GetAsync(address, $"route?endpoint={Uri.EscapeDataString(endpoint)}", MemberJson.Default.RouteProbe, TimeSpan.FromSeconds(2), cancellationToken);
 
+    /// <summary>Whether the member asked reaches another one, tried at once.</summary>
+    public Task<ReachReport> ReachAsync(string address, IncarnationId other, TimeSpan within, CancellationToken cancellationToken) => GetAsync(
+        address, $"reach?member={Uri.EscapeDataString(other.Value)}&timeoutMs={(long)within.TotalMilliseconds}", MemberJson.Default.ReachReport, within, cancellationToken);
+
     /// <summary>Tells of a map version, so that it need not be polled for.</summary>
     public Task PokeAsync(string address, MapVersion version, CancellationToken cancellationToken) => SendAsync(
         address, HttpMethod.Post, "map/changed", JsonContent.Create(new MapVersionNotice(version.Value), MemberJson.Default.MapVersionNotice), TimeSpan.Zero, cancellationToken);

@@ -5,7 +5,10 @@ using ShardCloud.Orchestrator.Migrations;
 namespace ShardCloud.Orchestrator.Shards;
 
 /// <summary>Input of <see cref="RemoveShard"/>.</summary>
-public sealed record RemoveShardInput(string Operation, string Shard);
+/// <param name="Operation">The operation record.</param>
+/// <param name="Shard">Which shard.</param>
+/// <param name="Reason">What the map's history says of its cordon.</param>
+public sealed record RemoveShardInput(string Operation, string Shard, string Reason = "the shard is being removed");
 
 /// <summary>Cordons a shard, moves everything it owns to the others by ordinary migrations, asks it to leave, and has its host end it.</summary>
 /// <remarks>Trouble before it has left takes the cordon off again: a shard that serves is better than one in between.</remarks>
@@ -41,7 +44,8 @@ public sealed class RemoveShard : TaskOrchestrator<RemoveShardInput, string>
         var isEmpty = false;
         for (var round = 0; round < RoundsMax && !isEmpty; round++)
         {
-            var plan = await context.CallActivityAsync<RemovalPlan>(nameof(PlanRemoval), new RemovalRound(input.Operation, input.Shard, round), Patient);
+            var plan = await context.CallActivityAsync<RemovalPlan>(nameof(PlanRemoval), new RemovalRound(
+                input.Operation, input.Shard, round, $"migrate-{input.Operation[(input.Operation.IndexOf('-') + 1)..]}", $"{input.Shard} is being removed"), Patient);
             if (plan.Error is not null) return plan.Error;
             isEmpty = plan.Migrations.Count == 0;
             await Task.WhenAll(plan.Migrations.Select(start =>
@@ -61,7 +65,12 @@ public sealed class RemoveShard : TaskOrchestrator<RemoveShardInput, string>
 }
 
 /// <summary>Which round of moving away.</summary>
-public sealed record RemovalRound(string Operation, string Shard, int Round);
+/// <param name="Operation">The operation record.</param>
+/// <param name="Shard">From where.</param>
+/// <param name="Round">Counts from 0.</param>
+/// <param name="Migrations">How the ids of the migrations begin; round and destination follow.</param>
+/// <param name="Reason">For people.</param>
+public sealed record RemovalRound(string Operation, string Shard, int Round, string Migrations, string Reason);
 
 /// <summary>The migrations of one round; none when nothing is left to move.</summary>
 public sealed record RemovalPlan(IReadOnlyList<MigrationStart> Migrations, WireError? Error = null);

@@ -21,7 +21,7 @@ public sealed class CordonShard(MapStore store, OperationStore operations) : Tas
         var commit = await store.CommitAsync(map =>
         {
             isLast = IsLast(map, shard);
-            return isLast || map.CordonedShards.Contains(shard) ? null : new MapCommit(input.Operation, "the shard is being removed", [new Cordon(shard, true)]);
+            return isLast || map.CordonedShards.Contains(shard) ? null : new MapCommit(input.Operation, input.Reason, [new Cordon(shard, true)]);
         }, context.CancellationToken);
         if (isLast) return LastShard(shard).ToWire();
         return commit.Refusal?.ToWire();
@@ -36,7 +36,7 @@ public sealed class CordonShard(MapStore store, OperationStore operations) : Tas
         $"'{shard}' is the last shard that can own endpoints.", "Add a shard first: 'shardcloud shard add'.");
 }
 
-/// <summary>Takes the mark off after a removal that did not come to its end.</summary>
+/// <summary>Takes the mark off after a removal that did not come to its end, and after a drain.</summary>
 public sealed class Uncordon(MapStore store) : TaskActivity<RemoveShardInput, bool>
 {
     /// <inheritdoc/>
@@ -44,7 +44,7 @@ public sealed class Uncordon(MapStore store) : TaskActivity<RemoveShardInput, bo
     {
         var shard = new ShardId(input.Shard);
         await store.CommitAsync(map => map.CordonedShards.Contains(shard)
-            ? new MapCommit(input.Operation, "the shard was not removed", [new Cordon(shard, false)]) : null, context.CancellationToken);
+            ? new MapCommit(input.Operation, $"no longer: {input.Reason}", [new Cordon(shard, false)]) : null, context.CancellationToken);
         return true;
     }
 }
@@ -63,9 +63,9 @@ public sealed class PlanRemoval(MapReader maps, MigrationPlanner planner, Migrat
         if (CordonShard.IsLast(map, shard)) return new RemovalPlan([], CordonShard.LastShard(shard).ToWire());
         foreach (var (to, entries) in RemovalPlanner.Spread(map, shard))
         {
-            // The id comes from operation, round and destination: this activity may run twice, and each migration is one all the same.
-            var id = string.Create(CultureInfo.InvariantCulture, $"migrate-{input.Operation[(input.Operation.IndexOf('-') + 1)..]}-{input.Round}-{to}");
-            var migration = planner.Plan(map, id, entries, to, $"{shard} is being removed", operation?.RequestedBy ?? "orchestrator");
+            // The id comes from the attempt, round and destination: this activity may run twice, and each migration is one all the same.
+            var id = string.Create(CultureInfo.InvariantCulture, $"{input.Migrations}-{input.Round}-{to}");
+            var migration = planner.Plan(map, id, entries, to, input.Reason, operation?.RequestedBy ?? "orchestrator");
             await migrations.CreateAsync(migration, cancellationToken);
             var recorded = await migrations.ReadAsync(id, cancellationToken) ?? migration;
             starts.Add(new MigrationStart(id, recorded.Batches.Count));

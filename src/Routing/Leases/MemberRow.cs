@@ -68,7 +68,7 @@ public sealed record MemberRow
     /// <summary>Process id on its machine.</summary>
     public int Pid { get; init; }
 
-    /// <summary>When the row was written last, by the store's clock: for people only, never for a lease.</summary>
+    /// <summary>When the row was written last, by the store's clock: for people, and to compare rows with each other where nothing depends on it. Never for a lease.</summary>
     public DateTimeOffset? WrittenAt { get; init; }
 
     /// <summary>Version of the row as it was read or written; opaque.</summary>

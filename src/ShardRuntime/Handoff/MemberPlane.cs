@@ -8,7 +8,7 @@ namespace ShardCloud.ShardRuntime.Handoff;
 
 /// <summary>Control endpoints that every member has, routers too: status, route probe, map notices, leave.</summary>
 internal sealed class MemberPlane(
-    ShardContext shard, MapFollowerService follower, MemberParts parts, ShardProxy proxy, MemberClient members, ShardMetrics metrics, Parking parking, Suspects suspects,
+    ShardContext shard, MapFollowerService follower, MemberParts parts, ShardProxy proxy, MemberPings pings, ShardMetrics metrics, Parking parking, Suspects suspects,
     IHostApplicationLifetime lifetime) : IControlPlane
 {
     private static readonly TimeSpan PingBudget = TimeSpan.FromSeconds(2);
@@ -52,25 +52,8 @@ internal sealed class MemberPlane(
         var endpoint = EndpointKey.Normalise(text);
         var (decision, entry) = proxy.Probe(endpoint);
         var target = decision.Action is ProxyAction.Serve ? shard.Self : decision.Target;
-        var reachable = target == shard.Self || (!target.IsNone && await PingAsync(target, context.RequestAborted));
+        var reachable = target == shard.Self || (!target.IsNone && await pings.AskAsync(target, PingBudget, context.RequestAborted) is not null);
         await Control.WriteAsync(context, StatusCodes.Status200OK, new RouteProbe(endpoint.Value, decision.Action.ToString(), entry.Owner.IsNone ? null : entry.Owner.Value,
             target.IsNone ? null : target.Value, entry.Epoch.Value, follower.Current.Version.Value, reachable), MemberJson.Default.RouteProbe);
-    }
-
-    /// <summary>True when the target answers under the incarnation that the map names.</summary>
-    private async Task<bool> PingAsync(IncarnationId target, CancellationToken cancellationToken)
-    {
-        if (!follower.Current.Live.TryGetValue(target, out var member)) return false;
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(PingBudget);
-        try
-        {
-            var status = await members.GetAsync(member.MemberAddress, "/_shard/status", MemberJson.Default.MemberStatus, limit.Token);
-            return status.Incarnation == target.Value;
-        }
-        catch (Exception error) when (error is HttpRequestException or ShardCloudException || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
-        {
-            return false;
-        }
     }
 }

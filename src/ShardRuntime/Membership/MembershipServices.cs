@@ -24,6 +24,8 @@ internal static class MembershipServices
         services.AddSingleton<Suspects>();
         services.AddHostedService(p => p.GetRequiredService<Suspects>());
         services.AddSingleton<IControlPlane, SuspectPlane>();
+        services.AddSingleton<MemberPings>();
+        services.AddSingleton<IControlPlane, ReachPlane>();
         services.AddSingleton(p => new TakeOverReports(p.GetRequiredService<ShardRuntimeOptions>().Orchestrator, p.GetRequiredService<ITokenSource>(), p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ILogger<TakeOverReports>>()));
         services.AddHostedService(p => p.GetRequiredService<TakeOverReports>());
         services.AddSingleton<IControlPlane, BackupPlane>();

@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask.Client;
 using ShardCloud.Identity;
@@ -41,6 +42,10 @@ public sealed class TestCloud : IAsyncDisposable
                 ["ShardCloud:Storage:ConnectionString"] = azurite.ConnectionString,
                 ["ShardCloud:Auth:KeyFile"] = keyFile,
                 ["ShardCloud:ShardHost:Url"] = "http://127.0.0.1:9/",
+                ["ShardCloud:SlowShards:AnswerWithin"] = "00:00:00.3",
+                ["ShardCloud:SlowShards:PromptWithin"] = "00:00:00.3",
+                ["ShardCloud:SlowShards:Looks"] = "2",
+                ["ShardCloud:SlowShards:GiveUpAfter"] = "00:00:40",
             }));
             builder.ConfigureTestServices(services =>
             {
@@ -91,12 +96,17 @@ public sealed class TestCloud : IAsyncDisposable
     public Housekeeping.Monitor MonitorAt(TimeProvider time)
     {
         var (operations, durable) = (Services.GetRequiredService<OperationStore>(), new GrpcDurableTaskClient(new TaskHubInvoker(Hub)));
-        return new(Services.GetRequiredService<MigrationStore>(), operations, ReplacementsAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
+        return new(Services.GetRequiredService<MigrationStore>(), operations, ReplacementsAt(time), DrainsAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
     }
 
     /// <summary>What starts replacements, at a time of the test's own.</summary>
     public Replacements ReplacementsAt(TimeProvider time) => new(
         Services.GetRequiredService<MapReader>(), Leases, Services.GetRequiredService<OperationStore>(), new GrpcDurableTaskClient(new TaskHubInvoker(Hub)), time);
+
+    /// <summary>What looks for slow shards, at a time of the test's own.</summary>
+    public Drains DrainsAt(TimeProvider time) => new(
+        Services.GetRequiredService<MapReader>(), Services.GetRequiredService<ShardLooks>(), Services.GetRequiredService<SlowShards>(), Services.GetRequiredService<OperationStore>(),
+        new GrpcDurableTaskClient(new TaskHubInvoker(Hub)), Services.GetRequiredService<IOptions<OrchestratorSettings>>(), time, NullLogger<Drains>.Instance);
 
     public HttpClient Client(string? role = Roles.Operator, string audience = Audiences.Management)
     {

@@ -17,6 +17,8 @@ namespace ShardCloud.Orchestrator.Tests.Support;
 /// destination's part of a handoff on the real map. Tests hold it at a phase or let it go silent.</summary>
 public sealed class TestMember : IAsyncDisposable
 {
+    private static readonly HttpClient Peers = new();
+
     private readonly WebApplication _app;
     private readonly MapStore _store;
     private readonly MemberDirectory _directory;
@@ -34,6 +36,9 @@ public sealed class TestMember : IAsyncDisposable
 
     /// <summary>Handoffs stop before this phase until it is set to null.</summary>
     public HandoffPhase? HoldBefore { get; set; }
+
+    /// <summary>True: every request waits, though the lease is renewed, as when its threads are all busy.</summary>
+    public volatile bool IsStalled;
 
     /// <summary>Requests seen, as <c>POST /_shard/...</c>.</summary>
     public ConcurrentQueue<string> Seen { get; } = new();
@@ -120,11 +125,12 @@ public sealed class TestMember : IAsyncDisposable
 
     private void Map(WebApplication app)
     {
-        app.Use((context, next) =>
+        app.Use(async (context, next) =>
         {
             Seen.Enqueue($"{context.Request.Method} {context.Request.Path}");
             Assert.StartsWith("Bearer ", context.Request.Headers.Authorization.ToString(), StringComparison.Ordinal);
-            return next(context);
+            while (IsStalled) await Task.Delay(10, context.RequestAborted);
+            await next(context);
         });
         app.MapPost("/_shard/handoffs", async (HttpContext context) =>
         {
@@ -142,6 +148,25 @@ public sealed class TestMember : IAsyncDisposable
             var map = await _store.LoadAsync();
             var entry = map.Lookup(new EndpointId(endpoint))!;
             return Results.Json(new RouteProbe(endpoint, "forward", entry.Owner.Value, entry.To.Value, entry.Epoch.Value, map.Version.Value, true), MemberJson.Default.RouteProbe);
+        });
+        app.MapGet("/_shard/reach", async (string member, int timeoutMs) =>
+        {
+            using var limit = new CancellationTokenSource(timeoutMs);
+            try
+            {
+                using var request = new HttpRequestMessage(HttpMethod.Get, $"{(await _store.LoadAsync()).Live[new IncarnationId(member)].MemberAddress}/_shard/status")
+                {
+                    Version = HttpVersion.Version20,
+                    VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+                };
+                request.Headers.Authorization = new("Bearer", "a member's");
+                using var answer = await Peers.SendAsync(request, limit.Token);
+                return Results.Json(new ReachReport(member, 1), MemberJson.Default.ReachReport);
+            }
+            catch (Exception error) when (error is OperationCanceledException or HttpRequestException)
+            {
+                return Results.Json(new ReachReport(member, null), MemberJson.Default.ReachReport);
+            }
         });
         app.MapPost("/_shard/map/changed", () => Results.Ok());
         app.MapGet("/_shard/status", async () => Results.Json(new MemberStatus(
