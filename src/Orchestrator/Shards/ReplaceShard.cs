@@ -63,6 +63,7 @@ public sealed class ReplaceShard : TaskOrchestrator<ReplaceShardInput, string>
 
         // (5) end: a process that only hung must not run for ever. What it believes to own it cannot serve.
         if (confirmed.Handle is { } handle) await context.CallActivityAsync(nameof(DeleteInstance), handle, Patient);
+        // (6) record: how long it took, then the end.
         await context.CallActivityAsync(nameof(RecordReplacement), new ReplacementTimes(
             input.Operation, confirmed.Shard, (joined - began).TotalSeconds, (rehearsed - began).TotalSeconds, (context.CurrentUtcDateTime - began).TotalSeconds), Patient);
         return null;

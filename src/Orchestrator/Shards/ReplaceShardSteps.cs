@@ -97,7 +97,7 @@ public sealed class PlanRefill(MapStore store, MapReader maps, MigrationPlanner 
     }
 }
 
-/// <summary>(5) Says in the record how long it took.</summary>
+/// <summary>(6) Says in the record how long it took.</summary>
 public sealed class RecordReplacement(OperationStore operations, ILogger<RecordReplacement> logger) : TaskActivity<ReplacementTimes, bool>
 {
     /// <inheritdoc/>

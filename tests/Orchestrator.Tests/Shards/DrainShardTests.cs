@@ -97,8 +97,9 @@ public sealed class DrainShardTests(AzuriteFixture azurite) : IAsyncLifetime
         foreach (var other in (string[])["shard-2", "shard-3"]) _cloud.Member(other).HoldBefore = HandoffPhase.Warm;
         _slow.IsStalled = true;
         await LooksUntilDrainAsync();
-        await Wait.ForAsync(MapAsync, map => map.SlotRuns.Any(run => run.Entry.IsMigrating), "the first handoff");
-        _cloud.Hub.Lose(DrainId);
+        await Wait.ForAsync(MapAsync, map => map.SlotRuns.Select(run => run.Entry.To).Where(to => !to.IsNone).Distinct().Count() == 2, "handoffs to both");
+        string[] migrations = [.. _cloud.Hub.Calls.Select(call => call.Split('/')[0]).Where(id => id.StartsWith("migrate-", StringComparison.Ordinal)).Distinct()];
+        foreach (var lost in (string[])[DrainId, .. migrations]) _cloud.Hub.Lose(lost);
         foreach (var other in (string[])["shard-2", "shard-3"]) _cloud.Member(other).HoldBefore = null;
         _slow.IsStalled = false;
 
