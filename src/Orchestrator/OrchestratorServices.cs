@@ -58,7 +58,7 @@ public static class OrchestratorServices
             .AddActivity<DeleteInstance>().AddActivity<CloseOperation>()
             .AddOrchestrator<Rehearse>().AddActivity<PlanRehearsal>()
             .AddOrchestrator<MigrateEndpoints>().AddActivity<PlanHandoff>().AddActivity<WarmAndCatchUp>().AddActivity<VerifyDestination>()
-            .AddActivity<GoAndAwaitGrant>().AddActivity<CancelHandoff>().AddActivity<PublishAndRetire>().AddActivity<RecordBatch>().AddActivity<RecordMigration>()
+            .AddActivity<GoAndAwaitGrant>().AddActivity<CancelHandoff>().AddActivity<PublishAndRetire>().AddActivity<RecordBatch>().AddActivity<RecordMigration>().AddActivity<IsMigrationOver>()
             .AddOrchestrator<RemoveShard>().AddActivity<CordonShard>().AddActivity<Uncordon>().AddActivity<PlanRemoval>().AddActivity<AskToLeave>()
             .AddActivity<EndShard>()
             .AddOrchestrator<ReplaceShard>().AddActivity<ConfirmDeath>().AddActivity<AwaitNewcomer>().AddActivity<PlanRefill>().AddActivity<RecordReplacement>()
