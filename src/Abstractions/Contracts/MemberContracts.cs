@@ -76,7 +76,51 @@ public sealed record ReachReport(string Member, double? AnsweredMs);
 
 public sealed record MemberStatus(
     string Incarnation, string Shard, string Role, string Version, string PublicAddress, string MemberAddress, int Pid,
-    double LeaseRemainingMs, long MapVersion, long Endpoints, long LagRecords, long Requests, long Parked, long Forwarded, long Repeated, IReadOnlyList<SuspectReport> Suspects);
+    double LeaseRemainingMs, long MapVersion, long Endpoints, long LagRecords, long Requests, long Parked, long Forwarded, long Repeated, IReadOnlyList<SuspectReport> Suspects,
+    MemberTraffic? Traffic = null);
+
+/// <summary>Requests whose handler this incarnation ran as owner since it started. Two looks, subtracted, tell of the time between them.</summary>
+/// <param name="Answered">All of them, errors included.</param>
+/// <param name="ServerErrors">Those that were answered with 500 to 599, or whose handler threw.</param>
+/// <param name="LatencyCounts">One number for each bound of <see cref="LatencyBoundsMs"/>, and one for what took longer than the last: how many runs took at most that long, and longer than the bound
+/// before. From the beginning of the handler's run until its answer may leave.</param>
+public sealed record MemberTraffic(long Answered, long ServerErrors, IReadOnlyList<long> LatencyCounts)
+{
+    /// <summary>Upper bounds in ms, each included.</summary>
+    public static readonly IReadOnlyList<int> LatencyBoundsMs = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+}
+
+/// <summary>Asks a shard to hold a replica of every Event Hub partition for so long (1 to 600 s). <c>from</c>: the member whose accepted layer it takes where it has none.</summary>
+public sealed record WarmRequest(string? From, int Seconds);
+
+/// <summary>How far that is. <c>seededFrom</c>: member, <c>blob</c> or <c>log</c> -> how many of the complete replicas began with its state; <c>lagRecords</c>: of all of them together.</summary>
+public sealed record WarmStatus(int Partitions, int Complete, long LagRecords, IReadOnlyDictionary<string, int> SeededFrom);
+
+/// <summary>Asks a shard to run its application's contract probes, all of them within so long (1 to 600 s).</summary>
+public sealed record ProbeRequest(int Seconds);
+
+/// <summary>One request of a contract probe; a template without any has one entry with no name. <c>error</c>: why it did not pass.</summary>
+public sealed record ProbeResult(string Template, string? Name, string? Method, string? Path, bool Passed, int Status, string? Error, double DurationMs);
+
+public sealed record ProbeReport(IReadOnlyList<ProbeResult> Results);
+
+/// <summary>Asks an owner to repeat a sample of its readers' requests at a member for so long (1 to 600 s). <c>share</c>: above 0, at most 1; 0 ends it.</summary>
+public sealed record ShadowRequest(string To, double Share, int Seconds);
+
+/// <summary>What became of the samples since this incarnation started. <c>dropped</c>: the queue was full; <c>failed</c>: the member took none or did not answer.</summary>
+public sealed record ShadowSampling(string? To, double Share, long Sent, long Dropped, long Failed);
+
+public sealed record ShadowHeader(string Name, string Value);
+
+/// <summary>A reader's request and the answer that its owner gave, from the document that had seen all up to epoch <c>base</c>, and <c>sequence</c> changes of <c>epoch</c>.</summary>
+public sealed record ShadowRead(
+    string Endpoint, long Base, long Epoch, long Sequence, string Method, string Target, IReadOnlyList<ShadowHeader> Headers, int Status, string? ContentType, byte[] Body);
+
+/// <summary>Where two versions answered differently; each value is cut at 256 characters.</summary>
+public sealed record ShadowDifference(string Endpoint, string Path, string Reason, string Expected, string Got);
+
+/// <summary>What shadow reads showed here since this incarnation started. <c>skipped</c>: its document was another one; <c>failed</c>: nothing could be compared. <c>examples</c>: the last 16.</summary>
+public sealed record ShadowReport(long Compared, long Different, long Skipped, long Failed, IReadOnlyList<ShadowDifference> Examples);
 
 /// <summary>A record that could not be read: its place in the log, and its bytes in base64, up to 64 KiB.</summary>
 public sealed record SetAsideItem(long Offset, string Reason, int Length, string Bytes);
@@ -95,5 +139,13 @@ public sealed record SetAsideReport(long Count, IReadOnlyList<SetAsideItem> Kept
 [JsonSerializable(typeof(ReachReport))]
 [JsonSerializable(typeof(MemberStatus))]
 [JsonSerializable(typeof(SetAsideReport))]
+[JsonSerializable(typeof(WarmRequest))]
+[JsonSerializable(typeof(WarmStatus))]
+[JsonSerializable(typeof(ProbeRequest))]
+[JsonSerializable(typeof(ProbeReport))]
+[JsonSerializable(typeof(ShadowRequest))]
+[JsonSerializable(typeof(ShadowSampling))]
+[JsonSerializable(typeof(ShadowRead))]
+[JsonSerializable(typeof(ShadowReport))]
 [JsonSerializable(typeof(Problem))]
 public sealed partial class MemberJson : JsonSerializerContext;

@@ -71,13 +71,36 @@ public sealed class MemberClient(HttpClient http, ITokenSource tokens)
     public Task<MemberStatus> StatusAsync(string address, CancellationToken cancellationToken) =>
         GetAsync(address, "status", MemberJson.Default.MemberStatus, TimeSpan.Zero, cancellationToken);
 
+    /// <summary>Has a shard hold a replica of every Event Hub partition for so long, and says how far that is. Repeated: renewed.</summary>
+    /// <param name="address">The shard's member address.</param>
+    /// <param name="from">The member whose accepted layer it takes where it has none; null: whoever surely has it, or the Blob.</param>
+    /// <param name="seconds">1 to 600.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public Task<WarmStatus> WarmAsync(string address, string? from, int seconds, CancellationToken cancellationToken) => AskAsync(
+        address, HttpMethod.Put, "warm", JsonContent.Create(new WarmRequest(from, seconds), MemberJson.Default.WarmRequest), MemberJson.Default.WarmStatus, TimeSpan.Zero, cancellationToken);
+
+    /// <summary>Has a shard run its application's contract probes, within 1 to 600 seconds.</summary>
+    public Task<ProbeReport> ProbesAsync(string address, int seconds, CancellationToken cancellationToken) => AskAsync(
+        address, HttpMethod.Post, "probes", JsonContent.Create(new ProbeRequest(seconds), MemberJson.Default.ProbeRequest), MemberJson.Default.ProbeReport, TimeSpan.FromSeconds(seconds), cancellationToken);
+
+    /// <summary>Has an owner repeat a share (above 0, at most 1; 0 ends it) of its readers' requests at another member for 1 to 600 seconds. Repeated: renewed.</summary>
+    public Task<ShadowSampling> ShadowAsync(string address, string to, double share, int seconds, CancellationToken cancellationToken) => AskAsync(
+        address, HttpMethod.Put, "shadow", JsonContent.Create(new ShadowRequest(to, share, seconds), MemberJson.Default.ShadowRequest), MemberJson.Default.ShadowSampling, TimeSpan.Zero, cancellationToken);
+
+    /// <summary>What the shadow reads that reached a member showed since it started.</summary>
+    public Task<ShadowReport> ShadowReportAsync(string address, CancellationToken cancellationToken) =>
+        GetAsync(address, "shadow", MemberJson.Default.ShadowReport, TimeSpan.Zero, cancellationToken);
+
     /// <summary>Asks a member that owns nothing any more to leave. Leaving is final.</summary>
     public Task LeaveAsync(string address, CancellationToken cancellationToken) =>
         SendAsync(address, HttpMethod.Post, "leave", null, TimeSpan.FromSeconds(10), cancellationToken);
 
-    private async Task<T> GetAsync<T>(string address, string path, JsonTypeInfo<T> type, TimeSpan wait, CancellationToken cancellationToken)
+    private Task<T> GetAsync<T>(string address, string path, JsonTypeInfo<T> type, TimeSpan wait, CancellationToken cancellationToken) =>
+        AskAsync(address, HttpMethod.Get, path, null, type, wait, cancellationToken);
+
+    private async Task<T> AskAsync<T>(string address, HttpMethod method, string path, HttpContent? body, JsonTypeInfo<T> type, TimeSpan wait, CancellationToken cancellationToken)
     {
-        using var response = await CallAsync(address, HttpMethod.Get, path, null, wait, cancellationToken);
+        using var response = await CallAsync(address, method, path, body, wait, cancellationToken);
         return await response.Content.ReadFromJsonAsync(type, cancellationToken) ?? throw new ShardCloudException(
             ErrorCodes.MemberFailed, $"The member at {address} answered /_shard/{path} with nothing.", "Update the member: it does not speak this contract.");
     }
