@@ -39,10 +39,12 @@ internal sealed class MemberFaults(LocalStack stack, ManagementClient api, int r
     /// </summary>
     public Task<MemberFaultReport> FreezeAsync(int rounds, CancellationToken cancellationToken) => UnderLoadAsync(async load =>
     {
+        var deaths = new Dictionary<string, int>();
         for (var round = 1; round <= rounds; round++)
         {
             await WholeAsync(cancellationToken);
-            var owner = await api.OwnerAsync($"rooms/{_rooms[round % _rooms.Length].Room}", cancellationToken);
+            var owner = await LeastFrozenAsync(deaths, cancellationToken);
+            deaths[owner.Shard] = deaths.GetValueOrDefault(owner.Shard) + 1;
             using var direct = new HttpClient { BaseAddress = new Uri(owner.PublicAddress!), Timeout = Patience };
             var frozen = stack.Faults.Apply(new FaultRequest("stall", owner.Shard, (int)Math.Ceiling(lease.TotalSeconds * 3)));
             await StandsStillAsync(frozen.Pid, cancellationToken);
@@ -52,6 +54,13 @@ internal sealed class MemberFaults(LocalStack stack, ManagementClient api, int r
             say($"{_clock.Elapsed.TotalSeconds,5:0} s  {round,3}: {owner.Shard} (process {frozen.Pid}) stood still for {frozen.Seconds} s; {load.Failed} failed so far, {_asOwner} answered as owner");
         }
     }, cancellationToken);
+
+    /// <summary>An owner of one of the rooms, of the shard that was frozen least often: one that dies too often is not replaced any more (SC5028).</summary>
+    private async Task<EndpointOwner> LeastFrozenAsync(Dictionary<string, int> deaths, CancellationToken cancellationToken)
+    {
+        var owners = await Task.WhenAll(_rooms.Select(room => api.OwnerAsync($"rooms/{room.Room}", cancellationToken)));
+        return owners.MinBy(owner => deaths.GetValueOrDefault(owner.Shard))!;
+    }
 
     /// <summary>Some members are cut off from something for a time, all at once: everybody, or the owner of the first room.</summary>
     public Task<MemberFaultReport> CutAsync(string from, int seconds, bool everybody, CancellationToken cancellationToken) => UnderLoadAsync(async load =>

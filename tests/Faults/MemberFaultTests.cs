@@ -13,7 +13,7 @@ public sealed class MemberFaultTests(ITestOutputHelper output, GatedCloud gated)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "Processes cannot be frozen on Windows.");
 
-        await RunAsync("frozen", null, faults => faults.FreezeAsync(rounds: 3, TestContext.Current.CancellationToken));
+        await RunAsync("frozen", null, faults => faults.FreezeAsync(rounds: 5, TestContext.Current.CancellationToken));
     }
 
     /// <summary>One owner cut off for three leases, each time from something else. Whoever must serve does, and it heals without an operator.</summary>
