@@ -104,6 +104,14 @@ public static class ErrorCodes
     public const string PackageCannotStart = "SC5043";
     public const string PackageExists = "SC5044";
     public const string UnknownVersion = "SC5045";
+    public const string VersionNotNewer = "SC5050";
+    public const string UpdateRunning = "SC5051";
+    public const string StrategyContradictory = "SC5052";
+    public const string SeveralVersions = "SC5053";
+    public const string NothingToApprove = "SC5054";
+    public const string UpdateTooLate = "SC5055";
+    public const string UpdateUnhealthy = "SC5056";
+    public const string UpdateFailed = "SC5057";
 
     public const string AppendFailed = "SC6001";
     public const string LogGap = "SC6002";
