@@ -1,0 +1,128 @@
+using System.Diagnostics;
+using System.IO.Compression;
+using ShardCloud.Contracts;
+
+namespace ShardCloud.Integration.Tests;
+
+/// <summary>The scripts that the workflows run: environment in, files and an exit code out.</summary>
+public sealed class WorkflowScriptTests : IDisposable
+{
+    private static readonly string[] Programs = ["bash", "curl", "jq", "zip"];
+
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("shardcloud-test-");
+
+    public WorkflowScriptTests()
+    {
+        var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator);
+        foreach (var program in Programs) Assert.SkipUnless(folders.Any(folder => File.Exists(Path.Combine(folder, program))), $"There is no {program} on this machine.");
+    }
+
+    /// <summary>The way of a run with one approval: publish, start, follow to the approval, approve, follow to the end.</summary>
+    [Fact]
+    public async Task Update_WithAnApproval_IsFollowedToItAndThenToItsEnd()
+    {
+        await using var orchestrator = await ScriptedOrchestrator.StartAsync([
+            ScriptedOrchestrator.Record(UpdateState.Running, step: UpdateStep.Warm),
+            ScriptedOrchestrator.Record(UpdateState.AwaitingApproval, second: UpdateWaveState.AwaitingApproval),
+            ScriptedOrchestrator.Record(UpdateState.AwaitingApproval, second: UpdateWaveState.AwaitingApproval, approved: 2), // Approved, and not gone on yet.
+            ScriptedOrchestrator.Record(UpdateState.Finished, UpdateOutcome.Done, UpdateStep.Record, UpdateWaveState.Passed, 2)], failFirst: 1);
+        var package = _folder.CreateSubdirectory("package");
+        await File.WriteAllTextAsync(Path.Combine(package.FullName, "shardcloud.json"), "{}", TestContext.Current.CancellationToken);
+
+        var published = await RunAsync(orchestrator, "publish.sh", ("PACKAGE", package.FullName));
+        var started = await RunAsync(orchestrator, "start.sh", ("VERSION", "2.0.0"), ("STRATEGY", """{"approveBefore":[2]}"""), ("IDEMPOTENCY_KEY", "run-1"));
+        var waits = await RunAsync(orchestrator, "follow.sh", ("UPDATE", "update-2.0.0"));
+        var approved = await RunAsync(orchestrator, "approve.sh", ("UPDATE", "update-2.0.0"), ("WAVE", "2"));
+        var ended = await RunAsync(orchestrator, "follow.sh", ("UPDATE", "update-2.0.0"));
+
+        Assert.All([published, started, waits, approved, ended], run => Assert.True(run.Exit == 0, run.Said));
+        using var zip = new ZipArchive(new MemoryStream(orchestrator.Uploaded));
+        Assert.Equal("shardcloud.json", Assert.Single(zip.Entries).FullName);
+        Assert.Equal(["version=2.0.0"], published.Outputs);
+        Assert.Equal(["update=update-2.0.0"], started.Outputs);
+        Assert.Equal(["state=awaitingApproval", "outcome=", "approve-before=[2]"], waits.Outputs);
+        Assert.Contains("step 2 warm", waits.Said, StringComparison.Ordinal);
+        Assert.Equal(["state=finished", "outcome=done", "approve-before=[2]"], ended.Outputs);
+        Assert.Equal(
+            ["POST /api/packages/uploads ", """POST /api/packages {"upload":"0123"}""", """POST /api/updates {"version":"2.0.0","strategy":{"approveBefore":[2]}} key run-1""",
+                """POST /api/updates/update-2.0.0/approve {"wave":2}"""], orchestrator.Changes);
+
+        Assert.StartsWith("### Staged update to 2.0.0: done", ended.Summary, StringComparison.Ordinal);
+        Assert.Contains("| 1 | 10 % | passed | 1638 | 4 | 1000 answered, 1 failed, p50 5 ms, p99 20 ms | 100 answered, 0 failed, p50 5 ms, p99 - | healthy: stable for 120 s |", ended.Summary, StringComparison.Ordinal);
+        Assert.Contains("| rooms/7 | /rooms/7 | body | &lt;b>&#124;1 | 2 |", ended.Summary, StringComparison.Ordinal);
+        Assert.Contains("| /likes/{page} | no probe | passed |  |", ended.Summary, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Update_RolledBack_EndsWithCode1AndTheReason()
+    {
+        await using var orchestrator = await ScriptedOrchestrator.StartAsync([ScriptedOrchestrator.Record(UpdateState.Finished, UpdateOutcome.RolledBack, UpdateStep.Record)]);
+
+        var (exit, outputs, said, summary) = await RunAsync(orchestrator, "follow.sh", ("UPDATE", "update-2.0.0"));
+
+        Assert.Equal(1, exit);
+        Assert.Equal("outcome=rolledBack", outputs[1]);
+        Assert.Contains("::error title=Staged update::update-2.0.0 ended as rolledBack: 5 of 100 requests failed", said, StringComparison.Ordinal);
+        Assert.Contains("| rolled back | 5 of 100 requests failed |", summary, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Start_Refused_SaysCodeFactsAndRemedyAndEndsWithCode4()
+    {
+        await using var orchestrator = await ScriptedOrchestrator.StartAsync([], refuses: new Problem("", "", 409, "100 % is\nrunning.", "SC5051", "Wait."));
+
+        var (exit, outputs, said, _) = await RunAsync(orchestrator, "start.sh", ("VERSION", "2.0.0"));
+
+        Assert.Equal(4, exit);
+        Assert.Empty(outputs);
+        Assert.Contains("::error title=Staged update::SC5051: 100 %25 is%0Arunning. Wait.", said, StringComparison.Ordinal);
+        Assert.Equal(["""POST /api/updates {"version":"2.0.0"}"""], orchestrator.Changes);
+    }
+
+    /// <summary>A run may be cancelled at any time: before the update has an id, while it runs, after it has ended.</summary>
+    [Fact]
+    public async Task Cancel_WaitsUntilItIsBack_AndTakesAnEndForAnEnd()
+    {
+        await using var orchestrator = await ScriptedOrchestrator.StartAsync([
+            ScriptedOrchestrator.Record(UpdateState.AwaitingApproval, second: UpdateWaveState.AwaitingApproval), ScriptedOrchestrator.Record(UpdateState.Running, step: UpdateStep.RollBack),
+            ScriptedOrchestrator.Record(UpdateState.Finished, UpdateOutcome.Cancelled, UpdateStep.Record)]);
+        await using var ended = await ScriptedOrchestrator.StartAsync(
+            [ScriptedOrchestrator.Record(UpdateState.Finished, UpdateOutcome.Done, UpdateStep.Record)], refuses: new Problem("", "", 409, "It is finished.", "SC5055", "Start another."));
+
+        var cancelled = await RunAsync(orchestrator, "cancel.sh", ("UPDATE", "update-2.0.0"));
+        var never = await RunAsync(orchestrator, "cancel.sh", ("UPDATE", ""));
+        var late = await RunAsync(ended, "cancel.sh", ("UPDATE", "update-2.0.0"));
+
+        Assert.All([cancelled, never, late], run => Assert.True(run.Exit == 0, run.Said));
+        Assert.Equal(["POST /api/updates/update-2.0.0/cancel "], orchestrator.Changes);
+        Assert.Equal("outcome=cancelled", cancelled.Outputs[1]);
+        Assert.Equal("outcome=done", late.Outputs[1]);
+    }
+
+    [Fact]
+    public async Task Call_WithoutAnOrchestrator_EndsWithCode5()
+    {
+        var (exit, _, said, _) = await RunAsync("http://127.0.0.1:9", "follow.sh", ("UPDATE", "update-2.0.0"), ("PATIENCE_SECONDS", "0"));
+
+        Assert.Equal(5, exit);
+        Assert.Contains("did not answer GET updates/update-2.0.0", said, StringComparison.Ordinal);
+    }
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    private Task<(int Exit, string[] Outputs, string Said, string Summary)> RunAsync(ScriptedOrchestrator orchestrator, string script, params (string Name, string Value)[] environment) =>
+        RunAsync(orchestrator.Address, script, environment);
+
+    private async Task<(int Exit, string[] Outputs, string Said, string Summary)> RunAsync(string orchestrator, string script, params (string Name, string Value)[] environment)
+    {
+        var (outputs, summary) = (Path.Combine(_folder.FullName, "outputs"), Path.Combine(_folder.FullName, "summary"));
+        foreach (var file in (string[])[outputs, summary]) await File.WriteAllTextAsync(file, "", TestContext.Current.CancellationToken);
+        var start = new ProcessStartInfo("bash", [Repository.File($".github/scripts/{script}")]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in ((string, string)[])[("SHARDCLOUD_ORCHESTRATOR", orchestrator), ("SHARDCLOUD_TOKEN", ScriptedOrchestrator.Token), ("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", summary), ("POLL_SECONDS", "0"), .. environment])
+            start.Environment[name] = value;
+        using var process = Process.Start(start)!;
+        var (said, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60));
+        return (process.ExitCode, await File.ReadAllLinesAsync(outputs), await said + await errors, await File.ReadAllTextAsync(summary));
+    }
+}
