@@ -7,23 +7,32 @@ internal sealed class ChatLoad : IAsyncDisposable
     /// <summary>How long a message may take on its way out, and the last ones on their way back: longer than any parking.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
-    private readonly Uri _router;
     private readonly ChatSocket[] _sockets;
     private readonly int _messagesPerSecond;
     private long _sent;
 
-    /// <summary>Sockets spread evenly over the rooms.</summary>
+    /// <summary>Sockets spread evenly over the rooms, at one router.</summary>
     public ChatLoad(Uri router, IReadOnlyList<string> rooms, int sockets, int messagesPerSecond)
+        : this(room => new PlainChatLink(Socket(router, room)), rooms, sockets, messagesPerSecond)
     {
-        (_router, _messagesPerSecond) = (new UriBuilder(router) { Scheme = "ws" }.Uri, messagesPerSecond);
+    }
+
+    /// <summary>Sockets spread evenly over the rooms.</summary>
+    /// <param name="linkTo">From a room to a way there.</param>
+    /// <param name="rooms">Their names.</param>
+    /// <param name="sockets">How many.</param>
+    /// <param name="messagesPerSecond">Said in all.</param>
+    public ChatLoad(Func<string, IChatLink> linkTo, IReadOnlyList<string> rooms, int sockets, int messagesPerSecond)
+    {
+        _messagesPerSecond = messagesPerSecond;
         var chats = rooms.Select(_ => new ChatLedger()).ToArray();
-        _sockets = [.. Enumerable.Range(0, sockets).Select(i => new ChatSocket(i, rooms[i % rooms.Count], chats[i % rooms.Count]))];
+        _sockets = [.. Enumerable.Range(0, sockets).Select(i => new ChatSocket(i, rooms[i % rooms.Count], linkTo(rooms[i % rooms.Count]), chats[i % rooms.Count]))];
     }
 
     /// <summary>Opens them all.</summary>
     public async Task OpenAsync(CancellationToken cancellationToken)
     {
-        foreach (var some in _sockets.Chunk(20)) await Task.WhenAll(some.Select(socket => socket.OpenAsync(_router, cancellationToken)));
+        foreach (var some in _sockets.Chunk(20)) await Task.WhenAll(some.Select(socket => socket.OpenAsync(cancellationToken)));
     }
 
     /// <summary>Sends until the token fires, then waits until everything that was said has been heard.</summary>
@@ -59,6 +68,9 @@ internal sealed class ChatLoad : IAsyncDisposable
 
     /// <summary>Why sockets ended, for the report.</summary>
     public IEnumerable<string> Failures => _sockets.Select(socket => socket.Failure).OfType<string>();
+
+    /// <summary>Address of a room's chat.</summary>
+    public static Uri Socket(Uri router, string room) => new(new UriBuilder(router) { Scheme = "ws" }.Uri, $"rooms/{room}/ws");
 
     public async ValueTask DisposeAsync()
     {

@@ -5,9 +5,8 @@ using System.Text.Json.Serialization;
 namespace ShardCloud.Cli.Demo;
 
 /// <summary>One WebSocket in one room.</summary>
-internal sealed class ChatSocket(int id, string room, ChatLedger ledger) : IAsyncDisposable
+internal sealed class ChatSocket(int id, string room, IChatLink link, ChatLedger ledger) : IAsyncDisposable
 {
-    private readonly ClientWebSocket _socket = new();
     private readonly CancellationTokenSource _end = new();
     private readonly HashSet<long> _seen = [];
     private readonly TaskCompletionSource<long> _welcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -18,15 +17,15 @@ internal sealed class ChatSocket(int id, string room, ChatLedger ledger) : IAsyn
 
     public bool IsOpened { get; private set; }
 
-    public bool IsOpen => _socket.State is WebSocketState.Open && !_receiving.IsCompleted;
+    public bool IsOpen => link.IsOpen && !_receiving.IsCompleted;
 
     public string? Failure { get; private set; }
 
-    public async Task OpenAsync(Uri router, CancellationToken cancellationToken)
+    public async Task OpenAsync(CancellationToken cancellationToken)
     {
         try
         {
-            await _socket.ConnectAsync(new Uri(router, $"rooms/{room}/ws"), cancellationToken);
+            await link.ConnectAsync(cancellationToken);
             _receiving = ReceiveAsync();
             await _welcome.Task.WaitAsync(cancellationToken);
             IsOpened = true;
@@ -45,7 +44,7 @@ internal sealed class ChatSocket(int id, string room, ChatLedger ledger) : IAsyn
         using var late = new CancellationTokenSource(ChatLoad.Patience);
         try
         {
-            await _socket.SendAsync(JsonSerializer.SerializeToUtf8Bytes(new ChatMessage(0, $"message {number}", tag, null, null, false), ChatJson.Default.ChatMessage), WebSocketMessageType.Text, true, late.Token);
+            await link.SendAsync(JsonSerializer.SerializeToUtf8Bytes(new ChatMessage(0, $"message {number}", tag, null, null, false), ChatJson.Default.ChatMessage), late.Token);
             return true;
         }
         catch (Exception error) when (error is WebSocketException or InvalidOperationException or OperationCanceledException)
@@ -86,7 +85,7 @@ internal sealed class ChatSocket(int id, string room, ChatLedger ledger) : IAsyn
         try
         {
             using var late = new CancellationTokenSource(TimeSpan.FromSeconds(5));
-            if (_socket.State is WebSocketState.Open) await _socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, late.Token);
+            if (link.IsOpen) await link.CloseAsync(late.Token);
             await _receiving.WaitAsync(late.Token);
         }
         catch (Exception error) when (error is WebSocketException or OperationCanceledException)
@@ -94,32 +93,16 @@ internal sealed class ChatSocket(int id, string room, ChatLedger ledger) : IAsyn
             // It is over either way.
         }
         await _end.CancelAsync();
-        _socket.Dispose();
+        await link.DisposeAsync();
         _end.Dispose();
     }
 
     private async Task ReceiveAsync()
     {
-        var buffer = new byte[4096];
         try
         {
-            while (true)
-            {
-                var length = 0;
-                ValueWebSocketReceiveResult part;
-                do
-                {
-                    part = await _socket.ReceiveAsync(buffer.AsMemory(length), _end.Token);
-                    length += part.Count;
-                }
-                while (!part.EndOfMessage);
-                if (part.MessageType is WebSocketMessageType.Close)
-                {
-                    if (_socket.State is WebSocketState.CloseReceived) Failure ??= $"room {room}: closed by the other side with {(int?)_socket.CloseStatus} {_socket.CloseStatusDescription}";
-                    return;
-                }
-                Heard(JsonSerializer.Deserialize(buffer.AsSpan(0, length), ChatJson.Default.ChatMessage)!);
-            }
+            while (await link.ReceiveAsync(_end.Token) is { } message) Heard(JsonSerializer.Deserialize(message.Span, ChatJson.Default.ChatMessage)!);
+            if (link.Ended is { } why) Failure ??= $"room {room}: {why}";
         }
         catch (Exception error) when (error is WebSocketException or OperationCanceledException or JsonException)
         {

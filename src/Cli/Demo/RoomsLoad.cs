@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net.Sockets;
 using System.Text.Json.Serialization;
 
 namespace ShardCloud.Cli.Demo;
@@ -21,13 +22,23 @@ internal sealed class RoomsLoad : IDisposable
     private readonly LatencyHistogram _latency = new();
     private LatencyHistogram _window = new();
     private readonly List<string> _failures = [];
-    private long _sent, _succeeded, _failed, _inFlight;
+    private long _sent, _succeeded, _failed, _inFlight, _connections;
 
     public RoomsLoad(Uri router, IEnumerable<RoomLedger> rooms, int requestsPerSecond)
+        : this([router], rooms, requestsPerSecond)
     {
-        _http = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 512, PooledConnectionIdleTimeout = TimeSpan.FromMinutes(2) })
+    }
+
+    /// <summary>Through several routers, as behind one name: a connection goes to the next one that takes it.</summary>
+    public RoomsLoad(IReadOnlyList<Uri> routers, IEnumerable<RoomLedger> rooms, int requestsPerSecond)
+    {
+        _http = new HttpClient(new SocketsHttpHandler
         {
-            BaseAddress = router,
+            MaxConnectionsPerServer = 512, PooledConnectionIdleTimeout = TimeSpan.FromMinutes(2),
+            ConnectCallback = routers.Count == 1 ? null : (_, cancellationToken) => ConnectAsync(routers, Interlocked.Increment(ref _connections), cancellationToken),
+        })
+        {
+            BaseAddress = routers[0],
             Timeout = RequestTimeout,
         };
         _rooms = [.. rooms];
@@ -174,6 +185,25 @@ internal sealed class RoomsLoad : IDisposable
         catch (Exception error) when (error is HttpRequestException or OperationCanceledException or System.Text.Json.JsonException or IOException)
         {
             return (null, $"{method} /{path}: {error.GetBaseException().Message}");
+        }
+    }
+
+    private static async ValueTask<Stream> ConnectAsync(IReadOnlyList<Uri> routers, long first, CancellationToken cancellationToken)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            var router = routers[(int)((first + attempt) % routers.Count)];
+            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            try
+            {
+                await socket.ConnectAsync(router.Host, router.Port, cancellationToken);
+                return new NetworkStream(socket, ownsSocket: true);
+            }
+            catch (Exception error)
+            {
+                socket.Dispose();
+                if (error is not SocketException || attempt == routers.Count - 1) throw;
+            }
         }
     }
 

@@ -1,0 +1,114 @@
+using System.Diagnostics;
+using System.Text.Json;
+using ShardCloud.Cli.Api;
+using ShardCloud.Cli.Commands;
+using ShardCloud.Cli.Demo;
+using ShardCloud.Cli.Stack;
+using ShardCloud.Contracts;
+using ShardCloud.Processes;
+
+namespace ShardCloud.Bench.Rolls;
+
+/// <summary>Staged updates, one after the other, under the demo's load with open WebSockets: does anybody notice, and did everything move once?</summary>
+internal sealed class RollRun(LocalStack stack, Settings settings, string package, string folder, Action<string> say)
+{
+    private const int MessagesPerSecond = 50;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
+
+    private readonly RoomLedger[] _rooms = [.. Enumerable.Range(1, settings.Rooms).Select(number => new RoomLedger($"{number}"))];
+    private readonly List<ResumingChatLink> _resuming = [];
+    private readonly List<Roll> _rolls = [];
+    private readonly List<string> _problems = [];
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+
+    public async Task<RollReport> RunAsync(CancellationToken cancellationToken)
+    {
+        Uri[] routers = [.. stack.Run.Routers.Select(router => new Uri(router))];
+        using var api = ManagementClient.Of(stack.Run);
+        using var load = new RoomsLoad(routers, _rooms, settings.RequestsPerSecond);
+        await using var chats = new ChatLoad(room => LinkTo(routers, room), [.. _rooms.Select(room => room.Room)], settings.Sockets, MessagesPerSecond);
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        await load.CountAsync(cancellationToken); // Opens every room.
+        await chats.OpenAsync(cancellationToken);
+        await PlaceSomeAsync(api, cancellationToken);
+
+        var loading = Task.WhenAll(load.RunAsync(end.Token), chats.RunAsync(end.Token));
+        try
+        {
+            for (var roll = 1; roll <= settings.Rolls; roll++) await RollAsync(roll, api, load, cancellationToken);
+        }
+        finally
+        {
+            await end.CancelAsync();
+            await loading;
+        }
+
+        var verdict = await load.CountAsync(cancellationToken);
+        var reconnects = _resuming.Sum(link => link.Connections - 1);
+        var sockets = await chats.EndAsync();
+        Expect(load.Failed, 0, $"requests failed, the first: {string.Join(" | ", load.Failures.Take(5))}");
+        Expect(verdict.Lost, 0, "answered changes were lost");
+        Expect(verdict.Duplicated, 0, "changes took effect twice");
+        Expect(sockets.Opened, settings.Sockets, "sockets were open");
+        Expect(sockets.Dropped + sockets.Lost + sockets.Duplicated + sockets.Reordered, 0, $"sockets were dropped, or messages lost, doubled or out of order: {sockets}; {string.Join(" | ", chats.Failures.Take(5))}");
+        return new RollReport(_rolls, load.Sent, load.Failed, verdict.Lost, verdict.Duplicated, sockets, reconnects,
+            load.Latency.PercentileMs(0.5), load.Latency.PercentileMs(0.99), load.Latency.MaxMs, _clock.Elapsed.TotalSeconds, _problems);
+    }
+
+    private async Task RollAsync(int number, ManagementClient api, RoomsLoad load, CancellationToken cancellationToken)
+    {
+        var version = $"2.0.{number}";
+        await PackageCommand.PublishAsync(api, NextVersion.Make(package, Path.Combine(folder, version), version), _ => { }, cancellationToken);
+        load.NextWindow();
+        var (sent, failed, started) = (load.Sent, load.Failed, Stopwatch.GetTimestamp());
+        var id = await api.StartUpdateAsync(new StartUpdateRequest(version, Strategy()), null, cancellationToken);
+        var replaced = settings.ReplaceRouterEvery > 0 && number % settings.ReplaceRouterEvery == 0 ? ReplaceRouter(number) : null;
+        var update = await api.WaitForUpdateAsync(id, null, cancellationToken).WaitAsync(Patience, cancellationToken);
+
+        var window = load.NextWindow();
+        var roll = new Roll(version, $"{update.Outcome}", update.Moves.Count, update.Moves.MovedMoreThanOnce, update.Verification?.Shadow?.Compared ?? 0, update.Verification?.Shadow?.Different ?? 0,
+            Stopwatch.GetElapsedTime(started).TotalSeconds, load.Sent - sent, load.Failed - failed, window.PercentileMs(0.5), window.PercentileMs(0.99), window.MaxMs, replaced);
+        _rolls.Add(roll);
+        say($"{_clock.Elapsed.TotalSeconds,5:0} s  {number,3}: {version} {roll.Outcome} in {roll.Seconds:0} s: {roll.Moves} moved, {roll.MovedMoreThanOnce} more than once; {roll.ShadowCompared} answers compared, {roll.ShadowDifferent} different; "
+            + $"{roll.Sent} requests, {roll.Failed} failed, p99 {roll.P99Ms:0} ms, max {roll.MaxMs:0} ms{(replaced is null ? "" : $"; {replaced} replaced")}");
+        if (update.Outcome is not UpdateOutcome.Done) _problems.Add($"{id} ended as {update.Outcome}: {update.RollBack?.Reason ?? update.Error?.Message}");
+        Expect(update.Moves.MovedMoreThanOnce, 0, $"entries moved more than once by {id}");
+        var old = (await api.ShardsAsync(cancellationToken)).Shards.Where(shard => shard.Version != version).Select(shard => shard.Shard).ToArray();
+        if (old.Length > 0) _problems.Add($"After {id}, {string.Join(", ", old)} were still of another version.");
+    }
+
+    /// <summary>Told to stop, it drains: its clients go to the other one. Then it is started again.</summary>
+    private string ReplaceRouter(int number)
+    {
+        var name = StackProcesses.Router((number / settings.ReplaceRouterEvery % settings.Routers) + 1);
+        if (stack.Faults.All().Single(part => part.Name == name).Pid is { } pid) Signals.Terminate(pid);
+        else _problems.Add($"{name} was not running when it was to be replaced.");
+        return name;
+    }
+
+    private JsonElement Strategy() => JsonSerializer.SerializeToElement(
+        UpdateStrategy.Default with { StableSeconds = settings.StableSeconds, Verify = UpdateStrategy.Default.Verify with { ShadowShare = 0.2, ShadowCompared = 100, Seconds = 30 } }, UpdateJson.Default.UpdateStrategy);
+
+    private IChatLink LinkTo(IReadOnlyList<Uri> routers, string room)
+    {
+        if (settings.ReplaceRouterEvery == 0) return new PlainChatLink(ChatLoad.Socket(routers[0], room));
+        var first = _resuming.Count % routers.Count;
+        var link = new ResumingChatLink([.. routers.Skip(first).Concat(routers.Take(first)).Select(router => ChatLoad.Socket(router, room))]);
+        _resuming.Add(link);
+        return link;
+    }
+
+    /// <summary>A quarter of the rooms get entries of their own in the map.</summary>
+    private async Task PlaceSomeAsync(ManagementClient api, CancellationToken cancellationToken)
+    {
+        var id = await api.MigrateAsync(new StartMigrationRequest([.. _rooms.Take(_rooms.Length / 4).Select(room => $"rooms/{room.Room}")], "shard-1", "placed"), null, cancellationToken);
+        var migration = await api.WaitForMigrationAsync(id, null, cancellationToken).WaitAsync(Patience, cancellationToken);
+        if (migration.Outcome is not MigrationOutcome.Done) _problems.Add($"{id} ended as {migration.Outcome}.");
+    }
+
+    private void Expect(long seen, long wanted, string what)
+    {
+        if (seen != wanted) _problems.Add($"{seen} {what} (not {wanted}).");
+    }
+}
