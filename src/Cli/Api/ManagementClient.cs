@@ -70,6 +70,18 @@ internal sealed class ManagementClient : IDisposable
     public async Task<string> RemoveShardAsync(string shard, CancellationToken cancellationToken) =>
         (await SendAsync(HttpMethod.Delete, $"shards/{Uri.EscapeDataString(shard)}", null, ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
 
+    public async Task<string> StartUpdateAsync(StartUpdateRequest request, string? idempotencyKey, CancellationToken cancellationToken) =>
+        (await SendAsync(HttpMethod.Post, "updates", Body(request, UpdateJson.Default.StartUpdateRequest), UpdateJson.Default.UpdateAccepted, cancellationToken, idempotencyKey)).Id;
+
+    public Task<StagedUpdate> UpdateAsync(string id, CancellationToken cancellationToken) => GetAsync($"updates/{Uri.EscapeDataString(id)}", UpdateJson.Default.StagedUpdate, cancellationToken);
+
+    public Task<UpdateList> UpdatesAsync(CancellationToken cancellationToken) => GetAsync("updates", UpdateJson.Default.UpdateList, cancellationToken);
+
+    public Task ApproveUpdateAsync(string id, int? wave, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Post, $"updates/{Uri.EscapeDataString(id)}/approve", Body(new ApproveUpdateRequest(wave), UpdateJson.Default.ApproveUpdateRequest), cancellationToken);
+
+    public Task CancelUpdateAsync(string id, CancellationToken cancellationToken) => SendAsync(HttpMethod.Post, $"updates/{Uri.EscapeDataString(id)}/cancel", null, cancellationToken);
+
     public Task<Operation> OperationAsync(string id, CancellationToken cancellationToken) => GetAsync($"operations/{Uri.EscapeDataString(id)}", ManagementJson.Default.Operation, cancellationToken);
 
     /// <summary>Waits until a migration has ended.</summary>
@@ -81,6 +93,19 @@ internal sealed class ManagementClient : IDisposable
             var migration = await PatientlyAsync(() => MigrationAsync(id, cancellationToken), cancellationToken);
             progress?.Invoke(migration);
             if (migration.State == MigrationState.Finished) return migration;
+            await timer.WaitForNextTickAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Waits until an update has ended, however it did.</summary>
+    public async Task<StagedUpdate> WaitForUpdateAsync(string id, Action<StagedUpdate>? progress, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(PollEvery);
+        while (true)
+        {
+            var update = await PatientlyAsync(() => UpdateAsync(id, cancellationToken), cancellationToken);
+            progress?.Invoke(update);
+            if (update.State == UpdateState.Finished) return update;
             await timer.WaitForNextTickAsync(cancellationToken);
         }
     }
