@@ -79,7 +79,19 @@ likes.MapGet("", (string page, HttpContext context) => new PageLikes(page, conte
 // 8. An event stream of the visits. The client sees one stream, whatever becomes of the room's owner: the router asks the next one to go on from the last id it saw.
 room.MapGet("/events", (HttpContext context) => TypedResults.ServerSentEvents(Visits(context)));
 
-// 9. One endpoint calls another. A message in the outbox is part of the change: it is sent when the change counts, once, whatever shard dies. A call of the
+// 9. What a new version has to do before anything moves to it (probes), and in what its answers may differ: these name the shard, and a later version may say more.
+room.WithProbe("counts", "probe", probe => probe
+        .Post("/increment").Expect(200)
+        .Get().Expect(200).Expect(answer => answer.Json.GetProperty("value").GetInt64() == 1, "the visit is counted"))
+    .WithProbe("members", "probe", probe => probe
+        .Put("/members/Ada").Expect(204)
+        .Get().Expect(answer => answer.Json.GetProperty("members")[0].GetString() == "Ada", "Ada is a member")
+        .Delete("/members/Ada").Expect(204)
+        .Delete("/members/Ada").Expect(404))
+    .WithShadowRules(rules => rules.Ignore("/shard", "/version").AllowAddedMembers());
+likes.WithProbe("counts", "probe", probe => probe.Post().Post().Get().Expect(answer => answer.Json.GetProperty("likes").GetInt64() == 2, "both likes are counted"));
+
+// 10. One endpoint calls another. A message in the outbox is part of the change: it is sent when the change counts, once, whatever shard dies. A call of the
 //    client's waits for its answer here.
 room.MapPost("/items/{item}/take", (string room, string item, HttpContext context) =>
 {
@@ -94,15 +106,19 @@ room.MapGet("/items/{item}", (string item, HttpContext context) => context.Shard
 
 var inventory = app.MapShardEndpoint("/inventory/{item}");
 inventory.MapPost("/take", (string item, ItemTaken by, HttpContext context) => context.EndpointState().Map("rooms").Counter(by.Room).Increment());
+inventory.WithProbe("counts", "probe", probe => probe
+        .Post("/take", """{"room":"a room"}""").Expect(200)
+        .Get().Expect(answer => answer.Json.GetProperty("rooms").GetProperty("a room").GetInt64() == 1, "the room took one"))
+    .WithShadowRules(rules => rules.Ignore("/shard").AllowAddedMembers());
 inventory.MapGet("", (string item, HttpContext context) => new ItemView(item, Counters(context, "rooms"), context.Shard().Id.Value));
 
-// 10. A chat over WebSockets. A client keeps one socket, whatever becomes of the room's owner; Chat.cs.
+// 11. A chat over WebSockets. A client keeps one socket, whatever becomes of the room's owner; Chat.cs.
 room.MapChat();
 
-// 11. What a later version adds; RoomsVersion.cs, and samples/Rooms.V2.
+// 12. What a later version adds; RoomsVersion.cs, and samples/Rooms.V2.
 room.MapNew();
 
-// 12. A page that shows all this in a browser.
+// 13. A page that shows all this in a browser.
 var page = Page();
 app.MapGet("/", () => Results.Content(page, "text/html; charset=utf-8"));
 

@@ -16,6 +16,7 @@ public static class ErrorCodes
     public const string MapWentBack = "SC1009";
     public const string TemplateConflict = "SC1010";
     public const string MapUnreadable = "SC1011";
+    public const string BadContract = "SC1012";
 
     public const string LeaseLost = "SC2001";
     public const string Fenced = "SC2002";
@@ -68,6 +69,8 @@ public static class ErrorCodes
     public const string SocketsNeedExclusive = "SC4036";
 
     public const string AmbiguousRequest = "SC4040";
+
+    public const string NotApart = "SC4050";
 
     public const string MalformedJson = "SC5001";
     public const string UnknownMember = "SC5002";

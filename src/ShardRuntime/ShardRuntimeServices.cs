@@ -16,6 +16,7 @@ using ShardCloud.ShardRuntime.Sockets.Carrier;
 using ShardCloud.ShardRuntime.Sockets.Hubs;
 using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.Streams;
+using ShardCloud.ShardRuntime.Updates;
 
 namespace ShardCloud.ShardRuntime;
 
@@ -36,7 +37,7 @@ public static class ShardRuntimeServices
         builder.Services.AddMembership().AddHandoff(role);
         if (role is MemberRole.Shard)
         {
-            builder.Services.AddKeyRing().AddOutboxSender().AddHostedService<ExpirySweep>();
+            builder.Services.AddKeyRing().AddOutboxSender().AddWarmReplicas().AddHostedService<ExpirySweep>();
             builder.Services.AddOptions<HostOptions>().Configure<ShardRuntimeOptions>((host, options) => host.ShutdownTimeout = options.Stop.Within);
         }
         return builder;
@@ -108,6 +109,7 @@ public static class ShardRuntimeServices
         services.AddSingleton<Confirmations>();
         services.AddSingleton<CompletionRecords>();
         services.AddSingleton<EndpointWork>();
+        services.AddUpdateChecks();
         services.AddSingleton<EndpointExecutor>();
         services.AddSingleton<EndpointChanges>();
         services.AddSingleton(p => new Reachability(p.GetRequiredService<ShardRuntimeOptions>().Proxy.SuspectFor, p.GetRequiredService<TimeProvider>()));

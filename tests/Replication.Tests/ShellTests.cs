@@ -146,6 +146,63 @@ public sealed class ShellTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task Replica_SaysWhatItWasMadeOf()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var (container, application) = (new BlobServiceClient(azurite.ConnectionString).GetBlobContainerClient("snapshots"), AzuriteFixture.NewApplication());
+        var owner = await cluster.OwnerAsync(1, container, application);
+        await cluster.AddAsync(owner);
+        Assert.True(await owner.WriteSnapshotAsync(Cluster.RoomPartition, cluster.Token));
+        var (fromPeer, fromBlob) = (cluster.Start(container, application), cluster.Start(container, application));
+        await fromPeer.EnsureReplicaAsync(Cluster.RoomPartition, async cancellation =>
+        {
+            var stream = new MemoryStream();
+            await owner.OpenSnapshotStreamAsync(Cluster.RoomPartition, stream, cancellation);
+            stream.Position = 0;
+            return stream;
+        }, cluster.Token);
+        await fromBlob.EnsureReplicaAsync(Cluster.RoomPartition, _ => Task.FromResult<Stream?>(null), cluster.Token);
+
+        Assert.Equal((ReplicaOrigin.Log, ReplicaOrigin.Peer, ReplicaOrigin.Blob), (owner.OriginOf(Cluster.RoomPartition), fromPeer.OriginOf(Cluster.RoomPartition), fromBlob.OriginOf(Cluster.RoomPartition)));
+    }
+
+    [Fact]
+    public async Task Replica_IsDroppedOnlyWhereNothingNeedsIt()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var (owner, other) = (await cluster.OwnerAsync(), cluster.Start());
+        await cluster.ReplicateAsync(other);
+        await cluster.AddAsync(owner);
+
+        Assert.False(await owner.DropIdleReplicaAsync(Cluster.RoomPartition, () => false, cluster.Token)); // It is served here.
+        await cluster.AddAsync(owner);
+        Assert.False(await other.DropIdleReplicaAsync(Cluster.RoomPartition, () => true, cluster.Token));
+        Assert.Equal(2, await cluster.ReadAsync(other));
+
+        Assert.True(await other.DropIdleReplicaAsync(Cluster.RoomPartition, () => false, cluster.Token));
+        Assert.False(other.Reads(Cluster.RoomPartition));
+        Assert.False(await other.DropIdleReplicaAsync(Cluster.RoomPartition, () => false, cluster.Token)); // There is none any more.
+
+        await cluster.AddAsync(owner);
+        await cluster.ReplicateAsync(other);
+        Assert.Equal(3, await cluster.ReadAsync(other)); // Made anew, and none the worse.
+    }
+
+    [Fact]
+    public async Task CopiesForAnOwner_KeepTheReplica()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var backup = cluster.Start(ack: AckMode.Replica);
+        await cluster.ReplicateAsync(backup);
+        var transaction = new Crdt.DocumentTransaction(Crdt.Document.Empty, new Epoch(1), 1);
+        transaction.Counter("count").Increment();
+        var delta = Crdt.DocumentCodec.ToBytes(transaction.Commit(out _, out _));
+        backup.Keep(Cluster.RoomPartition, new IncarnationId("shard-9~1"), new BackupBatch(backup.Self, [new CopiedDelta(Cluster.Room, new Epoch(1), 1, 1, delta)])); // The log never shows it.
+
+        Assert.False(await backup.DropIdleReplicaAsync(Cluster.RoomPartition, () => false, cluster.Token));
+    }
+
+    [Fact]
     public async Task Handoff_MovesWhatWasNotYetAnswered()
     {
         await using var cluster = await Cluster.StartAsync();

@@ -4,6 +4,19 @@ using ShardCloud.Crdt;
 
 namespace ShardCloud.Replication;
 
+/// <summary>What a replica was made of.</summary>
+public enum ReplicaOrigin
+{
+    /// <summary>The log from its start.</summary>
+    Log,
+
+    /// <summary>A snapshot in the Blob, and the log after it.</summary>
+    Blob,
+
+    /// <summary>Another member's accepted layer, and the log after it.</summary>
+    Peer,
+}
+
 /// <summary>Shell around one Event Hub partition's cores: its consumer, its share of the producer, and the one lock through which everything passes.</summary>
 /// <remarks>
 /// Commits, seals, applied records and produce acks take the same lock, so they exclude each other (G10). Waiters and listeners run after it was let go.
@@ -61,6 +74,9 @@ internal sealed class PartitionLog : IAsyncDisposable
     }
 
     public int Partition => _at.Partition.Value;
+
+    /// <summary>What it was made of; repairs do not change it.</summary>
+    public ReplicaOrigin Origin { get; init; }
 
     public AnswerRelease Release => _tenure.Release;
 

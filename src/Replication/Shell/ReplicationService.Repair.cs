@@ -107,14 +107,14 @@ public sealed partial class ReplicationService
 
         // (2) State from before the damage would only lead to it again.
         var fault = log.FaultOffset;
-        var replica = await AdoptAsync(log, fault, links, cancellation).ConfigureAwait(false) ?? await LoadAsync(log.Partition, directStream, fault, cancellation).ConfigureAwait(false);
+        var replica = await AdoptAsync(log, fault, links, cancellation).ConfigureAwait(false) ?? (await LoadAsync(log.Partition, directStream, fault, cancellation).ConfigureAwait(false)).Replica;
         if (replica is null)
         {
             _logger.NotRepaired(ErrorCodes.NoCompletePeer, log.Partition, fault);
             if (log.HasHoldings || log.IsBehindTheLog) throw Errors.NoCompletePeer(log.Partition, fault); // Its sound slots go on being served.
 
             // Nothing is served on it: what was damaged on its way here, and not in the log, is whole the second time.
-            replica = await LoadAsync(log.Partition, null, positionMin: -1, cancellation).ConfigureAwait(false) ?? Empty(log.Partition);
+            replica = (await LoadAsync(log.Partition, null, positionMin: -1, cancellation).ConfigureAwait(false)).Replica ?? Empty(log.Partition);
         }
 
         // (3) Exchanged as a whole; (4) whoever owns something here asks for a new grant.

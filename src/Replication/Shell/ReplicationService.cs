@@ -127,10 +127,11 @@ public sealed partial class ReplicationService : IAsyncDisposable
             }
             else
             {
-                var replica = await LoadAsync(partition, directStream, positionMin: -1, cancellation).ConfigureAwait(false) ?? Empty(partition);
-                log = new PartitionLog(replica, _share, _producers[partition % _producers.Length])
+                var (replica, origin) = await LoadAsync(partition, directStream, positionMin: -1, cancellation).ConfigureAwait(false);
+                log = new PartitionLog(replica ?? Empty(partition), _share, _producers[partition % _producers.Length])
                 {
                     SnapshotAt = _time.GetTimestamp(),
+                    Origin = origin,
                 };
                 _logs[partition] = log;
             }
@@ -168,10 +169,30 @@ public sealed partial class ReplicationService : IAsyncDisposable
     /// <param name="most">Endpoints of one partition, at most.</param>
     public IReadOnlyList<EndpointId> Where(Func<EndpointId, OrMap, bool> picks, int most) => [.. _logs.Values.SelectMany(log => log.Where(picks, most))];
 
-    /// <summary>Stops reading a partition; what is owned in it ends.</summary>
-    public async Task DropReplicaAsync(int partition)
+    /// <summary>Whose state the replica of a partition was made of.</summary>
+    /// <exception cref="ShardCloudException">SC6005: no replica here.</exception>
+    public ReplicaOrigin OriginOf(int partition) => LogOf(partition).Origin;
+
+    /// <summary>Stops reading a partition that is of no use here: nothing is served in it, nothing of it waits for the log, and nothing is kept for its owners.</summary>
+    /// <param name="partition">Event Hub partition.</param>
+    /// <param name="isNeeded">The caller's own reasons to keep it. Asked while nobody can make or repair the replica: who needs it after that makes it anew.</param>
+    /// <param name="cancellation">Gives up the wait for whoever makes or repairs it.</param>
+    /// <returns>False: it stays, or there was none.</returns>
+    public async Task<bool> DropIdleReplicaAsync(int partition, Func<bool> isNeeded, CancellationToken cancellation)
     {
-        if (_logs.TryRemove(partition, out var log)) await log.DisposeAsync().ConfigureAwait(false);
+        PartitionLog? log;
+        await _making[partition].WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            if (!_logs.TryGetValue(partition, out log) || isNeeded() || log.IsWaiting || log.Under(static t => t.Holdings.Count > 0 || t.CopiedOwners.Any())) return false;
+            _logs.TryRemove(partition, out _);
+        }
+        finally
+        {
+            _making[partition].Release();
+        }
+        await log.DisposeAsync().ConfigureAwait(false);
+        return true;
     }
 
     /// <summary>The accepted layer at this moment, for a peer; write it with <see cref="PartitionSnapshot.WriteAsync"/>.</summary>
@@ -335,7 +356,7 @@ public sealed partial class ReplicationService : IAsyncDisposable
     }
 
     /// <summary>State to start from, or to repair with: a peer's, else the newest Blob, none older than an offset; null when there is none. A source that fails is passed over.</summary>
-    private async Task<PartitionReplica?> LoadAsync(int partition, Func<CancellationToken, Task<Stream?>>? directStream, long positionMin, CancellationToken cancellation)
+    private async Task<(PartitionReplica? Replica, ReplicaOrigin Origin)> LoadAsync(int partition, Func<CancellationToken, Task<Stream?>>? directStream, long positionMin, CancellationToken cancellation)
     {
         var snapshot = directStream is null ? null : await TryAsync("peer", async () =>
         {
@@ -343,14 +364,14 @@ public sealed partial class ReplicationService : IAsyncDisposable
             await using (stream.ConfigureAwait(false)) return await PartitionSnapshot.ReadAsync(stream, cancellation).ConfigureAwait(false);
         }).ConfigureAwait(false);
         if (snapshot?.Position < positionMin) snapshot = null;
-        var source = snapshot is null ? "Blob" : "peer";
+        var origin = snapshot is null ? ReplicaOrigin.Blob : ReplicaOrigin.Peer;
         if (snapshot is null && _snapshots is not null) snapshot = await TryAsync("Blob", () => _snapshots.LoadAsync(partition, (error, name) => _logger.SnapshotDamaged(error.Code, name, error.Message), cancellation)).ConfigureAwait(false);
-        if (snapshot is null || snapshot.Position < positionMin) return null;
+        if (snapshot is null || snapshot.Position < positionMin) return (null, ReplicaOrigin.Log);
         if (snapshot.LogIdentity != _options.LogIdentity) throw Errors.LogReplaced(_options.LogIdentity, snapshot.LogIdentity);
         if (snapshot.Partition != partition || snapshot.PartitionCount != _options.PartitionCount)
             throw Errors.SnapshotCorrupt($"it is of partition {snapshot.Partition} of {snapshot.PartitionCount}, not {partition} of {_options.PartitionCount}");
-        _logger.ReplicaStarts(partition, snapshot.Position, source);
-        return PartitionReplica.From(snapshot);
+        _logger.ReplicaStarts(partition, snapshot.Position, origin is ReplicaOrigin.Peer ? "peer" : "Blob");
+        return (PartitionReplica.From(snapshot), origin);
 
         async Task<PartitionSnapshot?> TryAsync(string from, Func<Task<PartitionSnapshot?>> load)
         {

@@ -59,9 +59,9 @@ internal static class Control
 
     private static int StatusOf(string code) => code switch
     {
-        ErrorCodes.NotFound => StatusCodes.Status404NotFound,
+        ErrorCodes.NotFound or ErrorCodes.UnknownMember => StatusCodes.Status404NotFound,
         ErrorCodes.WrongIncarnation => StatusCodes.Status421MisdirectedRequest,
-        ErrorCodes.MalformedJson or ErrorCodes.BadEndpoint or ErrorCodes.BadShard or ErrorCodes.EmptyList or ErrorCodes.MissingValue => StatusCodes.Status400BadRequest,
+        ErrorCodes.MalformedJson or ErrorCodes.BadEndpoint or ErrorCodes.BadShard or ErrorCodes.EmptyList or ErrorCodes.MissingValue or ErrorCodes.BadValue => StatusCodes.Status400BadRequest,
         ErrorCodes.LeaseLost or ErrorCodes.StoreUnavailable or ErrorCodes.Incomplete or ErrorCodes.NotBootstrapped or ErrorCodes.AppendFailed or ErrorCodes.OverLimit
             => StatusCodes.Status503ServiceUnavailable,
         _ => StatusCodes.Status409Conflict,

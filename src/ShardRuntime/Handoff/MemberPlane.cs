@@ -3,12 +3,13 @@ using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Membership;
 using ShardCloud.ShardRuntime.Proxy;
+using ShardCloud.ShardRuntime.Updates;
 
 namespace ShardCloud.ShardRuntime.Handoff;
 
 /// <summary>Control endpoints that every member has, routers too: status, route probe, map notices, leave.</summary>
 internal sealed class MemberPlane(
-    ShardContext shard, MapFollowerService follower, MemberParts parts, ShardProxy proxy, MemberPings pings, ShardMetrics metrics, Parking parking, Suspects suspects,
+    ShardContext shard, MapFollowerService follower, MemberParts parts, ShardProxy proxy, MemberPings pings, ShardMetrics metrics, OwnerTraffic traffic, Parking parking, Suspects suspects,
     IHostApplicationLifetime lifetime) : IControlPlane
 {
     private static readonly TimeSpan PingBudget = TimeSpan.FromSeconds(2);
@@ -42,7 +43,7 @@ internal sealed class MemberPlane(
         var lag = map is null || replication is null ? 0 : Enumerable.Range(0, map.PartitionCount).Where(replication.HasReplica).Sum(replication.LagRecords);
         return new MemberStatus(shard.Self.Value, shard.Options.Shard, shard.Role.ToString().ToLowerInvariant(), shard.Options.ApplicationVersion, shard.PublicAddress, shard.MemberAddress,
             Environment.ProcessId, (parts.Lease?.Remaining ?? TimeSpan.Zero).TotalMilliseconds, map?.Version.Value ?? 0, map?.Placed.LongCount(p => p.Entry.Owner == shard.Self) ?? 0, lag,
-            metrics.RequestCount, parking.Count, metrics.ForwardedCount, metrics.RepeatedCount, suspects.All);
+            metrics.RequestCount, parking.Count, metrics.ForwardedCount, metrics.RepeatedCount, suspects.All, shard.Role is MemberRole.Shard ? traffic.Read() : null);
     }
 
     private async Task RouteAsync(HttpContext context)

@@ -3,6 +3,7 @@ using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.State;
+using ShardCloud.ShardRuntime.Updates;
 
 namespace ShardCloud.ShardRuntime.Hosting;
 
@@ -27,7 +28,7 @@ public enum RunOutcome
 /// Not guaranteed: side effects outside the endpoint's state; a handler whose commit met a seal has run, and runs again at the next owner.
 /// </remarks>
 internal sealed class EndpointExecutor(
-    EndpointLanes lanes, EndpointWork work, ILeaseView lease, CompletionRecords records, OutboxRules posting, ShardMetrics metrics, RequestSettings settings)
+    EndpointLanes lanes, EndpointWork work, ILeaseView lease, CompletionRecords records, OutboxRules posting, ShardMetrics metrics, OwnerTraffic traffic, RequestSettings settings)
 {
     /// <summary>Source of the span that an answer waits in.</summary>
     public const string TraceSource = "ShardCloud.ShardRuntime";
@@ -43,7 +44,8 @@ internal sealed class EndpointExecutor(
         var state = EndpointState.OfReader(request, owned, context.Request.Method, work.PostingOf(owned));
         context.Features.Set(state);
         context.Request.Body = request.Body.Open();
-        await using var reading = new Reading(context, request, owned, lease);
+        var began = traffic.Begin(request.Endpoint);
+        await using var reading = new Reading(context, request, owned, lease, traffic, began);
         await using var answer = new AnswerBuffer(context, settings.AnswerBytesMax, reading.ReleaseAsync, reading);
         try
         {
@@ -58,12 +60,18 @@ internal sealed class EndpointExecutor(
                 if (answer.HasLeft && !reading.GoesOn) context.Abort();
                 return answer.HasLeft && !reading.GoesOn ? RunOutcome.Answered : Discard(context, answer, RunOutcome.Again);
             }
+            if (!answer.HasLeft) traffic.Answered(began, context.Response.StatusCode);
             await SendAsync(context, answer);
             return RunOutcome.Answered;
         }
         catch (Exception) when ((reading.IsMoved || state.IsCut) && (reading.GoesOn || !answer.HasLeft) && !context.RequestAborted.IsCancellationRequested)
         {
             return reading.GoesOn ? RunOutcome.Again : Discard(context, answer, RunOutcome.Again);
+        }
+        catch (Exception error)
+        {
+            if (!answer.HasLeft) traffic.Threw(began, error, context.RequestAborted);
+            throw;
         }
         finally
         {
@@ -85,6 +93,7 @@ internal sealed class EndpointExecutor(
         AnswerBuffer? answer = null;
         CallerScope? recordedCalls = null;
         RequestRecord? recorded = null;
+        var began = 0L; // Of the handler, if it runs.
         var entered = await lanes.EnterAsync(request.Endpoint, context.RequestAborted); // (1)
         if (entered is not { } turn)
         {
@@ -115,6 +124,7 @@ internal sealed class EndpointExecutor(
                 if (!records.MakeRoom(request.Endpoint, transaction, current) && request.IsRecorded) return await RefuseRecordAsync(context, request.Endpoint);
                 if (request.Outbox is { } incoming && !OutboxReceipts.MakeRoom(transaction, incoming, posting.Settings, posting.Time.GetUtcNow())) return await RefuseReceiptAsync(context, request.Endpoint);
 
+                began = traffic.Begin(request.Endpoint);
                 answer = await RunHandlerAsync(context, fingerprint.Open(), state, application); // (4)
                 release = owned.Seen();
                 if (IsCommitted(context, request, state))
@@ -134,6 +144,7 @@ internal sealed class EndpointExecutor(
             answer?.Detach();
             context.Response.Clear();
             await Problems.WriteAsync(context, error, StatusCodes.Status413PayloadTooLarge, "State too large");
+            traffic.Answered(began, context.Response.StatusCode);
             return RunOutcome.Answered;
         }
         catch (ShardCloudException error) when (error.Code is ErrorCodes.QueueFull && !context.Response.HasStarted)
@@ -142,7 +153,13 @@ internal sealed class EndpointExecutor(
             answer?.Detach();
             context.Response.Clear();
             await Problems.WriteAsync(context, error, StatusCodes.Status503ServiceUnavailable, "Log busy", TimeSpan.FromSeconds(1));
+            traffic.Answered(began, context.Response.StatusCode);
             return RunOutcome.Answered;
+        }
+        catch (Exception error)
+        {
+            traffic.Threw(began, error, context.RequestAborted);
+            throw;
         }
         finally
         {
@@ -155,6 +172,7 @@ internal sealed class EndpointExecutor(
         recordedCalls?.Confirm(records);
         if (answer is not null)
         {
+            traffic.Answered(began, context.Response.StatusCode);
             await SendAsync(context, answer);
         }
         else

@@ -34,12 +34,15 @@ public sealed class MemberClient(ITokenSource tokens, ProxySettings settings) : 
     /// <exception cref="HttpRequestException">The member could not be reached.</exception>
     public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string memberAddress, string pathAndQuery, HttpContent? content, CancellationToken cancellationToken)
     {
-        using var request = new HttpRequestMessage(method, memberAddress.TrimEnd('/') + pathAndQuery)
-        {
-            Version = HttpVersion.Version20,
-            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
-            Content = content,
-        };
+        using var request = new HttpRequestMessage(method, memberAddress.TrimEnd('/') + pathAndQuery) { Content = content };
+        return await SendAsync(request, cancellationToken);
+    }
+
+    /// <summary>The same of a request that is made already.</summary>
+    /// <exception cref="HttpRequestException">The member could not be reached.</exception>
+    public async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        (request.Version, request.VersionPolicy) = (HttpVersion.Version20, HttpVersionPolicy.RequestVersionExact);
         request.Headers.TryAddWithoutValidation(ShardHeaders.Token, await tokens.GetTokenAsync(Audiences.Members, cancellationToken));
         return await Invoker.SendAsync(request, cancellationToken);
     }

@@ -1,4 +1,5 @@
 using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Updates;
 
 namespace ShardCloud.ShardRuntime.Hosting;
 
@@ -6,10 +7,15 @@ namespace ShardCloud.ShardRuntime.Hosting;
 public sealed class ShardTemplates
 {
     private readonly Lock _gate = new();
+    private readonly List<TemplateContract> _contracts = [];
+    private readonly Dictionary<RouteGroupBuilder, TemplateContract> _groups = [];
     private readonly List<TemplateSpec> _specs = [.. BuiltInEndpoints.Templates];
 
     /// <summary>All declared so far.</summary>
     public IReadOnlyList<TemplateSpec> All { get { lock (_gate) return [.. _specs]; } }
+
+    /// <summary>What the application said of its own, in the order of their declaration.</summary>
+    internal IReadOnlyList<TemplateContract> Contracts { get { lock (_gate) return [.. _contracts]; } }
 
     /// <summary>Declares one more.</summary>
     /// <exception cref="ShardCloudException">SC1003: not a template, or the same one twice.</exception>
@@ -19,6 +25,20 @@ public sealed class ShardTemplates
         {
             _ = new TemplateTable([.. _specs, spec]); // Refuses it here, where the application names it, and not when it joins.
             _specs.Add(spec);
+            _contracts.Add(new TemplateContract(spec));
         }
+    }
+
+    /// <summary>The group that the handlers of a declared template are mapped on.</summary>
+    internal void Name(TemplateSpec spec, RouteGroupBuilder group)
+    {
+        lock (_gate) _groups.Add(group, _contracts.Single(contract => contract.Spec == spec));
+    }
+
+    /// <summary>What is said of the template of a group.</summary>
+    /// <exception cref="ShardCloudException">SC1012: the group is not what <c>MapShardEndpoint</c> returned.</exception>
+    internal TemplateContract ContractOf(RouteGroupBuilder group)
+    {
+        lock (_gate) return _groups.GetValueOrDefault(group) ?? throw ContractErrors.Bad("Probes and rules are declared on what MapShardEndpoint returned, and this is another group.");
     }
 }

@@ -9,9 +9,13 @@ namespace ShardCloud.ShardRuntime.Membership;
 internal sealed class PeerSnapshots(ShardContext shard, MapFollowerService follower, MemberClient members)
 {
     /// <summary>A way to the stream, for a replica that is about to join; null where the map knows nobody else.</summary>
-    public Func<CancellationToken, Task<Stream?>>? Of(int partition)
+    /// <param name="partition">Event Hub partition.</param>
+    /// <param name="first">Is asked before those that surely read it; none: nobody is.</param>
+    /// <param name="opened">Hears whose stream was opened.</param>
+    public Func<CancellationToken, Task<Stream?>>? Of(int partition, IncarnationId first = default, Action<IncarnationId>? opened = null)
     {
         var peers = PeersOf(partition);
+        if (first != shard.Self && follower.Current.Live.GetValueOrDefault(first) is { } asked) peers = [asked, .. peers.Where(peer => peer != asked)];
         if (peers.Length == 0) return null;
         return async cancellationToken =>
         {
@@ -20,7 +24,11 @@ internal sealed class PeerSnapshots(ShardContext shard, MapFollowerService follo
                 try
                 {
                     var response = await members.SendAsync(HttpMethod.Get, peer.MemberAddress, $"/_shard/partitions/{partition}/snapshot", null, cancellationToken);
-                    if (response.IsSuccessStatusCode) return await response.Content.ReadAsStreamAsync(cancellationToken);
+                    if (response.IsSuccessStatusCode)
+                    {
+                        opened?.Invoke(peer.Incarnation);
+                        return await response.Content.ReadAsStreamAsync(cancellationToken);
+                    }
                     response.Dispose();
                 }
                 catch (HttpRequestException)

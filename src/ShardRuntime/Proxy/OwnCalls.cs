@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.AspNetCore.Http.Features;
 using ShardCloud.ShardRuntime.Requests;
+using ShardCloud.ShardRuntime.Updates;
 
 namespace ShardCloud.ShardRuntime.Proxy;
 
@@ -56,8 +57,10 @@ internal sealed class OwnCalls(ShardProxy proxy, IServiceProvider services)
 
     /// <summary>Sends and waits, at most as long as a request may be parked at each of its waits.</summary>
     /// <exception cref="OperationCanceledException">Given up; it may still take effect.</exception>
+    /// <exception cref="ShardCloudException">SC4050: called from a probe or shadow read.</exception>
     public async Task<OwnAnswer> SendAsync(OwnCall call, CancellationToken cancellationToken)
     {
+        if (Scratch.Current is { } scratch) throw scratch.RefuseCall(call.Endpoint);
         var answer = new HeldBytes(call.AnswerBytesMax);
         var context = new DefaultHttpContext { RequestServices = services, RequestAborted = cancellationToken };
         var request = context.Request;

@@ -7,6 +7,7 @@ using ShardCloud.ShardRuntime.Security;
 using ShardCloud.ShardRuntime.Sockets.Owner;
 using ShardCloud.ShardRuntime.State;
 using ShardCloud.ShardRuntime.Streams;
+using ShardCloud.ShardRuntime.Updates;
 
 namespace ShardCloud.ShardRuntime.Proxy;
 
@@ -19,7 +20,7 @@ namespace ShardCloud.ShardRuntime.Proxy;
 internal sealed class ShardProxy(
     ShardContext shard, IMapView maps, ILeaseView lease, IEndpointStates states, IHandoffTable handoffs, EndpointExecutor executor, MemberLegs legs,
     LegRunner sockets, Reachability reachability, Parking parking, HandoffMeters meters, RequestIds ids, Confirmations confirmations, CompletionRecords records, ShardMetrics metrics,
-    EventStreams streams, ILogger<ShardProxy> log)
+    EventStreams streams, ScratchRuns scratches, ILogger<ShardProxy> log)
 {
     private static readonly TimeSpan RunAgainAfter = TimeSpan.FromMilliseconds(20);
 
@@ -33,6 +34,7 @@ internal sealed class ShardProxy(
         {
             // Control calls are no legs; a client's request in one would be run with this cluster's own token, however its path was spelled.
             if (context.Request.Path.StartsWithSegments(ListenerGate.InternalPath)) return arrival.IsLeg ? ListenerGate.HideAsync(context).AsTask() : application(context);
+            if (!arrival.IsLeg && context.Request.Headers.ContainsKey(ScratchRuns.Header)) return scratches.InvokeAsync(context, arrival.RawTarget, application);
             Arrival.Hide(context);
             ForwardedIdentity.Apply(context);
         }

@@ -2,6 +2,7 @@ using ShardCloud.Contracts;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.State;
 using ShardCloud.ShardRuntime.Streams;
+using ShardCloud.ShardRuntime.Updates;
 
 namespace ShardCloud.ShardRuntime.Requests;
 
@@ -10,7 +11,7 @@ namespace ShardCloud.ShardRuntime.Requests;
 /// An ordinary answer, however long, shows the document of its beginning and may be sent to its end while the endpoint moves. An event stream claims to show what is so
 /// now: from the seal on no more events leave, and a handler that has not ended a moment later (one that follows the endpoint ends by itself) is cut off.
 /// </remarks>
-internal sealed class Reading(HttpContext context, EndpointRequest request, IOwnedState owned, ILeaseView lease) : IAsyncDisposable
+internal sealed class Reading(HttpContext context, EndpointRequest request, IOwnedState owned, ILeaseView lease, OwnerTraffic traffic, long began) : IAsyncDisposable
 {
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
 
@@ -31,6 +32,7 @@ internal sealed class Reading(HttpContext context, EndpointRequest request, IOwn
     /// <param name="client">The connection's body.</param>
     public EventStream? Begin(Stream client)
     {
+        traffic.Answered(began, context.Response.StatusCode); // The rest of it takes as long as the client does, or as the handler has something to say.
         if (!HttpMethods.IsGet(context.Request.Method) || !EventStream.Is(context.Response.ContentType, context.Response.Headers.ContentEncoding)) return null;
         _ended = new CancellationTokenSource();
         _watch = CutWhenMovedAsync(_ended.Token);

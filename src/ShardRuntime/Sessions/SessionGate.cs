@@ -5,6 +5,7 @@ using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Security;
 using ShardCloud.ShardRuntime.State;
+using ShardCloud.ShardRuntime.Updates;
 
 namespace ShardCloud.ShardRuntime.Sessions;
 
@@ -83,7 +84,7 @@ internal sealed class ShardedSessionStore(ExpiringClient client, IHttpContextAcc
     public ISession Create(string sessionKey, TimeSpan idleTimeout, TimeSpan ioTimeout, Func<bool> tryEstablishSession, bool isNewSessionKey)
     {
         var work = contexts.HttpContext?.Features.Get<SessionWork>();
-        var session = new ShardedSession(ExpiringEndpoints.Of(BuiltInEndpoints.Sessions, sessionKey), idleTimeout, ioTimeout, tryEstablishSession, isNewSessionKey, client, work);
+        var session = new ShardedSession(ExpiringEndpoints.Of(BuiltInEndpoints.Sessions, sessionKey), idleTimeout, ioTimeout, tryEstablishSession, isNewSessionKey, client, work) { IsApart = Scratch.Current is not null };
         if (work is not null) work.Session = session;
         return session;
     }

@@ -19,6 +19,12 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
     /// <summary>The endpoint's name, without what is common to all sessions: unique, stable, not the secret of the cookie.</summary>
     public string Id { get; } = endpoint.Value[(endpoint.Value.LastIndexOf('/') + 1)..];
 
+    /// <summary>Of a probe or shadow read: it is empty at first, and nobody else ever sees it.</summary>
+    public bool IsApart { get; init; }
+
+    /// <summary>The answer may depend on what others put into it, or it was changed.</summary>
+    public bool IsUsed { get; private set; }
+
     public bool IsAvailable
     {
         get
@@ -45,8 +51,12 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
         }
     }
 
-    public async Task LoadAsync(CancellationToken cancellationToken = default) =>
-        _seen ??= (await TryAsync("read", token => client.ReadAsync(endpoint, token), cancellationToken, work?.Aborted ?? default)).Values;
+    public async Task LoadAsync(CancellationToken cancellationToken = default)
+    {
+        if (_seen is not null) return;
+        IsUsed = true;
+        _seen = (IsApart ? ExpiringContent.None : await TryAsync("read", token => client.ReadAsync(endpoint, token), cancellationToken, work?.Aborted ?? default)).Values;
+    }
 
     public bool TryGetValue(string key, [NotNullWhen(true)] out byte[]? value)
     {
@@ -58,6 +68,7 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
     {
         ExpiringDocument.CheckName(key);
         ArgumentNullException.ThrowIfNull(value);
+        IsUsed = true;
         if (!tryEstablish()) throw new InvalidOperationException("The session cannot be established after the response has started.");
         _changes.Remove(key);
         if (!_clearsFirst && _seen is not null && _seen.TryGetValue(key, out var seen) && seen.AsSpan().SequenceEqual(value)) return; // No change.
@@ -67,12 +78,14 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
     public void Remove(string key)
     {
         ExpiringDocument.CheckName(key);
+        IsUsed = true;
         if (_clearsFirst || (_seen is not null && !_seen.ContainsKey(key))) _changes.Remove(key);
         else _changes[key] = null;
     }
 
     public void Clear()
     {
+        IsUsed = true;
         _changes.Clear();
         _clearsFirst = !isNew || _seen is { Count: > 0 };
     }
@@ -80,7 +93,7 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
     public async Task CommitAsync(CancellationToken cancellationToken = default)
     {
         await SettleAsync(cancellationToken);
-        if (_seen is null) await UseAsync(cancellationToken);
+        if (_seen is null && !IsApart) await UseAsync(cancellationToken);
     }
 
     /// <summary>Writes what was changed; when it returns, the changes count. A client that has left does not stop it: the handler's other changes stand too.</summary>
@@ -88,11 +101,14 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
     {
         if (_changes.Count == 0 && !_clearsFirst) return;
         var changes = new ExpiringChanges(_clearsFirst, [.. _changes], new Lifetime(idleTimeout, null));
-        await TryAsync("written", async token =>
+        if (!IsApart)
         {
-            await client.WriteAsync(endpoint, changes, token);
-            return true;
-        }, cancellationToken, clientLeft: default);
+            await TryAsync("written", async token =>
+            {
+                await client.WriteAsync(endpoint, changes, token);
+                return true;
+            }, cancellationToken, clientLeft: default);
+        }
         if (_seen is not null || _clearsFirst) _seen = Changed(_clearsFirst ? ExpiringContent.None.Values : _seen!);
         _changes.Clear();
         _clearsFirst = false;

@@ -153,14 +153,33 @@ public sealed class EndpointState
     internal static EndpointState OfReader(EndpointRequest request, IOwnedState owned, string method, OutboxRules? posting) =>
         new(request.Endpoint, TransactionOf(request.Endpoint, owned.Current, method)) { Request = request, Posting = posting, _followed = owned, _method = method };
 
+    /// <summary>What a run on a scratch document sees; it changes nothing else.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="scratch">Its document.</param>
+    /// <param name="reads">The method of a reader; null: the handler may change the document.</param>
+    /// <param name="epoch">Of its changes.</param>
+    internal static EndpointState OfScratch(EndpointRequest request, Updates.Scratch scratch, string? reads, Epoch epoch) =>
+        new(scratch.Endpoint, reads is null ? new DocumentTransaction(scratch.Document, epoch, scratch.Document.NextSequence(epoch)) : TransactionOf(scratch.Endpoint, scratch.Document, reads))
+        {
+            Request = request,
+            Posting = scratch.Posting,
+            _isScratch = reads is not null,
+        };
+
     /// <summary>Ended because the endpoint was sealed or lost, and not by whoever followed it.</summary>
     internal bool IsCut { get; private set; }
 
     private IOwnedState? _followed;
     private string _method = "";
+    private bool _isScratch;
 
     internal async IAsyncEnumerable<EndpointState> FollowAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        if (_isScratch)
+        {
+            yield return this; // Nothing ever changes it.
+            yield break;
+        }
         if (_followed is not { } owned)
             throw new InvalidOperationException($"Only a reader can follow endpoint '{Endpoint}': a changing handler holds its turn, so nobody else could change it.");
         Document? told = null;
