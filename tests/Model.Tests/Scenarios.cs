@@ -41,6 +41,6 @@ internal static class Scenarios
         (Guards.G9, new Bounds { Name = "ack replica, crash of the owner", Ack = AckMode.Replica, Crashes = 1, Mortals = "a" }),
         (Guards.G10, new Bounds { Name = "handler that outlives its drain budget", Moves = [new("a", "b")], LongHandlers = true }),
         (Guards.G11, new Bounds { Name = "failed append", Writes = 2, AppendFailures = 1 }),
-        (Guards.G14, new Bounds { Name = "destination crashes before its grant", Moves = [new("a", "b")], Sends = 1, Crashes = 1, Mortals = "b" }),
+        (Guards.G14, new Bounds { Name = "destination crashes before its grant", Moves = [new("a", "b")], Sends = 1, Crashes = 1, Mortals = "b", LateFollowers = "a" }),
     ];
 }

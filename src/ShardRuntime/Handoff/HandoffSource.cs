@@ -92,7 +92,7 @@ public abstract record SourceCommand
 /// running handlers within the drain budget, stops commits and sends what the destination lacks. (6) It then waits for the map. (7) When the
 /// map names the destination, it drops what it held and lets parked requests go there. (8) When every proxy knows, it writes Retire.</para>
 /// <para>Cancelled: it serves again, under its old epoch, but only on a map newer than the handoff (G6): its follower may be behind, and an old
-/// map looks exactly like a cancelled move. Destination silent: past the seal deadline it reads the table and takes the move back by CAS; either
+/// map looks exactly like a cancelled move. Destination fenced: it takes the move back by CAS. Destination silent: past the seal deadline it reads the table and does so too; either
 /// that or the destination's grant wins, never both. Crash: the successor of this incarnation knows nothing of the handoff and need not.</para>
 /// <para>Not guaranteed: that a handler which outlives the drain budget commits; its request is repeated at the destination by id.</para>
 /// </remarks>
@@ -187,8 +187,9 @@ public sealed class HandoffSource(HandoffId handoff, HandoffTimes times, Guards 
         switch (view.Standing)
         {
             case BatchStanding.Migrating:
-                // The deadline is over and the table, not a follower, says that nobody was granted: take it back by CAS.
-                return fromTable && now >= _deadline ? [new SourceCommand.CommitCancel(handoff)] : [];
+                // Take it back by CAS: nobody was granted when the destination was fenced, and nobody can be since (G14). Or the deadline is over, and the table, not a
+                // follower, says so.
+                return !view.IsDestinationLive || (fromTable && now >= _deadline) ? [new SourceCommand.CommitCancel(handoff)] : [];
 
             case BatchStanding.AtSource or BatchStanding.Replanned:
                 var wasDraining = State is SourceState.Draining;

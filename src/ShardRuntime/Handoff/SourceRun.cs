@@ -105,7 +105,7 @@ internal sealed class SourceRun : HandoffRun<SourceEvent, SourceCommand>
 
             case SourceCommand.CommitCancel cancel:
                 var result = await _tools.Maps.CommitAsync(map => Batch.View(map).Standing is BatchStanding.Migrating
-                    ? new MapCommit($"handoff {Batch.Handoff}", "the seal deadline was over", [new CancelMove(cancel.Handoff, Batch.Entries)])
+                    ? new MapCommit($"handoff {Batch.Handoff}", Batch.View(map).IsDestinationLive ? "the seal deadline was over" : $"{Batch.To} was fenced", [new CancelMove(cancel.Handoff, Batch.Entries)])
                     : null, cancellationToken);
                 _tools.Follower.Offer(result.Map);
                 return new SourceEvent.MapSeen(Batch.View(result.Map), FromTable: true);

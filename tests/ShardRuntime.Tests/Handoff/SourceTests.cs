@@ -94,6 +94,18 @@ public sealed class SourceTests
         Assert.IsType<SourceCommand.Unseal>(Assert.Single(source.Step(new SourceEvent.MapSeen(At(11, BatchStanding.AtSource), FromTable: true), T(5_210))));
     }
 
+    /// <summary>Who is off the live list is granted nothing any more (G14): nothing is to be waited for.</summary>
+    [Fact]
+    public void Source_DestinationFenced_TakesTheMoveBackAtOnce()
+    {
+        var source = Sealed(At(10, BatchStanding.Migrating));
+
+        Assert.Equal(H, Assert.IsType<SourceCommand.CommitCancel>(
+            Assert.Single(source.Step(new SourceEvent.MapSeen(At(11, BatchStanding.Migrating) with { IsDestinationLive = false }), T(300)))).Handoff);
+        Assert.True(source.IsSealed); // Until the map says so.
+        Assert.IsType<SourceCommand.Unseal>(Assert.Single(source.Step(new SourceEvent.MapSeen(At(12, BatchStanding.AtSource), FromTable: true), T(310))));
+    }
+
     [Fact]
     public void Source_GrantWonAgainstTheDeadline_GoesForward()
     {
