@@ -19,8 +19,10 @@ internal static class CommandLine
               shardcloud up --shards 3                      a local cloud that stays until Ctrl-C
               shardcloud status                             who owns how much, and what is moving
               shardcloud migrate rooms/1 rooms/2 --to shard-2 --wait
+              shardcloud update start --version 2.0.0 --package rooms-2.0.0.zip --wait
+              shardcloud explain rooms/1                    who owns it, since when, why, and what the move cost
             """);
-        foreach (var command in (Command[])[UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(), PackageCommand.Create(), ChaosCommand.Create(), LogsCommand.Create(), DoctorCommand.Create(), SimulateCommand.Create(), DemoCommand.Create()])
+        foreach (var command in (Command[])[UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(), PackageCommand.Create(), UpdateCommand.Create(), ExplainCommand.Create(), ChaosCommand.Create(), LogsCommand.Create(), DoctorCommand.Create(), SimulateCommand.Create(), DemoCommand.Create()])
             root.Subcommands.Add(command);
         return root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(60) });
     }
@@ -87,6 +89,11 @@ internal static class Shared
     public static LocalCloud.Profiles.CloudProfile? ProfileOf(string profile, FileInfo? file) =>
         file is not null && profile == "local" ? throw new ShardCloudException(ErrorCodes.BadProfile, "--profile-file has figures for the azure profile, and the local one was asked for.", "Add --profile azure.")
         : file is not null ? LocalCloud.Profiles.CloudProfile.Read(file.FullName) : profile == "azure" ? new LocalCloud.Profiles.CloudProfile() : null;
+
+    public static readonly Option<string?> Orchestrator = new("--orchestrator")
+    {
+        Description = $"Address of an Orchestrator elsewhere; {Api.ManagementClient.TokenVariable} holds the token. Default: {Api.ManagementClient.AddressVariable}, else the local cloud on --data.",
+    };
 
     public static readonly Option<DirectoryInfo> Data = new("--data")
     {

@@ -15,6 +15,8 @@ public sealed class CommandLineTests
     [InlineData("down")]
     [InlineData("logs")]
     [InlineData("chaos kill shard-1")]
+    [InlineData("update list")]
+    [InlineData("explain rooms/1")]
     public async Task Verb_WithoutACloud_SaysSoInOneLine(string verb)
     {
         using var folder = new TemporaryFolder();
@@ -77,6 +79,7 @@ public sealed class CommandLineTests
 
     [Theory]
     [InlineData("migrate rooms/1", "--to")]
+    [InlineData("update start", "--version")]
     [InlineData("up --shards 0", "--shards")]
     [InlineData("demo --seconds 1", "--seconds")]
     [InlineData("frobnicate", "frobnicate")]
@@ -96,6 +99,9 @@ public sealed class CommandLineTests
     [InlineData("migrate")]
     [InlineData("migration show")]
     [InlineData("shard remove")]
+    [InlineData("update start")]
+    [InlineData("update approve")]
+    [InlineData("explain")]
     [InlineData("chaos partition")]
     [InlineData("logs")]
     [InlineData("doctor")]
@@ -120,13 +126,23 @@ public sealed class CommandLineTests
             var router = await RouterOfAsync(up);
             using var http = new HttpClient { BaseAddress = new Uri(router) };
             var room = await (await http.PostAsync("rooms/7/increment", null, TestContext.Current.CancellationToken)).Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
-            var moved = await RunAsync(["migrate", "rooms/7", "--to", "shard-1", "--wait", .. data]);
+            foreach (var shard in (string[])["shard-1", "shard-2"]) // So that the second one is a move, wherever the room was.
+            {
+                var moved = await RunAsync(["migrate", "rooms/7", "--to", shard, "--reason", "the sun", "--wait", .. data]);
+                Assert.True(moved.Exit == 0, moved.Errors);
+            }
+            var explained = await RunAsync(["explain", "rooms/7", "--json", .. data]);
             var status = await RunAsync(["status", "--json", .. data]);
             var down = await RunAsync(["down", .. data]);
             await up.WaitForExitAsync(TestContext.Current.CancellationToken);
 
             Assert.Contains($"\"value\":{run}", room, StringComparison.Ordinal);
-            Assert.True((moved.Exit, status.Exit, down.Exit, up.ExitCode) == (0, 0, 0, 0), moved.Errors + status.Errors + down.Errors + await said);
+            Assert.True((explained.Exit, status.Exit, down.Exit, up.ExitCode) == (0, 0, 0, 0), explained.Errors + status.Errors + down.Errors + await said);
+            var explanation = System.Text.Json.JsonDocument.Parse(explained.Output).RootElement;
+            var (owner, move) = (explanation.GetProperty("owner"), explanation.GetProperty("move"));
+            Assert.Equal(("shard-2", "the sun"), (owner.GetProperty("shard").GetString(), owner.GetProperty("reason").GetString()));
+            Assert.Equal(owner.GetProperty("epoch").GetInt64(), move.GetProperty("grantedVersion").GetInt64());
+            Assert.InRange(move.GetProperty("costs").GetProperty("pauseMaxMs").GetDouble(), double.Epsilon, 60_000);
             Assert.Equal("rooms", System.Text.Json.JsonDocument.Parse(status.Output).RootElement.GetProperty("application").GetString());
             foreach (var log in Directory.GetFiles(Path.Combine(folder.Path, "logs")))
                 Assert.DoesNotContain("Unhandled exception", await File.ReadAllTextAsync(log, TestContext.Current.CancellationToken), StringComparison.Ordinal);
@@ -215,18 +231,19 @@ public sealed class CommandLineTests
         throw new InvalidOperationException("The local cloud ended before it was ready.");
     }
 
-    private static Process Start(IEnumerable<string> arguments, string? path = null)
+    private static Process Start(IEnumerable<string> arguments, string? path = null, params (string Name, string Value)[] environment)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath is { } own && Path.GetFileNameWithoutExtension(own) == "dotnet" ? own : DotNet) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add(Path.Combine(Repository.CliFolder, "shardcloud.dll"));
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         if (path is not null) start.Environment["PATH"] = path;
+        foreach (var (name, value) in environment) start.Environment[name] = value;
         return Process.Start(start)!;
     }
 
-    private static async Task<(int Exit, string Output, string Errors)> RunAsync(IEnumerable<string> arguments, string? path = null)
+    internal static async Task<(int Exit, string Output, string Errors)> RunAsync(IEnumerable<string> arguments, string? path = null, params (string Name, string Value)[] environment)
     {
-        using var process = Start(arguments, path);
+        using var process = Start(arguments, path, environment);
         var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         await process.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60));
         return (process.ExitCode, await output, await errors);

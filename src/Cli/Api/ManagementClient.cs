@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
@@ -16,6 +17,9 @@ internal sealed class ManagementClient : IDisposable
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
+    /// <summary>Environment: address of an Orchestrator, and a bearer token for it.</summary>
+    public const string AddressVariable = "SHARDCLOUD_ORCHESTRATOR", TokenVariable = "SHARDCLOUD_TOKEN";
+
     private readonly HttpClient _http;
     private readonly ITokenSource _tokens;
 
@@ -25,9 +29,25 @@ internal sealed class ManagementClient : IDisposable
         _tokens = tokens;
     }
 
-    /// <summary>Client of the local cloud on a data folder; the local key in it signs the operator's token.</summary>
-    /// <exception cref="ShardCloudException">SC7008: none runs there.</exception>
-    public static ManagementClient Of(string dataDirectory) => Of(RunOf(dataDirectory));
+    /// <summary>Client of what a command line names: <c>--orchestrator</c>, else <c>--data</c>, else <c>SHARDCLOUD_ORCHESTRATOR</c>, else the local cloud on the user's data folder.</summary>
+    /// <exception cref="ShardCloudException">SC7008: no local cloud runs there. SC5013: there is an address and no token. SC5020: that is no address.</exception>
+    public static ManagementClient Of(ParseResult parsed)
+    {
+        var isDataNamed = parsed.GetResult(Shared.Data) is { Implicit: false };
+        var address = parsed.GetValue(Shared.Orchestrator) ?? (isDataNamed ? null : Environment.GetEnvironmentVariable(AddressVariable));
+        return string.IsNullOrEmpty(address) ? Of(RunOf(parsed.GetRequiredValue(Shared.Data).FullName)) : At(address);
+    }
+
+    /// <summary>Client of the Orchestrator at an address; the token comes from the environment, since everybody can read a command line.</summary>
+    private static ManagementClient At(string address)
+    {
+        if (!Uri.TryCreate(address.TrimEnd('/') + "/", UriKind.Absolute, out var orchestrator) || orchestrator.Scheme is not ("http" or "https"))
+            throw new ShardCloudException(ErrorCodes.BadValue, $"'{address}' is not an address of an Orchestrator.", "Write it as https://HOST.");
+        return Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } token
+            ? new(orchestrator, new GivenToken(token))
+            : throw new ShardCloudException(ErrorCodes.Unauthenticated, $"There is no token for the Orchestrator at {orchestrator}.",
+                $"Set {TokenVariable}, e.g. to the output of 'az account get-access-token --resource APPLICATION_ID_URI --query accessToken -o tsv'.");
+    }
 
     /// <summary>Where the local cloud on a data folder can be reached.</summary>
     /// <exception cref="ShardCloudException">SC7008: none runs there.</exception>
@@ -84,44 +104,31 @@ internal sealed class ManagementClient : IDisposable
 
     public Task<Operation> OperationAsync(string id, CancellationToken cancellationToken) => GetAsync($"operations/{Uri.EscapeDataString(id)}", ManagementJson.Default.Operation, cancellationToken);
 
-    /// <summary>Waits until a migration has ended.</summary>
-    public async Task<Migration> WaitForMigrationAsync(string id, Action<Migration>? progress, CancellationToken cancellationToken)
-    {
-        using var timer = new PeriodicTimer(PollEvery);
-        while (true)
-        {
-            var migration = await PatientlyAsync(() => MigrationAsync(id, cancellationToken), cancellationToken);
-            progress?.Invoke(migration);
-            if (migration.State == MigrationState.Finished) return migration;
-            await timer.WaitForNextTickAsync(cancellationToken);
-        }
-    }
-
     /// <summary>Waits until an update has ended, however it did.</summary>
-    public async Task<StagedUpdate> WaitForUpdateAsync(string id, Action<StagedUpdate>? progress, CancellationToken cancellationToken)
-    {
-        using var timer = new PeriodicTimer(PollEvery);
-        while (true)
-        {
-            var update = await PatientlyAsync(() => UpdateAsync(id, cancellationToken), cancellationToken);
-            progress?.Invoke(update);
-            if (update.State == UpdateState.Finished) return update;
-            await timer.WaitForNextTickAsync(cancellationToken);
-        }
-    }
+    public Task<StagedUpdate> WaitForUpdateAsync(string id, Action<StagedUpdate>? progress, CancellationToken cancellationToken) =>
+        WaitAsync(() => UpdateAsync(id, cancellationToken), update => update.State == UpdateState.Finished, progress, cancellationToken);
+
+    /// <summary>Waits until a migration has ended.</summary>
+    public Task<Migration> WaitForMigrationAsync(string id, Action<Migration>? progress, CancellationToken cancellationToken) =>
+        WaitAsync(() => MigrationAsync(id, cancellationToken), migration => migration.State == MigrationState.Finished, progress, cancellationToken);
 
     /// <summary>Waits until an operation has ended well.</summary>
     /// <exception cref="ShardCloudException">It failed; code and remedy are its own.</exception>
     public async Task<Operation> WaitForOperationAsync(string id, Action<Operation>? progress, CancellationToken cancellationToken)
     {
+        var operation = await WaitAsync(() => OperationAsync(id, cancellationToken), operation => operation.State != OperationState.Running, progress, cancellationToken);
+        if (operation.State == OperationState.Succeeded) return operation;
+        throw new ShardCloudException(operation.Error?.Code ?? ErrorCodes.StoreUnavailable, operation.Error?.Message ?? $"Operation '{id}' failed.", operation.Error?.Remedy ?? "See the Orchestrator's log.");
+    }
+
+    private static async Task<T> WaitAsync<T>(Func<Task<T>> ask, Func<T, bool> isOver, Action<T>? progress, CancellationToken cancellationToken)
+    {
         using var timer = new PeriodicTimer(PollEvery);
         while (true)
         {
-            var operation = await PatientlyAsync(() => OperationAsync(id, cancellationToken), cancellationToken);
-            progress?.Invoke(operation);
-            if (operation.State == OperationState.Succeeded) return operation;
-            if (operation.State == OperationState.Failed)
-                throw new ShardCloudException(operation.Error?.Code ?? ErrorCodes.StoreUnavailable, operation.Error?.Message ?? $"Operation '{id}' failed.", operation.Error?.Remedy ?? "See the Orchestrator's log.");
+            var seen = await PatientlyAsync(ask, cancellationToken);
+            progress?.Invoke(seen);
+            if (isOver(seen)) return seen;
             await timer.WaitForNextTickAsync(cancellationToken);
         }
     }
@@ -171,10 +178,15 @@ internal sealed class ManagementClient : IDisposable
         }
         catch (HttpRequestException error)
         {
-            throw new ShardCloudException(ErrorCodes.StoreUnavailable, $"The Orchestrator at {_http.BaseAddress} does not answer: {error.Message}.", "Is the local cloud still running? See 'shardcloud status'.", error);
+            throw new ShardCloudException(ErrorCodes.StoreUnavailable, $"The Orchestrator at {_http.BaseAddress} does not answer: {error.Message}.", "Is it still running? See 'shardcloud status'.", error);
         }
         if (response.IsSuccessStatusCode) return response;
         using (response) throw await RefusalAsync(response, cancellationToken);
+    }
+
+    private sealed class GivenToken(string token) : ITokenSource
+    {
+        public ValueTask<string> GetTokenAsync(string audience, CancellationToken cancellationToken = default) => new(token);
     }
 
     private static async Task<ShardCloudException> RefusalAsync(HttpResponseMessage response, CancellationToken cancellationToken)

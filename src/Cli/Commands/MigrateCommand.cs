@@ -15,10 +15,10 @@ internal static class MigrateCommand
         var to = new Option<string>("--to") { Description = "Shard to move them to.", Required = true };
         var reason = new Option<string?>("--reason") { Description = "Why; kept in the record." };
         var wait = new Option<bool>("--wait") { Description = "Wait until the migration has ended, and show its record." };
-        return new Command("migrate", "Move endpoints to a shard while their clients keep talking.\n\nExample: shardcloud migrate rooms/1 rooms/2 --to shard-2 --wait") { endpoints, to, reason, wait, Shared.Data, Shared.Json }
+        return new Command("migrate", "Move endpoints to a shard while their clients keep talking.\n\nExample: shardcloud migrate rooms/1 rooms/2 --to shard-2 --wait") { endpoints, to, reason, wait, Shared.Orchestrator, Shared.Data, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
-                using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+                using var api = ManagementClient.Of(parsed);
                 var id = await api.MigrateAsync(new StartMigrationRequest(parsed.GetRequiredValue(endpoints), parsed.GetRequiredValue(to), parsed.GetValue(reason)), null, cancellationToken);
                 if (!parsed.GetValue(wait))
                 {

@@ -12,10 +12,10 @@ internal static class MigrationCommand
     public static Command Create() => new("migration", "Records of migrations.") { List(), ShowOne(), Cancel() };
 
     private static Command List() =>
-        new Command("list", "Migrations, newest first.\n\nExample: shardcloud migration list --json") { Shared.Data, Shared.Json }
+        new Command("list", "Migrations, newest first.\n\nExample: shardcloud migration list --json") { Shared.Orchestrator, Shared.Data, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
-                using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+                using var api = ManagementClient.Of(parsed);
                 var list = await api.MigrationsAsync(cancellationToken);
                 terminal.Result(list, ManagementJson.Default.MigrationList, console =>
                 {
@@ -35,10 +35,10 @@ internal static class MigrationCommand
     private static Command ShowOne()
     {
         var id = new Argument<string>("ID") { Description = "Id of the migration." };
-        return new Command("show", "One migration: batches, phases, pauses.\n\nExample: shardcloud migration show migrate-0123") { id, Shared.Data, Shared.Json }
+        return new Command("show", "One migration: batches, phases, pauses.\n\nExample: shardcloud migration show migrate-0123") { id, Shared.Orchestrator, Shared.Data, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
-                using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+                using var api = ManagementClient.Of(parsed);
                 MigrationView.Write(terminal, await api.MigrationAsync(parsed.GetRequiredValue(id), cancellationToken));
                 return 0;
             });
@@ -47,10 +47,10 @@ internal static class MigrationCommand
     private static Command Cancel()
     {
         var id = new Argument<string>("ID") { Description = "Id of the migration." };
-        return new Command("cancel", "Cancel a migration that has not granted yet; its source serves on.\n\nExample: shardcloud migration cancel migrate-0123") { id, Shared.Data, Shared.Json }
+        return new Command("cancel", "Cancel a migration that has not granted yet; its source serves on.\n\nExample: shardcloud migration cancel migrate-0123") { id, Shared.Orchestrator, Shared.Data, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
-                using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+                using var api = ManagementClient.Of(parsed);
                 await api.CancelAsync(parsed.GetRequiredValue(id), cancellationToken);
                 MigrationView.Write(terminal, await api.WaitForMigrationAsync(parsed.GetRequiredValue(id), null, cancellationToken));
                 return 0;

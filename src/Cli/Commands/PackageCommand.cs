@@ -25,20 +25,20 @@ internal static class PackageCommand
             Examples:
               shardcloud package publish rooms-2.0.0.zip
               shardcloud package publish bin/Release/net10.0/publish
-            """) { path, Shared.Data, Shared.Json }
+            """) { path, Shared.Orchestrator, Shared.Data, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
-                using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+                using var api = ManagementClient.Of(parsed);
                 var package = await PublishAsync(api, parsed.GetRequiredValue(path).FullName, terminal.Json ? _ => { } : terminal.Say, cancellationToken);
                 terminal.Result(package, ManagementJson.Default.PublishedPackage, console => console.WriteLine($"{package.Version} is published: {string.Join(' ', package.Command)}"));
                 return 0;
             });
     }
 
-    private static Command List() => new Command("list", "Published versions, newest first.\n\nExample: shardcloud package list") { Shared.Data, Shared.Json }
+    private static Command List() => new Command("list", "Published versions, newest first.\n\nExample: shardcloud package list") { Shared.Orchestrator, Shared.Data, Shared.Json }
         .Does(async (parsed, terminal, cancellationToken) =>
         {
-            using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+            using var api = ManagementClient.Of(parsed);
             var packages = await api.PackagesAsync(cancellationToken);
             terminal.Result(packages, ManagementJson.Default.PackageList, console =>
             {

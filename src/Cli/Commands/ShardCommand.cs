@@ -14,10 +14,10 @@ internal static class ShardCommand
     private static Command Add()
     {
         var version = new Option<string>("--version") { Description = "Application version it runs.", DefaultValueFactory = _ => "1.0.0" };
-        return new Command("add", "Add a shard; it owns nothing until endpoints are moved to it.\n\nExample: shardcloud shard add") { version, Shared.Data, Shared.Json }
+        return new Command("add", "Add a shard; it owns nothing until endpoints are moved to it.\n\nExample: shardcloud shard add") { version, Shared.Orchestrator, Shared.Data, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
-                using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+                using var api = ManagementClient.Of(parsed);
                 await FollowAsync(api, terminal, await api.AddShardAsync(parsed.GetRequiredValue(version), cancellationToken), cancellationToken);
                 return 0;
             });
@@ -26,10 +26,10 @@ internal static class ShardCommand
     private static Command Remove()
     {
         var shard = new Argument<string>("SHARD") { Description = "Shard to remove; what it owns is moved away first." };
-        return new Command("remove", "Move everything away from a shard, then end it. The last shard is not removed.\n\nExample: shardcloud shard remove shard-4") { shard, Shared.Data, Shared.Json }
+        return new Command("remove", "Move everything away from a shard, then end it. The last shard is not removed.\n\nExample: shardcloud shard remove shard-4") { shard, Shared.Orchestrator, Shared.Data, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
-                using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+                using var api = ManagementClient.Of(parsed);
                 await FollowAsync(api, terminal, await api.RemoveShardAsync(parsed.GetRequiredValue(shard), cancellationToken), cancellationToken);
                 return 0;
             });

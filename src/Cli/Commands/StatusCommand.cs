@@ -10,10 +10,10 @@ namespace ShardCloud.Cli.Commands;
 internal static class StatusCommand
 {
     public static Command Create() =>
-        new Command("status", "Members with their leases and endpoints, the map's version, and running migrations.\n\nExample: shardcloud status --json") { Shared.Data, Shared.Json }
+        new Command("status", "Members with their leases and endpoints, the map's version, and running migrations.\n\nExample: shardcloud status --json") { Shared.Orchestrator, Shared.Data, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
-                using var api = ManagementClient.Of(parsed.GetRequiredValue(Shared.Data).FullName);
+                using var api = ManagementClient.Of(parsed);
                 var status = await api.StatusAsync(cancellationToken);
                 terminal.Result(status, ManagementJson.Default.CloudStatus, console => Show(console, status));
                 return 0;

@@ -25,7 +25,7 @@ public sealed class ReadsApi(
         return Results.Json(new MemberList(await ListAsync(map, context.RequestAborted), map?.Version.Value ?? 0), ManagementJson.Default.MemberList);
     }
 
-    /// <summary>Owner of an endpoint, with the log row that made it one.</summary>
+    /// <summary>Owner of an endpoint, with the log rows that made it one: the grant tells when, the plan of its handoff by what and why.</summary>
     public async Task<IResult> OwnerAsync(HttpContext context)
     {
         var text = context.Request.Query["endpoint"].ToString();
@@ -35,11 +35,12 @@ public sealed class ReadsApi(
         var entry = map.Lookup(endpoint) ?? throw new ShardCloudException(
             ErrorCodes.NotBootstrapped, $"'{endpoint}' has no owner yet.", "Wait for the bootstrap to finish: 'shardcloud status'.");
         var granted = await store.ReadChangeAsync(entry.Epoch.GrantedAt, context.RequestAborted);
-        var cause = granted?.Commit.Cause ?? "unknown";
+        var planned = granted?.Commit.Operations.OfType<GrantMove>().FirstOrDefault() is { } move ? await store.ReadChangeAsync(move.Handoff.PlannedAt, context.RequestAborted) : granted;
+        var cause = planned?.Commit.Cause ?? "unknown";
         var migration = RecordIds.IsWellFormed(cause) ? await migrations.ReadAsync(cause, context.RequestAborted) : null;
         return Results.Json(new EndpointOwner(
             endpoint.Value, entry.Owner.Value, entry.Owner.Shard.Value, map.Live.TryGetValue(entry.Owner, out var owner) ? owner.PublicAddress : null,
-            entry.Epoch.Value, granted?.At, cause, migration?.Id, migration?.Reason ?? granted?.Commit.Reason ?? "", map.IsPlaced(endpoint.KeyHash), endpoint.Slot.Value,
+            entry.Epoch.Value, granted?.At, cause, migration?.Id, migration?.Reason ?? planned?.Commit.Reason ?? "", map.IsPlaced(endpoint.KeyHash), endpoint.Slot.Value,
             endpoint.Slot.PartitionOf(map.PartitionCount), entry.IsMigrating ? entry.To.Value : null, entry.IsMigrating ? entry.Handoff.Value : null, map.Version.Value),
             ManagementJson.Default.EndpointOwner);
     }

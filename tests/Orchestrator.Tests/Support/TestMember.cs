@@ -214,7 +214,7 @@ public sealed class TestMember : IAsyncDisposable
     {
         var entries = handoff.Request.Entries.Select(EntryKey.Parse).ToList();
         var commit = await _store.CommitAsync(_ => new MapCommit(
-            handoff.Request.Migration, "handed over", [new GrantMove(new HandoffId(handoff.Request.Handoff), entries, Incarnation)]));
+            $"handoff {new HandoffId(handoff.Request.Handoff)}", "the one has what the other had", [new GrantMove(new HandoffId(handoff.Request.Handoff), entries, Incarnation)]));
         handoff.Phase = commit.IsCommitted ? HandoffPhase.Serving : HandoffPhase.Cancelled;
         handoff.Granted = commit.IsCommitted ? commit.Version.Value : 0;
     }
