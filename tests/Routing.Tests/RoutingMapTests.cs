@@ -16,6 +16,12 @@ public sealed class RoutingMapTests
     }
 
     [Fact]
+    public void EntryKey_IsAnEndpoint_OrSlots_OrNothing()
+    {
+        Assert.Equal((true, false, false), (EntryKey.Of(Room1).IsEndpoint, EntryKey.Of(new SlotRange(0, 1)).IsEndpoint, default(EntryKey).IsEndpoint));
+    }
+
+    [Fact]
     public void Move_FirstOneCancelled_LeavesTheEndpointPlacedAtItsOldOwnerAndEpoch()
     {
         var map = Start().With(new PlanMove(Entries(Room1), S, D)).With(new CancelMove(new HandoffId(3), Entries(Room1)));

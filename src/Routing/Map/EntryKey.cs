@@ -17,8 +17,8 @@ public readonly record struct EntryKey
     /// <summary>The slots; empty for an endpoint.</summary>
     public SlotRange Slots { get; }
 
-    /// <summary>True for one endpoint.</summary>
-    public bool IsEndpoint => Slots.Count == 0;
+    /// <summary>True for one endpoint; false for slots, and for <c>default</c>, which is what a search finds that finds nothing.</summary>
+    public bool IsEndpoint => Slots.Count == 0 && Endpoint != default;
 
     /// <summary>Entry of an endpoint.</summary>
     public static EntryKey Of(EndpointId endpoint) => new(endpoint, default);

@@ -47,6 +47,21 @@ public sealed class ReplaceShardTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(newcomer, map.Lookup(new EndpointId(Room))!.Owner);
     }
 
+    /// <summary>A batch of slots alone has no name that a router could be asked for: it is moved without, and not given up.</summary>
+    [Fact]
+    public async Task Refill_OfSlotsAlone_IsDoneWhereRoutersAnswer()
+    {
+        await _cloud.JoinAsync("router-1", TimeSpan.FromSeconds(30), MemberRole.Router);
+        var dead = await KillAsync("shard-1");
+        await TakeOverAsync(dead, "shard-2");
+
+        await _cloud.FinishedOperationAsync(await ReportAsync(dead));
+
+        var refills = (await _cloud.Services.ListMigrationsAsync()).Migrations.Where(migration => migration.Reason.Contains("is back", StringComparison.Ordinal));
+        Assert.Equal(MigrationOutcome.Done, Assert.Single(refills).Outcome);
+        Assert.All((await MapAsync()).SlotRuns, run => Assert.Equal("shard-1", run.Entry.Owner.Shard.Value));
+    }
+
     [Fact]
     public async Task Report_Twice_IsOneReplacement()
     {
@@ -80,6 +95,24 @@ public sealed class ReplaceShardTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.True(operation.State == OperationState.Succeeded, operation.Error?.Message);
         Assert.Single(_cloud.Host.Instances);
         Assert.All((await MapAsync()).SlotRuns, run => Assert.Equal("shard-1", run.Entry.Owner.Shard.Value));
+    }
+
+    /// <summary>A move of the rehearsal that is lost and started again has no parent to tell of its end: its record does.</summary>
+    [Fact]
+    public async Task RehearsalsMove_LostByItsHost_HoldsNothingUp()
+    {
+        var dead = await KillAsync("shard-1");
+        await TakeOverAsync(dead, "shard-2");
+        _cloud.Host.HoldNext = HandoffPhase.Warm;
+        var id = await ReportAsync(dead);
+        await Wait.ForAsync(MapAsync, map => map.Placed.Any(placed => placed.Entry.IsMigrating), "the rehearsal");
+        _cloud.Hub.Lose((await _cloud.Services.ListMigrationsAsync()).Migrations[0].Id);
+
+        _cloud.Member("shard-1").HoldBefore = null;
+        await _cloud.MonitorAt(new Later(TimeSpan.FromMinutes(1))).TickAsync(Cancelled);
+
+        var operation = await _cloud.FinishedOperationAsync(id);
+        Assert.True(operation.State == OperationState.Succeeded, operation.Error?.Message);
     }
 
     [Fact]

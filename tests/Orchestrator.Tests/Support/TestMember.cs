@@ -146,6 +146,7 @@ public sealed class TestMember : IAsyncDisposable
         app.MapGet("/_shard/route", async (string endpoint) =>
         {
             var map = await _store.LoadAsync();
+            if (endpoint.Length == 0) return Results.BadRequest();
             var entry = map.Lookup(new EndpointId(endpoint))!;
             return Results.Json(new RouteProbe(endpoint, "forward", entry.Owner.Value, entry.To.Value, entry.Epoch.Value, map.Version.Value, true), MemberJson.Default.RouteProbe);
         });
