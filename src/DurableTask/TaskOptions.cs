@@ -13,7 +13,8 @@ public record TaskOptions(TaskRetryOptions? Retry = null)
 /// <summary>Options of a sub-orchestration call.</summary>
 /// <param name="Retry">Retry rules; every attempt uses the same instance id.</param>
 /// <param name="InstanceId">Id of the child; when null, a deterministic new one.</param>
-public sealed record SubOrchestrationOptions(TaskRetryOptions? Retry = null, string? InstanceId = null) : TaskOptions(Retry);
+/// <param name="Forget">Cancelled by the orchestrator: the call is over and no longer holds the parent's completion. The child runs on; its end is not told.</param>
+public sealed record SubOrchestrationOptions(TaskRetryOptions? Retry = null, string? InstanceId = null, CancellationToken Forget = default) : TaskOptions(Retry);
 
 /// <summary>Either a policy or a handler.</summary>
 public sealed record TaskRetryOptions

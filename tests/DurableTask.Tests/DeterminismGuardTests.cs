@@ -53,6 +53,24 @@ public sealed class DeterminismGuardTests
         AssertNonDeterministic(completion);
     }
 
+    /// <summary>A child whose end was learned otherwise: it was started, and its parent is complete without its word.</summary>
+    [Theory]
+    [InlineData(true, 1)]
+    [InlineData(false, 0)]
+    public void Execute_ChildIsForgotten_DoesNotHoldTheCompletion(bool isForgotten, int completions)
+    {
+        var response = TurnBuilder.Run(c =>
+        {
+            using var forget = new CancellationTokenSource();
+            var child = c.CallSubOrchestratorAsync<string>("Child", null, new SubOrchestrationOptions(Forget: forget.Token));
+            if (isForgotten) forget.Cancel();
+            return Task.FromResult<object?>(child.IsCanceled);
+        });
+
+        Assert.Equal("Child", response.Actions[0].CreateSubOrchestration.Name);
+        Assert.Equal(completions, response.Actions.Count(action => action.CompleteOrchestration is { Result: "true" }));
+    }
+
     [Fact]
     public void Execute_CodeYields_GoesOnInTheSameTurn()
     {

@@ -45,13 +45,14 @@ internal sealed class ReplayContext(Turn turn) : TaskOrchestrationContext
     {
         turn.EnsureOnThread();
         var id = (options as SubOrchestrationOptions)?.InstanceId ?? NewGuid().ToString("N");
+        var forget = (options as SubOrchestrationOptions)?.Forget ?? CancellationToken.None;
         var text = Write(input);
-        var result = await RetryAsync(options?.Retry, () => turn.Schedule(
+        var result = await RetryAsync(options?.Retry, () => ForgettableAsync(
             new OrchestratorAction
             {
                 CreateSubOrchestration = new CreateSubOrchestrationAction { Name = name, InstanceId = id, Version = turn.Started.Version ?? "", Input = text },
             },
-            name).Outcome);
+            name, forget));
         return Read<TResult>(result);
     }
 
@@ -94,12 +95,15 @@ internal sealed class ReplayContext(Turn turn) : TaskOrchestrationContext
 
     public override ILogger CreateReplaySafeLogger(string categoryName) => CreateReplaySafeLogger(turn.Settings.Loggers.CreateLogger(categoryName));
 
-    private async Task TimerPieceAsync(DateTime due, CancellationToken cancellationToken)
+    private Task TimerPieceAsync(DateTime due, CancellationToken cancellationToken) =>
+        ForgettableAsync(new OrchestratorAction { CreateTimer = new CreateTimerAction { FireAt = Timestamp.FromDateTime(due) } }, "timer", cancellationToken);
+
+    private async Task<string?> ForgettableAsync(OrchestratorAction action, TaskName name, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        var (id, fired) = turn.Schedule(new OrchestratorAction { CreateTimer = new CreateTimerAction { FireAt = Timestamp.FromDateTime(due) } }, "timer");
+        var (id, outcome) = turn.Schedule(action, name);
         using var cancel = cancellationToken.Register(() => turn.Cancel(id, cancellationToken));
-        await fired;
+        return await outcome;
     }
 
     /// <summary>Attempts 1..max with a durable timer between two; every attempt is a new action.</summary>

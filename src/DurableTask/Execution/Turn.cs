@@ -92,7 +92,7 @@ internal sealed class Turn
         _pending.Add(action.Id, action);
     }
 
-    /// <summary>Forgets an open timer. Its action is sent all the same when it was made in this turn; ids stay as they are.</summary>
+    /// <summary>Forgets an open timer or child. Its action is sent all the same when it was made in this turn; ids stay as they are.</summary>
     public void Cancel(int id, CancellationToken token)
     {
         if (_open.Remove(id, out var operation)) operation.Source.TrySetCanceled(token);
@@ -219,7 +219,7 @@ internal sealed class Turn
         else Complete(completed.TaskScheduledId, result);
     }
 
-    // Unknown ids are ignored: a result may be delivered twice, and a cancelled timer still fires.
+    // Unknown ids are ignored: a result may be delivered twice, a cancelled timer still fires, a forgotten child still ends.
     private void Complete(int id, string? result)
     {
         if (_open.Remove(id, out var operation)) operation.Source.SetResult(result);

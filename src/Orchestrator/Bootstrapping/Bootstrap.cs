@@ -52,8 +52,7 @@ public sealed class Bootstrap : TaskOrchestrator<BootstrapInput, string>
         if (!isServing)
             return new WireError(ErrorCodes.StepTimedOut, $"The owners did not all serve after {RoundsMax} rounds.", "Look at 'shardcloud status' and the logs of the shards.");
 
-        var rehearsed = await Task.WhenAll(survey.Create.Select(shard =>
-            context.CallSubOrchestratorAsync<WireError?>(nameof(Rehearse), new RehearseInput(input.Operation, shard))));
+        var rehearsed = await Task.WhenAll(survey.Create.Select(shard => Rehearse.RunAsync(context, input.Operation, shard)));
         return rehearsed.FirstOrDefault(error => error is not null);
     }
 }

@@ -6,6 +6,9 @@ namespace ShardCloud.Orchestrator.Migrations;
 /// <summary>Puts the entries back to the source by a commit on the map: either this or the grant wins, never both.</summary>
 public sealed class CancelHandoff(BatchWork work, ILogger<CancelHandoff> logger) : TaskActivity<BatchStep, StepResult>
 {
+    /// <summary>A source that is slow has seen the map by itself before it says that it heard the hint.</summary>
+    private static readonly TimeSpan HintWithin = TimeSpan.FromMilliseconds(500);
+
     /// <inheritdoc/>
     public override async Task<StepResult> RunAsync(TaskActivityContext context, BatchStep input)
     {
@@ -28,11 +31,13 @@ public sealed class CancelHandoff(BatchWork work, ILogger<CancelHandoff> logger)
     private async Task HintAsync(string? address, HandoffId handoff, CancellationToken cancellationToken)
     {
         if (address is null) return;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(HintWithin);
         try
         {
-            await work.Members.HintCancelledAsync(address, handoff, cancellationToken);
+            await work.Members.HintCancelledAsync(address, handoff, limit.Token);
         }
-        catch (ShardCloudException)
+        catch (Exception error) when (error is ShardCloudException || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             // A hint is all it was.
         }

@@ -4,38 +4,44 @@ namespace ShardCloud.Orchestrator.Migrations;
 
 /// <summary>Migrations as parts of an operation's orchestration: started as its children, and over when their records say so.</summary>
 /// <remarks>
-/// A host tells a parent of the end of a child that this parent has started, and of no other: where the Monitor has started a lost one again, or the parent itself began anew while the child ran, that word never comes.
-/// So the record is asked too, every <see cref="LookEvery"/>; it is what counts.
+/// A host tells a parent of the end of a child that this parent has started, and of no other: where the Monitor has started a lost one again that word never comes, and a parent that began anew while the child ran
+/// is told that it failed, for there is one. So the record is asked too, every <see cref="LookEvery"/>; it is what counts.
 /// </remarks>
 internal static class MigrationRuns
 {
+    /// <summary>Six hours: longer than a migration whose steps are all as patient as they may be, and a history that a host can still carry.</summary>
+    private const int LooksMax = 2_160;
+
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(10);
 
     /// <summary>Runs them side by side until each is over, however it ended.</summary>
     public static Task RunAsync(TaskOrchestrationContext context, IEnumerable<MigrationStart> starts, TaskOptions patient) => Task.WhenAll(starts.Select(start => RunAsync(context, start, patient)));
 
-    private static async Task RunAsync(TaskOrchestrationContext context, MigrationStart start, TaskOptions patient)
+    /// <summary>Runs one until it is over.</summary>
+    /// <returns>Its outcome; empty when it was not over after <see cref="LooksMax"/> looks.</returns>
+    public static async Task<string> RunAsync(TaskOrchestrationContext context, MigrationStart start, TaskOptions patient)
     {
-        var child = context.CallSubOrchestratorAsync<string>(nameof(MigrateEndpoints), start, new SubOrchestrationOptions(InstanceId: start.Id));
-        while (true)
+        using var over = new CancellationTokenSource();
+        var child = context.CallSubOrchestratorAsync<string>(nameof(MigrateEndpoints), start, new SubOrchestrationOptions(InstanceId: start.Id, Forget: over.Token));
+        for (var look = 0; look < LooksMax; look++)
         {
             using var heard = new CancellationTokenSource();
             var timer = context.CreateTimer(LookEvery, heard.Token);
-            if (await Task.WhenAny(child, timer) == child)
-            {
-                heard.Cancel(); // Here and now: CancelAsync would leave the orchestrator's thread.
-                await child;
-                return;
-            }
-            if (await context.CallActivityAsync<bool>(nameof(IsMigrationOver), start.Id, patient)) return;
+            await (child.IsFaulted ? timer : Task.WhenAny(child, timer));
+            heard.Cancel(); // Here and now: CancelAsync would leave the orchestrator's thread.
+            if (child.IsCompletedSuccessfully) return await child;
+            if (await context.CallActivityAsync<string?>(nameof(ReadOutcome), start.Id, patient) is not { } outcome) continue;
+            over.Cancel(); // Or this orchestration would never be complete: a call that is open holds it.
+            return outcome;
         }
+        over.Cancel();
+        return "";
     }
 }
 
-/// <summary>True when the migration's record is finished.</summary>
-public sealed class IsMigrationOver(MigrationStore migrations) : TaskActivity<string, bool>
+/// <summary>The outcome of a migration whose record is finished; null before.</summary>
+public sealed class ReadOutcome(MigrationStore migrations) : TaskActivity<string, string?>
 {
     /// <inheritdoc/>
-    public override async Task<bool> RunAsync(TaskActivityContext context, string input) =>
-        await migrations.ReadAsync(input, context.CancellationToken) is { State: Contracts.MigrationState.Finished };
+    public override async Task<string?> RunAsync(TaskActivityContext context, string input) => (await migrations.ReadHeadAsync(input, context.CancellationToken)).Outcome?.ToString();
 }

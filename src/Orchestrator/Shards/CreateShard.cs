@@ -33,7 +33,7 @@ public sealed class CreateShard : TaskOrchestrator<CreateShardInput, CreateShard
             result = await CreateAsync(context, input, attempt);
             if (input.ClosesOperation && result.Error is null)
             {
-                var rehearsed = await context.CallSubOrchestratorAsync<WireError?>(nameof(Rehearse), new RehearseInput(input.Operation, result.Shard));
+                var rehearsed = await Rehearse.RunAsync(context, input.Operation, result.Shard);
                 result = result with { Error = rehearsed };
             }
         }

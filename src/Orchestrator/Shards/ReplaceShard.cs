@@ -55,7 +55,7 @@ public sealed class ReplaceShard : TaskOrchestrator<ReplaceShardInput, string>
         var joined = context.CurrentUtcDateTime;
 
         // (3) rehearse, as every new shard does.
-        if (await context.CallSubOrchestratorAsync<WireError?>(nameof(Rehearse), new RehearseInput(input.Operation, confirmed.Shard)) is { } notRehearsed) return notRehearsed;
+        if (await Rehearse.RunAsync(context, input.Operation, confirmed.Shard) is { } notRehearsed) return notRehearsed;
         var rehearsed = context.CurrentUtcDateTime;
 
         // (4) refill: what the dead one owned comes back by ordinary handoffs.

@@ -10,9 +10,11 @@ using ShardCloud.DurableTask.Protocol;
 namespace ShardCloud.Orchestrator.Tests.Support;
 
 /// <summary>A task hub in memory that drives the handler as a Functions host does: turns and activities go through its HTTP endpoint in envelopes.
-/// Durable timers fire at once, so that retries take no time.</summary>
+/// Durable time runs <see cref="Haste"/> times as fast, so that retries take next to none; not at once, or what looks again after a while would do nothing else.</summary>
 public sealed class TaskHub
 {
+    private const int Haste = 200;
+
     private readonly ConcurrentDictionary<string, Instance> _instances = new(StringComparer.Ordinal);
 
     /// <summary>The handler.</summary>
@@ -92,12 +94,17 @@ public sealed class TaskHub
                 break;
             case OrchestratorAction.OrchestratorActionTypeOneofCase.CreateTimer:
                 instance.Past.Add(Event(e => e.TimerCreated = new TimerCreatedEvent { FireAt = action.CreateTimer.FireAt }, action.Id));
-                instance.Inbox.Writer.TryWrite(Event(e => e.TimerFired = new TimerFiredEvent { FireAt = action.CreateTimer.FireAt, TimerId = action.Id }));
+                _ = FireAsync(instance, action.Id, action.CreateTimer.FireAt);
                 break;
             case OrchestratorAction.OrchestratorActionTypeOneofCase.CreateSubOrchestration:
                 var child = action.CreateSubOrchestration;
                 instance.Past.Add(Event(e => e.SubOrchestrationInstanceCreated = new SubOrchestrationInstanceCreatedEvent { Name = child.Name, InstanceId = child.InstanceId }, action.Id));
-                TryStart(child.InstanceId, child.Name, child.Input, instance, action.Id);
+                if (!TryStart(child.InstanceId, child.Name, child.Input, instance, action.Id))
+                    instance.Inbox.Writer.TryWrite(Event(e => e.SubOrchestrationInstanceFailed = new SubOrchestrationInstanceFailedEvent
+                    {
+                        TaskScheduledId = action.Id,
+                        FailureDetails = new TaskFailureDetails { ErrorType = "System.InvalidOperationException", ErrorMessage = $"An orchestration instance '{child.InstanceId}' exists and has not finished." },
+                    }));
                 break;
             case OrchestratorAction.OrchestratorActionTypeOneofCase.CompleteOrchestration:
                 var end = action.CompleteOrchestration;
@@ -113,6 +120,13 @@ public sealed class TaskHub
             default:
                 throw new InvalidOperationException($"The test hub does not know {action.OrchestratorActionTypeCase}.");
         }
+    }
+
+    private static async Task FireAsync(Instance instance, int id, Timestamp at)
+    {
+        var wait = (at.ToDateTime() - DateTime.UtcNow) / Haste;
+        if (wait > TimeSpan.Zero) await Task.Delay(wait);
+        instance.Inbox.Writer.TryWrite(Event(e => e.TimerFired = new TimerFiredEvent { FireAt = at, TimerId = id }));
     }
 
     private async Task RunActivityAsync(Instance instance, int id, string name, string? input)
