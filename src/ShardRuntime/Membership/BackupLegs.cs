@@ -1,18 +1,18 @@
 using System.Net;
 using System.Net.Mime;
 using ShardCloud.Replication;
-using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
+using ShardCloud.ShardRuntime.Proxy;
 
 namespace ShardCloud.ShardRuntime.Membership;
 
 /// <summary>The member link of <c>ack: replica</c>: an owner's batches to its named backup, one POST each.</summary>
-internal sealed class BackupLegs(MapFollowerService follower, MemberClient members, Suspects suspects)
+internal sealed class BackupLegs(IMapView map, MemberClient members, Suspects suspects)
 {
     /// <summary>See <see cref="BackupLink"/>.</summary>
     public async Task<bool> SendAsync(int partition, BackupBatch batch, CancellationToken cancellationToken)
     {
-        if (!follower.Current.Live.TryGetValue(batch.Backup, out var backup)) return false;
+        if (!map.Current.Live.TryGetValue(batch.Backup, out var backup)) return false;
         var body = new System.Buffers.ArrayBufferWriter<byte>();
         batch.Write(body);
         using var content = new ReadOnlyMemoryContent(body.WrittenMemory);

@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using ShardCloud.Contracts;
 using ShardCloud.Identity;
 using ShardCloud.LocalCloud.Shards;
+using ShardCloud.Replication;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Membership;
@@ -41,6 +42,19 @@ public sealed class SuspectsTests : IAsyncLifetime
         Assert.Empty(backup.Get<Suspects>().Confirmed);
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => request);
+    }
+
+    /// <summary>0a at the copies of <c>ack: replica</c>: no request goes to an idle backup, so its owner's batches are the first to notice.</summary>
+    [Fact]
+    public async Task Leg_OfABackup_Breaks_ItIsSuspected()
+    {
+        var (owner, backup) = (await StartAsync("shard-1", new Witness()), await StartAsync("shard-2", new Witness()));
+        await backup.CrashAsync();
+
+        await Assert.ThrowsAsync<HttpRequestException>(() => owner.Get<BackupLegs>().SendAsync(0, new BackupBatch(backup.Self, []), TestContext.Current.CancellationToken));
+
+        var suspicion = Assert.Single(owner.Get<Suspects>().All);
+        Assert.Equal((backup.Self.Value, owner.Self.Value), (suspicion.Member, Assert.Single(suspicion.By)));
     }
 
     /// <summary>Whoever is only suspected, by however many, is asked after, and nothing else.</summary>
@@ -121,6 +135,7 @@ public sealed class SuspectsTests : IAsyncLifetime
     {
         services.AddSingleton<IDeathWitness>(p => new WitnessOf(witness, p.GetRequiredService<ShardContext>()));
         services.AddSingleton<Suspects>();
+        services.AddSingleton<BackupLegs>();
         services.AddHostedService(p => p.GetRequiredService<Suspects>());
         services.AddSingleton<IControlPlane, SuspectPlane>();
     });
