@@ -145,6 +145,65 @@ public sealed class ShellTests(AzuriteFixture azurite)
         Assert.Equal(2, await cluster.ReadAsync(newcomer));
     }
 
+    /// <summary>What shadow reads rest on: an owner's document and that of a replica have the same causal context once the replica has read as far, whatever grants there were.</summary>
+    [Fact]
+    public async Task Replica_GetsToTheVeryDocumentThatItsOwnerShows()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var (first, second, reader) = (await cluster.OwnerAsync(), cluster.Start(), cluster.Start());
+        await cluster.ReplicateAsync(second);
+        await cluster.ReplicateAsync(reader);
+        for (var i = 0; i < 3; i++)
+        {
+            await cluster.AddAsync(first);
+            await AssertSameAsync(first);
+        }
+
+        // A handoff with nothing written after it, then with something.
+        var final = await first.SealAsync(new HandoffId(2), Cluster.Everything, new Dictionary<int, long>(), _ => Task.CompletedTask, cluster.Token);
+        Assert.Equal(GrantResult.Held, await second.BeginTenureAsync(new Epoch(3), Cluster.Everything, final.Endpoints, cluster.Token));
+        await AssertSameAsync(second);
+        await cluster.AddAsync(second);
+        await AssertSameAsync(second);
+
+        // A take-over.
+        Assert.Equal(GrantResult.Held, await first.BeginTenureAsync(new Epoch(4), Cluster.Everything, null, cluster.Token));
+        await AssertSameAsync(first);
+        await cluster.AddAsync(first);
+        await AssertSameAsync(first);
+
+        async Task AssertSameAsync(ReplicationService owner)
+        {
+            Assert.True(owner.TryOpen(Cluster.Room, out var owned));
+            var shown = owned.Current.Context;
+            var seen = await reader.SeenAsync(Cluster.Room, shown, cluster.Token);
+            await reader.ReachedAsync(Cluster.RoomPartition, await EndAsync(owner), cluster.Token);
+            Assert.Equal(shown, reader.Accepted(Cluster.Room).Context);
+            Assert.True(seen.Context.Covers(shown));
+        }
+
+        async Task<long> EndAsync(ReplicationService owner)
+        {
+            await owner.AppendProbeAsync(Cluster.RoomPartition, cluster.Token);
+            return owner.Position(Cluster.RoomPartition);
+        }
+    }
+
+    [Fact]
+    public async Task Replica_ThatHasNotSeenEnough_IsWaitedForNoLongerThanAsked()
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var owner = await cluster.OwnerAsync();
+        using var enough = new CancellationTokenSource();
+        var wait = owner.SeenAsync(Cluster.Room, Crdt.CausalContext.Of(new Crdt.Dot(new Epoch(9), 1)), enough.Token);
+        await cluster.AddAsync(owner); // A record, and still not enough.
+        Assert.False(wait.IsCompleted);
+
+        await enough.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => wait);
+        Assert.Equal(ErrorCodes.Incomplete, (await Assert.ThrowsAsync<ShardCloudException>(() => cluster.Start().SeenAsync(Cluster.Room, default, cluster.Token))).Code);
+    }
+
     [Fact]
     public async Task Replica_SaysWhatItWasMadeOf()
     {

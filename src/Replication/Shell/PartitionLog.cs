@@ -135,13 +135,26 @@ internal sealed class PartitionLog : IAsyncDisposable
     /// <summary>Completes when the record at the offset has been read.</summary>
     public Task ReachedAsync(long offset, CancellationToken cancellation)
     {
+        var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_gate)
         {
             if (_tenure.Replica.Position >= offset) return Task.CompletedTask;
             if (_lost) throw Gone();
-            var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _readers.Add((offset, reached));
-            return reached.Task.WaitAsync(cancellation);
+        }
+        return cancellation.CanBeCanceled ? WaitAsync() : reached.Task;
+
+        async Task WaitAsync()
+        {
+            try
+            {
+                await reached.Task.WaitAsync(cancellation).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                lock (_gate) _readers.RemoveAll(reader => reader.Reached == reached); // Nothing may follow in the log for long.
+                throw;
+            }
         }
     }
 

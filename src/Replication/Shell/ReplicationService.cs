@@ -164,6 +164,24 @@ public sealed partial class ReplicationService : IAsyncDisposable
     /// <summary>Accepted state of an endpoint as this replica has it; for checks and digests, never for answers.</summary>
     public Document Accepted(EndpointId endpoint) => LogOf(PartitionOf(endpoint)).Accepted(endpoint);
 
+    /// <summary>The same, as soon as it has seen all of a context.</summary>
+    /// <param name="endpoint">Which.</param>
+    /// <param name="least">What it is to have seen.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <exception cref="ShardCloudException">SC6005: no complete replica of it here. SC6002: the log no longer holds what follows.</exception>
+    public async Task<Document> SeenAsync(EndpointId endpoint, CausalContext least, CancellationToken cancellation)
+    {
+        var log = LogOf(PartitionOf(endpoint));
+        while (true)
+        {
+            var position = log.Position; // Before the document: a record between the two ends the wait at once.
+            if (!log.IsComplete) throw Errors.IncompleteReplica(log.Partition);
+            var document = log.Accepted(endpoint);
+            if (document.Context.Covers(least)) return document;
+            await log.ReachedAsync(position + 1, cancellation).ConfigureAwait(false);
+        }
+    }
+
     /// <summary>Endpoints of all replicas here whose accepted fields are picked, in no order.</summary>
     /// <param name="picks">Called under the partition's lock for each endpoint: cheap, and it keeps nothing.</param>
     /// <param name="most">Endpoints of one partition, at most.</param>

@@ -28,7 +28,7 @@ public enum RunOutcome
 /// Not guaranteed: side effects outside the endpoint's state; a handler whose commit met a seal has run, and runs again at the next owner.
 /// </remarks>
 internal sealed class EndpointExecutor(
-    EndpointLanes lanes, EndpointWork work, ILeaseView lease, CompletionRecords records, OutboxRules posting, ShardMetrics metrics, OwnerTraffic traffic, RequestSettings settings)
+    EndpointLanes lanes, EndpointWork work, ILeaseView lease, CompletionRecords records, OutboxRules posting, ShardMetrics metrics, OwnerTraffic traffic, ShadowSampler shadows, RequestSettings settings)
 {
     /// <summary>Source of the span that an answer waits in.</summary>
     public const string TraceSource = "ShardCloud.ShardRuntime";
@@ -60,8 +60,10 @@ internal sealed class EndpointExecutor(
                 if (answer.HasLeft && !reading.GoesOn) context.Abort();
                 return answer.HasLeft && !reading.GoesOn ? RunOutcome.Answered : Discard(context, answer, RunOutcome.Again);
             }
-            if (!answer.HasLeft) traffic.Answered(began, context.Response.StatusCode);
+            var isWhole = !answer.HasLeft;
+            if (isWhole) traffic.Answered(began, context.Response.StatusCode);
             await SendAsync(context, answer);
+            if (isWhole && shadows.IsDue(context.Request.Method)) shadows.Offer(context, request, state, owned, answer.Held);
             return RunOutcome.Answered;
         }
         catch (Exception) when ((reading.IsMoved || state.IsCut) && (reading.GoesOn || !answer.HasLeft) && !context.RequestAborted.IsCancellationRequested)

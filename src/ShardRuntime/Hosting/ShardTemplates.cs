@@ -9,6 +9,7 @@ public sealed class ShardTemplates
     private readonly Lock _gate = new();
     private readonly List<TemplateContract> _contracts = [];
     private readonly Dictionary<RouteGroupBuilder, TemplateContract> _groups = [];
+    private TemplateTable? _table;
     private readonly List<TemplateSpec> _specs = [.. BuiltInEndpoints.Templates];
 
     /// <summary>All declared so far.</summary>
@@ -23,7 +24,7 @@ public sealed class ShardTemplates
     {
         lock (_gate)
         {
-            _ = new TemplateTable([.. _specs, spec]); // Refuses it here, where the application names it, and not when it joins.
+            _table = new TemplateTable([.. _specs, spec]); // Refuses it here, where the application names it, and not when it joins.
             _specs.Add(spec);
             _contracts.Add(new TemplateContract(spec));
         }
@@ -33,6 +34,17 @@ public sealed class ShardTemplates
     internal void Name(TemplateSpec spec, RouteGroupBuilder group)
     {
         lock (_gate) _groups.Add(group, _contracts.Single(contract => contract.Spec == spec));
+    }
+
+    /// <summary>What is said of the template of a path; null: it is of none of the application's.</summary>
+    internal TemplateContract? ContractOf(string target)
+    {
+        lock (_gate)
+        {
+            Span<char> key = stackalloc char[EndpointId.BytesMax];
+            (_table ??= new TemplateTable(_specs)).Match(target, key, out _, out var spec);
+            return _contracts.Find(contract => contract.Spec == spec);
+        }
     }
 
     /// <summary>What is said of the template of a group.</summary>

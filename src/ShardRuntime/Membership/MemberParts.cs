@@ -48,7 +48,7 @@ internal sealed class HeldLease(MemberParts parts) : ILeaseView
 }
 
 /// <summary>The executor's view of what this member owns.</summary>
-internal sealed class ReplicatedStates(MemberParts parts) : IEndpointStates
+internal sealed class ReplicatedStates(MemberParts parts) : IEndpointStates, IReplicas
 {
     public bool TryOpen(EndpointId endpoint, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out IOwnedState? state)
     {
@@ -57,6 +57,18 @@ internal sealed class ReplicatedStates(MemberParts parts) : IEndpointStates
     }
 
     public IReadOnlyList<EndpointId> Where(Func<EndpointId, Crdt.OrMap, bool> picks, int most) => parts.Replication?.Where(picks, most) ?? [];
+
+    public async Task<Crdt.Document?> SeenAsync(EndpointId endpoint, Crdt.CausalContext least, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return parts.Replication is { } replication ? await replication.SeenAsync(endpoint, least, cancellationToken) : null;
+        }
+        catch (ShardCloudException error) when (error.Code is ErrorCodes.Incomplete or ErrorCodes.LogGap)
+        {
+            return null;
+        }
+    }
 
     private sealed class ReplicatedState(OwnedEndpoint owned) : IOwnedState
     {

@@ -33,6 +33,7 @@ internal static class MembershipServices
         services.TryAddSingleton<IMapView, FollowedMap>();
         services.TryAddSingleton<ILeaseView, HeldLease>();
         services.TryAddSingleton<IEndpointStates, ReplicatedStates>();
+        services.TryAddSingleton<IReplicas, ReplicatedStates>();
         services.AddHostedService<MembershipService>();
         return services;
     }

@@ -21,20 +21,28 @@ internal static class ForwardedIdentity
     }
 
     /// <summary>On a leg: says who the client is, or what the member before said.</summary>
-    public static void Write(HttpRequestMessage leg, HttpContext context) =>
-        leg.Headers.TryAddWithoutValidation(ShardHeaders.Client, context.Features.Get<PassedOn>() is { } passed
-            ? passed.Client : $"{AddressOf(context.Connection.RemoteIpAddress)} {context.Request.Scheme}");
+    public static void Write(HttpRequestMessage leg, HttpContext context) => leg.Headers.TryAddWithoutValidation(ShardHeaders.Client, Of(context));
+
+    /// <summary>Who the client is, in the words of <c>X-Shard-Client</c>.</summary>
+    public static string Of(HttpContext context) =>
+        context.Features.Get<PassedOn>() is { } passed ? passed.Client : $"{AddressOf(context.Connection.RemoteIpAddress)} {context.Request.Scheme}";
 
     /// <summary>At a later member: the application sees the client, not the member between. The host is the request's own.</summary>
     public static void Apply(HttpContext context)
     {
-        var (headers, request) = (context.Request.Headers, context.Request);
+        if (Believe(context) is { } address) Show(context.Request.Headers, address, context.Request);
+    }
+
+    /// <summary>The same, but for the usual four headers.</summary>
+    /// <returns>The client's address; null: the member before did not say.</returns>
+    public static string? Believe(HttpContext context)
+    {
         var said = context.Features.Get<PassedOn>()!.Client;
-        if (said.IndexOf(' ') is not (> 0 and var space)) return;
+        if (said.IndexOf(' ') is not (> 0 and var space)) return null;
         var address = said[..space];
-        request.Scheme = said[(space + 1)..];
+        context.Request.Scheme = said[(space + 1)..];
         if (IPAddress.TryParse(address, out var client)) context.Connection.RemoteIpAddress = client;
-        Show(headers, address, request);
+        return address;
     }
 
     /// <summary>At the member that the client reached: what it saw, for an application that is another process and sees only this member.</summary>

@@ -151,7 +151,16 @@ public sealed class EndpointState
 
     /// <summary>What a reader sees, and may follow.</summary>
     internal static EndpointState OfReader(EndpointRequest request, IOwnedState owned, string method, OutboxRules? posting) =>
-        new(request.Endpoint, TransactionOf(request.Endpoint, owned.Current, method)) { Request = request, Posting = posting, _followed = owned, _method = method };
+        OfReader(request, owned, owned.Current, method, posting);
+
+    private static EndpointState OfReader(EndpointRequest request, IOwnedState owned, Document shown, string method, OutboxRules? posting) =>
+        new(request.Endpoint, TransactionOf(request.Endpoint, shown, method)) { Request = request, Posting = posting, Shown = shown, _followed = owned, _method = method };
+
+    /// <summary>The document that a reader at the owner sees; null elsewhere.</summary>
+    internal Document? Shown { get; private init; }
+
+    /// <summary>It saw what came after <see cref="Shown"/> too.</summary>
+    internal bool IsFollowed { get; private set; }
 
     /// <summary>What a run on a scratch document sees; it changes nothing else.</summary>
     /// <param name="request">The request.</param>
@@ -175,6 +184,7 @@ public sealed class EndpointState
 
     internal async IAsyncEnumerable<EndpointState> FollowAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        IsFollowed = true;
         if (_isScratch)
         {
             yield return this; // Nothing ever changes it.

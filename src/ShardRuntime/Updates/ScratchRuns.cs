@@ -100,7 +100,7 @@ internal sealed class ScratchRuns(ShardContext shard, MemberClient members, IMap
             return;
         }
         Arrival.Hide(context);
-        ForwardedIdentity.Apply(context);
+        ForwardedIdentity.Believe(context); // The rest stands in the headers, if it stood there.
         scratch.Flow(); // Ends with this method.
         var isSafe = RequestIds.IsSafe(context.Request.Method);
         var state = EndpointState.OfScratch(new EndpointRequest(scratch.Endpoint, RequestIds.OfOwn(context.Request.Method), RequestBody.None), scratch, isSafe ? context.Request.Method : null, ScratchEpoch);

@@ -11,7 +11,7 @@ internal static class UpdateErrors
         : throw BadValue($"'seconds' is {seconds}.", $"Send 1 to {SecondsMax}, and call again to go on.");
 
     public static ShardCloudException UnknownMember(IncarnationId member, MapVersion version) =>
-        new(ErrorCodes.UnknownMember, $"Map version {version}, the newest here, lists no live member '{member}'.", "Name a live incarnation; 'shardcloud status' lists them.");
+        new(ErrorCodes.UnknownMember, $"Map version {version}, the newest here, lists no other live member '{member}'.", "Name a live incarnation of another shard; 'shardcloud status' lists them.");
 
     public static ShardCloudException BadValue(string what, string remedy) => new(ErrorCodes.BadValue, what, remedy);
 }

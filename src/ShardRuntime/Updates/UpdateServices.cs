@@ -5,12 +5,15 @@ namespace ShardCloud.ShardRuntime.Updates;
 /// <summary>Composition of a shard's part in updates.</summary>
 internal static class UpdateServices
 {
-    /// <summary>Beside the data path: how handlers fare, and runs apart from everything.</summary>
+    /// <summary>Beside the data path: how handlers fare, and probes and shadow reads.</summary>
     public static IServiceCollection AddUpdateChecks(this IServiceCollection services)
     {
         services.AddSingleton<OwnerTraffic>();
         services.AddSingleton<ScratchRuns>();
         services.AddSingleton<ContractProbes>();
+        services.AddSingleton<ShadowSampler>();
+        services.AddHostedService<ShadowSender>();
+        services.AddSingleton<ShadowReads>();
         services.AddSingleton<IControlPlane, UpdatePlane>();
         return services;
     }

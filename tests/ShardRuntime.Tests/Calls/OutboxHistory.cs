@@ -223,7 +223,7 @@ internal sealed class OutboxHistory : IMapView, ILeaseView, IHandoffTable, IAsyn
             var work = new EndpointWork(States, history, history, connected, rules, wakeUps);
             Changes = new EndpointChanges(lanes, work);
             var records = new CompletionRecords(new RequestSettings(), new Confirmations(), history._time);
-            _executor = new EndpointExecutor(lanes, work, history, records, rules, metrics, new OwnerTraffic(history._time), new RequestSettings());
+            _executor = new EndpointExecutor(lanes, work, history, records, rules, metrics, new OwnerTraffic(history._time), new ShadowSampler(history._time), new RequestSettings());
             var parking = new Parking(new ParkingSettings(), TimeSpan.FromHours(1), new HandoffMeters(), metrics, history._time);
             Sender = new OutboxSender(States, Changes, (call, _) => history.CarryAsync(call), wakeUps, parking, settings, metrics, history._time, NullLogger<OutboxSender>.Instance);
         }

@@ -7,10 +7,12 @@ using ShardCloud.ShardRuntime.State;
 namespace ShardCloud.ShardRuntime.Tests.Hosting;
 
 /// <summary>The endpoints one member owns, over real documents; the log in front of answers is a switch of the test.</summary>
-public sealed class MemoryStates : IEndpointStates
+public sealed class MemoryStates : IEndpointStates, IReplicas
 {
     private readonly ConcurrentDictionary<EndpointId, Owned> _owned = new();
 
+    private readonly ConcurrentDictionary<EndpointId, Document> _replicas = new();
+    private TaskCompletionSource _read = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Epoch? _rest;
 
     /// <summary>What the next commit meets instead of success.</summary>
@@ -38,6 +40,28 @@ public sealed class MemoryStates : IEndpointStates
     }
 
     public Document Of(EndpointId endpoint) => _owned[endpoint].Current;
+
+    /// <summary>What this member's replica has of an endpoint from now on.</summary>
+    public void Replicate(EndpointId endpoint, Document document)
+    {
+        _replicas[endpoint] = document;
+        Interlocked.Exchange(ref _read, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
+    }
+
+    /// <summary>Somebody waits for more of a replica.</summary>
+    public TaskCompletionSource Awaited { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public async Task<Document?> SeenAsync(EndpointId endpoint, CausalContext least, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var read = Volatile.Read(ref _read);
+            if (!_replicas.TryGetValue(endpoint, out var document)) return null;
+            if (document.Context.Covers(least)) return document;
+            Awaited.TrySetResult();
+            await read.Task.WaitAsync(cancellationToken);
+        }
+    }
 
     public bool TryOpen(EndpointId endpoint, [NotNullWhen(true)] out IOwnedState? state)
     {

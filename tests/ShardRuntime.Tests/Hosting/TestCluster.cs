@@ -217,6 +217,7 @@ public sealed class TestMember : IMapView, ILeaseView, IHandoffTable, IAsyncDisp
         builder.Services.AddSingleton<ILeaseView>(member);
         builder.Services.AddSingleton<IHandoffTable>(member);
         builder.Services.AddSingleton<IEndpointStates>(member.States);
+        builder.Services.AddSingleton<IReplicas>(member.States);
 
         var app = member._app = builder.Build();
         member.Shard = member.Get<ShardContext>();
