@@ -38,4 +38,7 @@ internal static partial class Log
 
     [LoggerMessage(12, LogLevel.Warning, "{Incarnation} is slow: it renews its lease and answers neither the Orchestrator nor at least half of the other shards. What it owns moves away")]
     public static partial void Slow(ILogger logger, string incarnation);
+
+    [LoggerMessage(13, LogLevel.Information, "{Update}: step {Step}, {Text}")]
+    public static partial void UpdateStep(ILogger logger, string update, int step, string text);
 }

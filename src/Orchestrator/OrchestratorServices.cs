@@ -8,6 +8,7 @@ using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
+using ShardCloud.Orchestrator.Updates;
 using ShardCloud.Packages;
 using ShardCloud.Routing;
 
@@ -45,6 +46,10 @@ public static class OrchestratorServices
         services.AddSingleton<ShardLooks>();
         services.AddSingleton(provider => new SlowShards(Settings(provider).SlowShards));
         services.AddScoped<Drains>();
+        services.AddSingleton<UpdateTools>();
+        services.AddSingleton<UpdateRounds>();
+        services.AddSingleton<UpdateLooks>();
+        services.AddScoped<UpdatesApi>();
         services.AddScoped<Housekeeping.Monitor>();
         return services.AddDurableTaskHandler(AddFunctions);
     }
@@ -63,6 +68,9 @@ public static class OrchestratorServices
             .AddActivity<EndShard>()
             .AddOrchestrator<ReplaceShard>().AddActivity<ConfirmDeath>().AddActivity<AwaitNewcomer>().AddActivity<PlanRefill>().AddActivity<RecordReplacement>()
             .AddOrchestrator<DrainShard>().AddActivity<BeginDrain>().AddActivity<LookAtDrained>().AddActivity<EndDrained>()
+            .AddOrchestrator<UpdateApplication>().AddActivity<LookAtUpdate>().AddActivity<PrepareShards>().AddActivity<RecordShards>().AddActivity<WarmShards>()
+            .AddActivity<VerifyStaging>().AddActivity<PlanWave>().AddActivity<WatchGate>().AddActivity<PlanBack>().AddActivity<BeginRemovals>().AddActivity<EndRemovals>()
+            .AddActivity<ReadOperation>().AddActivity<FailUpdate>().AddActivity<RecordUpdate>()
             .AddTimer("Monitor", (services, _, cancellationToken) => services.GetRequiredService<Housekeeping.Monitor>().TickAsync(cancellationToken));
     }
 
@@ -79,6 +87,7 @@ public static class OrchestratorServices
         services.AddSingleton(provider => new PackageStore(Clients(provider).Blobs, Settings(provider).Application, provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<MigrationStore>();
         services.AddSingleton<OperationStore>();
+        services.AddSingleton<UpdateStore>();
         services.AddSingleton<IdempotencyStore>();
         services.AddSingleton<AuditLog>();
     }

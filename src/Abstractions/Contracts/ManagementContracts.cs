@@ -110,7 +110,7 @@ public enum OperationState
 /// <summary>A member tells whom it has taken over.</summary>
 public sealed record TakeOverReport(string Incarnation);
 
-/// <summary>A long-running change of shards. <c>kind</c>: bootstrap, createShard, removeShard, replaceShard or drainShard. <c>step</c> is for people.</summary>
+/// <summary>A long-running change of shards. <c>kind</c>: bootstrap, createShard, removeShard, replaceShard, drainShard or updateShard (a part of a staged update). <c>step</c> is for people.</summary>
 public sealed record Operation(
     string Id, string Kind, OperationState State, string? Step, IReadOnlyList<string> Shards, string RequestedBy,
     DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt, WireError? Error);

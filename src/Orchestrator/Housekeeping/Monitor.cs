@@ -3,13 +3,15 @@ using ShardCloud.DurableTask.Client;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
+using ShardCloud.Orchestrator.Updates;
 
 namespace ShardCloud.Orchestrator.Housekeeping;
 
 /// <summary>Every 10 s: a record that is open while no orchestration works on it gets one again, a shard that died without a successor is replaced, and one that is slow drained.
 /// Starting is idempotent: id of record = id of instance.</summary>
 /// <remarks>A host loses an orchestration when the handler dies in the middle of a turn; and a caller may die between record and start.</remarks>
-public sealed class Monitor(MigrationStore migrations, OperationStore operations, Replacements replacements, Drains drains, DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
+public sealed class Monitor(
+    MigrationStore migrations, OperationStore operations, UpdateStore updates, Replacements replacements, Drains drains, DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
 {
     /// <summary>A record younger than this is still being started by whoever wrote it.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
@@ -22,17 +24,20 @@ public sealed class Monitor(MigrationStore migrations, OperationStore operations
             if (time.GetUtcNow() - migration.CreatedAt < Grace) continue;
             await ReviveAsync(nameof(MigrateEndpoints), migration.Id, new MigrationStart(migration.Id, migration.Batches.Count), cancellationToken);
         }
+        var update = await updates.ReadRunningAsync(cancellationToken);
         foreach (var operation in await operations.ReadRunningAsync(cancellationToken))
         {
             if (time.GetUtcNow() - operation.CreatedAt < Grace) continue;
-            await ReviveAsync(operation, cancellationToken);
+            await ReviveAsync(operation, update, cancellationToken);
         }
+        if (update is not null && time.GetUtcNow() - update.Public.StartedAt >= Grace)
+            await ReviveAsync(nameof(UpdateApplication), update.Public.Id, new UpdateStart(update.Public.Id), cancellationToken);
         await replacements.StartMissingAsync(cancellationToken);
-        await drains.LookAsync(cancellationToken); // Last: it waits for those who do not answer.
+        if (update is null) await drains.LookAsync(cancellationToken); // Last: it waits for those who do not answer. Not while versions are mixed: a drain moves to whom an update would not.
     }
 
-    // A removal, a replacement and a drain are taken up where the map shows them; what the inputs of the other two were is not in their records, so they end with an error.
-    private async Task ReviveAsync(Operation operation, CancellationToken cancellationToken)
+    // A removal, a replacement, a drain and a shard of an update are taken up where the map shows them; what the inputs of the other two were is not in their records, so they end with an error.
+    private async Task ReviveAsync(Operation operation, UpdateRecord? update, CancellationToken cancellationToken)
     {
         if (operation is { Kind: "removeShard", Shards: [var shard] })
         {
@@ -42,6 +47,11 @@ public sealed class Monitor(MigrationStore migrations, OperationStore operations
         if (operation.Kind == Replacements.Kind)
         {
             await ReviveAsync(nameof(ReplaceShard), operation.Id, new ReplaceShardInput(operation.Id, Replacements.IncarnationOf(operation).Value), cancellationToken);
+            return;
+        }
+        if (operation.Kind == PrepareShards.Kind && update is not null)
+        {
+            await ReviveAsync(nameof(CreateShard), operation.Id, PrepareShards.InputOf(operation.Id, update.Public.Version), cancellationToken);
             return;
         }
         if (operation.Kind == Drains.Kind)

@@ -28,6 +28,11 @@ public static class ManagementRoutes
         api.MapPost("/packages", (HttpContext context, PackagesApi packages) => packages.PublishAsync(context));
         api.MapGet("/packages", (HttpContext context, PackagesApi packages) => packages.ListAsync(context));
         api.MapGet("/packages/{version}", (string version, HttpContext context, PackagesApi packages) => packages.GetAsync(version, context));
+        api.MapPost("/updates", (HttpContext context, UpdatesApi updates) => updates.StartAsync(context));
+        api.MapGet("/updates", (HttpContext context, UpdatesApi updates) => updates.ListAsync(context));
+        api.MapGet("/updates/{id}", (string id, HttpContext context, UpdatesApi updates) => updates.GetAsync(id, context));
+        api.MapPost("/updates/{id}/approve", (string id, HttpContext context, UpdatesApi updates) => updates.ApproveAsync(id, context));
+        api.MapPost("/updates/{id}/cancel", (string id, HttpContext context, UpdatesApi updates) => updates.CancelAsync(id, context));
         api.MapGet("/members", (HttpContext context, ReadsApi reads) => reads.MembersAsync(context));
         api.MapGet("/map", (HttpContext context, ReadsApi reads) => reads.OwnerAsync(context));
         api.MapGet("/status", (HttpContext context, ReadsApi reads) => reads.StatusAsync(context));
@@ -74,6 +79,14 @@ internal static class Accepting
         ManagementGate.About(context, id);
         context.Response.Headers.Location = $"/api/operations/{id}";
         return Results.Json(new OperationAccepted(id), ManagementJson.Default.OperationAccepted, statusCode: StatusCodes.Status202Accepted);
+    }
+
+    /// <summary>202 for an update.</summary>
+    public static IResult Update(HttpContext context, string id)
+    {
+        ManagementGate.About(context, id);
+        context.Response.Headers.Location = $"/api/updates/{id}";
+        return Results.Json(new UpdateAccepted(id), UpdateJson.Default.UpdateAccepted, statusCode: StatusCodes.Status202Accepted);
     }
 
     /// <summary>Starts the orchestration behind a record; one that runs already is the same one.</summary>

@@ -4,13 +4,14 @@ using ShardCloud.DurableTask.Client;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
+using ShardCloud.Orchestrator.Updates;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Management;
 
 /// <summary><c>/api/migrations</c>.</summary>
 public sealed class MigrationsApi(
-    MapReader maps, MigrationPlanner planner, MigrationStore migrations, IdempotencyStore keys, DurableTaskClient durable, TimeProvider time)
+    MapReader maps, MigrationPlanner planner, MigrationStore migrations, UpdateStore updates, IdempotencyStore keys, DurableTaskClient durable, TimeProvider time)
 {
     /// <summary>Checks everything that can be checked now, writes the record, starts the orchestration.</summary>
     public async Task<IResult> StartAsync(HttpContext context)
@@ -32,6 +33,7 @@ public sealed class MigrationsApi(
             }
         }
 
+        await updates.CheckNoneRunsAsync(aborted);
         var map = await maps.ReadAsync(aborted);
         await planner.CheckDestinationAsync(map, to, aborted);
         await planner.CheckNotMovingAsync(map, endpoints, aborted);

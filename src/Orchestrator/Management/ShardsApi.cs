@@ -4,12 +4,13 @@ using ShardCloud.Orchestrator.Bootstrapping;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
+using ShardCloud.Orchestrator.Updates;
 
 namespace ShardCloud.Orchestrator.Management;
 
 /// <summary><c>/api/bootstrap</c>, <c>/api/shards</c> and <c>/api/operations</c>.</summary>
 public sealed class ShardsApi(
-    MapReader maps, OperationStore operations, Replacements replacements, IdempotencyStore keys, IShardHost host, DurableTaskClient durable, TimeProvider time)
+    MapReader maps, OperationStore operations, UpdateStore updates, Replacements replacements, IdempotencyStore keys, IShardHost host, DurableTaskClient durable, TimeProvider time)
 {
     private const int VersionLengthMax = 64;
 
@@ -36,6 +37,7 @@ public sealed class ShardsApi(
             return Accepting.Operation(context, known);
         }
         await maps.ReadAsync(context.RequestAborted); // Refuses where nothing was bootstrapped.
+        await updates.CheckNoneRunsAsync(context.RequestAborted);
         var id = await Accepting.ClaimAsync(keys, context, body.Text, RecordIds.New("create", time));
         await operations.CreateAsync(New(context, id, "createShard", []), restart: false, context.RequestAborted);
         await StartCreateAsync(id, version, context.RequestAborted);
@@ -54,6 +56,7 @@ public sealed class ShardsApi(
         var map = await maps.ReadAsync(context.RequestAborted);
         if (!map.Live.Keys.Any(incarnation => incarnation.Shard == shard))
             throw new ShardCloudException(ErrorCodes.UnknownShard, $"There is no shard '{shard}'.", "List the shards: 'shardcloud status'.");
+        await updates.CheckNoneRunsAsync(context.RequestAborted);
         var running = await operations.ReadRunningAsync(context.RequestAborted);
         if (running.FirstOrDefault(other => other.Kind is "removeShard" or Replacements.Kind or Drains.Kind && other.Shards.Contains(id)) is { } busy)
             throw new InTheWayException(ErrorCodes.ShardBusy, $"Shard '{shard}' is being changed by '{busy.Id}'.", "Wait for that operation.", busy.Id);

@@ -54,6 +54,9 @@ public sealed class StrictBody
         return text.AsSpan().ContainsAnyInRange('\u0000', '\u001f') ? throw Bad(name, value, "a string without control characters") : text;
     }
 
+    /// <summary>Whatever JSON the member has; null where it is absent. Its reader is as strict as this one.</summary>
+    public JsonElement? Optional(string name) => _members.TryGetValue(name, out var value) ? value : null;
+
     /// <summary>A whole number that must be there.</summary>
     /// <exception cref="ShardCloudException">SC5019 or SC5021.</exception>
     public int RequireInt32(string name, int min, int max)

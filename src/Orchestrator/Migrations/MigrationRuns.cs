@@ -19,18 +19,28 @@ internal static class MigrationRuns
 
     /// <summary>Runs one until it is over.</summary>
     /// <returns>Its outcome; empty when it was not over after <see cref="LooksMax"/> looks.</returns>
-    public static async Task<string> RunAsync(TaskOrchestrationContext context, MigrationStart start, TaskOptions patient)
+    public static Task<string> RunAsync(TaskOrchestrationContext context, MigrationStart start, TaskOptions patient) =>
+        RunAsync<string>(context, nameof(MigrateEndpoints), start.Id, start, nameof(ReadOutcome), patient);
+
+    /// <summary>The same for any child that has a record.</summary>
+    /// <param name="context">The parent.</param>
+    /// <param name="name">The child's orchestration.</param>
+    /// <param name="id">Of its instance and of its record.</param>
+    /// <param name="input">Its input.</param>
+    /// <param name="readOutcome">The activity that asks the record, given the id; null before it is over.</param>
+    /// <param name="patient">How that is repeated.</param>
+    public static async Task<string> RunAsync<T>(TaskOrchestrationContext context, string name, string id, object input, string readOutcome, TaskOptions patient)
     {
         using var over = new CancellationTokenSource();
-        var child = context.CallSubOrchestratorAsync<string>(nameof(MigrateEndpoints), start, new SubOrchestrationOptions(InstanceId: start.Id, Forget: over.Token));
+        var child = context.CallSubOrchestratorAsync<T>(name, input, new SubOrchestrationOptions(InstanceId: id, Forget: over.Token));
         for (var look = 0; look < LooksMax; look++)
         {
             using var heard = new CancellationTokenSource();
             var timer = context.CreateTimer(LookEvery, heard.Token);
             await (child.IsFaulted ? timer : Task.WhenAny(child, timer));
             heard.Cancel(); // Here and now: CancelAsync would leave the orchestrator's thread.
-            if (child.IsCompletedSuccessfully) return await child;
-            if (await context.CallActivityAsync<string?>(nameof(ReadOutcome), start.Id, patient) is not { } outcome) continue;
+            if (child.IsCompletedSuccessfully) return (await child)?.ToString() ?? "";
+            if (await context.CallActivityAsync<string?>(readOutcome, id, patient) is not { } outcome) continue;
             over.Cancel(); // Or this orchestration would never be complete: a call that is open holds it.
             return outcome;
         }

@@ -9,7 +9,8 @@ namespace ShardCloud.Orchestrator.Shards;
 /// <param name="Version">Application version.</param>
 /// <param name="Shard">The name; null: the next free one.</param>
 /// <param name="ClosesOperation">False for a part of another operation.</param>
-public sealed record CreateShardInput(string Operation, string Version, string? Shard = null, bool ClosesOperation = true);
+/// <param name="Attempt">What the host knows the instance by: the same again is the same instance. Null: one of its own for every run.</param>
+public sealed record CreateShardInput(string Operation, string Version, string? Shard = null, bool ClosesOperation = true, string? Attempt = null);
 
 /// <summary>What came of it: the incarnation, or the error.</summary>
 public sealed record CreateShardResult(string Shard, string? Incarnation, WireError? Error);
@@ -27,7 +28,7 @@ public sealed class CreateShard : TaskOrchestrator<CreateShardInput, CreateShard
     public override async Task<CreateShardResult> RunAsync(TaskOrchestrationContext context, CreateShardInput input)
     {
         CreateShardResult result;
-        var attempt = $"{input.Operation}-{context.NewGuid():N}"; // Every attempt asks for an instance of its own; a repeat of its activities does not.
+        var attempt = input.Attempt ?? $"{input.Operation}-{context.NewGuid():N}"; // Every attempt asks for an instance of its own; a repeat of its activities does not.
         try
         {
             result = await CreateAsync(context, input, attempt);

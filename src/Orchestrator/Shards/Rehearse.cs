@@ -51,8 +51,13 @@ public sealed record RehearsalTurn(string Operation, string Shard, int Turn);
 /// <summary>Plans the next move: away from the shard if it owns the rehearsal's endpoint, else to it. Null where there is no second shard.</summary>
 public sealed class PlanRehearsal(MapReader maps, MigrationPlanner planner, MigrationStore migrations, OperationStore operations) : TaskActivity<RehearsalTurn, MigrationStart?>
 {
+    private const string Prefix = "_shard/rehearsal/";
+
     /// <summary>The endpoint, one a shard, so that shards rehearse side by side. Its path is one that the public listener keeps closed.</summary>
-    public static EndpointId EndpointOf(ShardId shard) => EndpointKey.Normalise($"_shard/rehearsal/{shard}");
+    public static EndpointId EndpointOf(ShardId shard) => EndpointKey.Normalise($"{Prefix}{shard}");
+
+    /// <summary>True for the endpoint of some shard's rehearsal.</summary>
+    public static bool IsOne(EndpointId endpoint) => endpoint.Value.StartsWith(Prefix, StringComparison.Ordinal);
 
     /// <inheritdoc/>
     public override async Task<MigrationStart?> RunAsync(TaskActivityContext context, RehearsalTurn input)

@@ -117,7 +117,7 @@ public sealed class AskToLeave(MapReader maps, MemberDirectory directory, Member
 }
 
 /// <summary>Has the host end the shard's instances, and takes its incarnations off the live list.</summary>
-public sealed class EndShard(MapStore store, IShardHost host, OperationStore operations) : TaskActivity<RemoveShardInput, bool>
+public sealed class EndShard(MapStore store, MemberDirectory directory, IShardHost host, OperationStore operations) : TaskActivity<RemoveShardInput, bool>
 {
     /// <inheritdoc/>
     public override async Task<bool> RunAsync(TaskActivityContext context, RemoveShardInput input)
@@ -127,8 +127,10 @@ public sealed class EndShard(MapStore store, IShardHost host, OperationStore ope
         foreach (var instance in (await host.ListAsync(cancellationToken)).Where(instance => instance.Shard == input.Shard && instance.State == InstanceState.Running))
             await host.DeleteAsync(instance.Handle, cancellationToken);
 
-        // The host has seen them end. Whatever still lists them as live would only mislead planners.
+        // The host has seen them end. Whatever still lists them as live would only mislead planners; and one that died meanwhile would be replaced after all.
         var shard = new ShardId(input.Shard);
+        foreach (var row in (await directory.ListAsync(cancellationToken)).Where(row => row.Incarnation.Shard == shard && row is { Role: MemberRole.Shard, State: MemberState.Fenced }))
+            await directory.RemoveAsync(row, cancellationToken);
         await store.CommitAsync(map =>
         {
             var gone = map.Live.Keys.Where(incarnation => incarnation.Shard == shard).ToList();

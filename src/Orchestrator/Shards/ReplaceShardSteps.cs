@@ -5,12 +5,14 @@ using ShardCloud.DurableTask;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
+using ShardCloud.Orchestrator.Updates;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Shards;
 
 /// <summary>(1) Asks map, member rows and records whether the incarnation is dead and to be replaced, and takes its shard's name for this operation.</summary>
-public sealed class ConfirmDeath(MapReader maps, MemberDirectory directory, OperationStore operations, TimeProvider time, ILogger<ConfirmDeath> logger) : TaskActivity<ReplaceShardInput, DeathLook>
+public sealed class ConfirmDeath(MapReader maps, MemberDirectory directory, OperationStore operations, UpdateStore updates, TimeProvider time, ILogger<ConfirmDeath> logger)
+    : TaskActivity<ReplaceShardInput, DeathLook>
 {
     /// <summary>Deaths of one shard within <see cref="Replacements.RetryAfter"/>, after which it is not replaced until that time has passed.</summary>
     public const int CrashesMax = 5;
@@ -27,6 +29,7 @@ public sealed class ConfirmDeath(MapReader maps, MemberDirectory directory, Oper
         var row = rows.FirstOrDefault(known => known.Incarnation == incarnation);
         if (row is null || map.Live.ContainsKey(incarnation) || row.State != MemberState.Fenced || rows.Any(later => later.State == MemberState.Leaving && IsAfter(later.Incarnation, incarnation)))
             return new DeathLook(DeathVerdict.Over, shard.Value); // It lives; or it, or a later start of its shard, has left in order.
+        if (await updates.ReadRunningAsync(cancellationToken) is { } update && update.IsLeaving(row.ApplicationVersion)) return new DeathLook(DeathVerdict.Over, shard.Value);
 
         var running = await operations.ReadRunningAsync(cancellationToken);
         var other = running.FirstOrDefault(known => known.Kind == "bootstrap" || (known.Kind == "removeShard" && known.Shards.Contains(shard.Value)));

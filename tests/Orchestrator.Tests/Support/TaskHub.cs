@@ -20,6 +20,12 @@ public sealed class TaskHub
     /// <summary>The handler.</summary>
     public HttpClient Handler { get; set; } = null!;
 
+    /// <summary>Name of the orchestrations whose timers never fire, for tests of what wakes them.</summary>
+    public string? HoldsTimersOf { get; set; }
+
+    /// <summary>Asked before each activity, as <c>instance/Name</c>; true: the handler is killed in the turn that takes its result. The activity has run; the instance fails, and its parent is told so.</summary>
+    public Func<string, bool>? KillsAt { get; set; }
+
     /// <summary>Activities in the order in which they were called, as <c>instance/Name</c>.</summary>
     public ConcurrentQueue<string> Calls { get; } = new();
 
@@ -50,6 +56,16 @@ public sealed class TaskHub
         if (_instances.TryRemove(id, out var instance)) instance.Inbox.Writer.TryComplete();
     }
 
+    private static void Kill(Instance instance)
+    {
+        instance.End(OrchestrationStatus.Failed, "the handler died");
+        instance.Parent?.Inbox.Writer.TryWrite(Event(e => e.SubOrchestrationInstanceFailed = new SubOrchestrationInstanceFailedEvent
+        {
+            TaskScheduledId = instance.ParentTask,
+            FailureDetails = new TaskFailureDetails { ErrorType = "Killed", ErrorMessage = "the handler died" },
+        }));
+    }
+
     public bool Raise(string id, string name, string? input) => _instances.TryGetValue(id, out var instance) && instance.IsRunning
         && instance.Inbox.Writer.TryWrite(Event(e => e.EventRaised = new EventRaisedEvent { Name = name, Input = input }));
 
@@ -65,6 +81,7 @@ public sealed class TaskHub
         {
             await foreach (var first in instance.Inbox.Reader.ReadAllAsync())
             {
+                if (!instance.IsRunning) return; // Killed.
                 var arrived = new List<HistoryEvent> { Event(e => e.OrchestratorStarted = new OrchestratorStartedEvent()), first };
                 while (instance.Inbox.Reader.TryRead(out var next)) arrived.Add(next);
                 var request = new OrchestratorRequest { InstanceId = instance.Id };
@@ -74,6 +91,7 @@ public sealed class TaskHub
                 var response = OrchestratorResponse.Parser.ParseFrom(Convert.FromBase64String(answer.GetProperty("ReturnValue").GetString()!));
                 instance.Past.AddRange(arrived);
                 foreach (var action in response.Actions.OrderBy(action => action.Id)) Take(instance, action);
+                if (BeginsAnew(instance, response)) continue;
                 instance.Past.Add(Event(e => e.OrchestratorCompleted = new OrchestratorCompletedEvent()));
                 if (!instance.IsRunning) return;
             }
@@ -82,6 +100,27 @@ public sealed class TaskHub
         {
             instance.End(OrchestrationStatus.Failed, error.ToString());
         }
+    }
+
+    // The next generation: an empty history, the new input, and the events that the last one did not take. Words of the last one's own tasks do not count in it.
+    private static bool BeginsAnew(Instance instance, OrchestratorResponse response)
+    {
+        var end = response.Actions.FirstOrDefault(action => action.CompleteOrchestration?.OrchestrationStatus == OrchestrationStatus.ContinuedAsNew)?.CompleteOrchestration;
+        if (end is null) return false;
+        instance.Past.Clear();
+        instance.Generation++;
+        var events = new List<HistoryEvent>();
+        while (instance.Inbox.Reader.TryRead(out var late))
+            if (late.EventTypeCase == HistoryEvent.EventTypeOneofCase.EventRaised) events.Add(late);
+        instance.Inbox.Writer.TryWrite(Event(e => e.ExecutionStarted = new ExecutionStartedEvent
+        {
+            Name = instance.Name,
+            Version = "",
+            Input = end.Result,
+            OrchestrationInstance = new OrchestrationInstance { InstanceId = instance.Id },
+        }));
+        foreach (var carried in end.CarryoverEvents.Concat(events)) instance.Inbox.Writer.TryWrite(carried);
+        return true;
     }
 
     private void Take(Instance instance, OrchestratorAction action)
@@ -94,7 +133,10 @@ public sealed class TaskHub
                 break;
             case OrchestratorAction.OrchestratorActionTypeOneofCase.CreateTimer:
                 instance.Past.Add(Event(e => e.TimerCreated = new TimerCreatedEvent { FireAt = action.CreateTimer.FireAt }, action.Id));
-                _ = FireAsync(instance, action.Id, action.CreateTimer.FireAt);
+                if (HoldsTimersOf != instance.Name) _ = FireAsync(instance, action.Id, action.CreateTimer.FireAt);
+                break;
+            case OrchestratorAction.OrchestratorActionTypeOneofCase.SendEvent:
+                Raise(action.SendEvent.Instance.InstanceId, action.SendEvent.Name, action.SendEvent.Data);
                 break;
             case OrchestratorAction.OrchestratorActionTypeOneofCase.CreateSubOrchestration:
                 var child = action.CreateSubOrchestration;
@@ -108,6 +150,7 @@ public sealed class TaskHub
                 break;
             case OrchestratorAction.OrchestratorActionTypeOneofCase.CompleteOrchestration:
                 var end = action.CompleteOrchestration;
+                if (end.OrchestrationStatus == OrchestrationStatus.ContinuedAsNew) break;
                 instance.End(end.OrchestrationStatus, end.Result);
                 instance.Parent?.Inbox.Writer.TryWrite(Event(e =>
                 {
@@ -124,14 +167,15 @@ public sealed class TaskHub
 
     private static async Task FireAsync(Instance instance, int id, Timestamp at)
     {
-        var wait = (at.ToDateTime() - DateTime.UtcNow) / Haste;
+        var (wait, generation) = ((at.ToDateTime() - DateTime.UtcNow) / Haste, instance.Generation);
         if (wait > TimeSpan.Zero) await Task.Delay(wait);
-        instance.Inbox.Writer.TryWrite(Event(e => e.TimerFired = new TimerFiredEvent { FireAt = at, TimerId = id }));
+        if (generation == instance.Generation) instance.Inbox.Writer.TryWrite(Event(e => e.TimerFired = new TimerFiredEvent { FireAt = at, TimerId = id }));
     }
 
     private async Task RunActivityAsync(Instance instance, int id, string name, string? input)
     {
         Calls.Enqueue($"{instance.Id}/{name}");
+        var (generation, isKilled) = (instance.Generation, KillsAt?.Invoke($"{instance.Id}/{name}") == true);
         HistoryEvent ended;
         try
         {
@@ -146,7 +190,8 @@ public sealed class TaskHub
                 FailureDetails = new TaskFailureDetails { ErrorType = error.GetType().FullName, ErrorMessage = error.Message },
             });
         }
-        instance.Inbox.Writer.TryWrite(ended);
+        if (isKilled && generation == instance.Generation) Kill(instance);
+        else if (generation == instance.Generation) instance.Inbox.Writer.TryWrite(ended);
     }
 
     private async Task<JsonElement> CallAsync(string function, JsonObject data, string instanceId)
@@ -177,6 +222,9 @@ public sealed class TaskHub
         public int ParentTask => parentTask;
 
         public List<HistoryEvent> Past { get; } = [];
+
+        /// <summary>How often it has begun anew.</summary>
+        public int Generation { get; set; }
 
         public Channel<HistoryEvent> Inbox { get; } = Channel.CreateUnbounded<HistoryEvent>(); // A test ends long before it matters.
 

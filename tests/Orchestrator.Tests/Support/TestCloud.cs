@@ -16,6 +16,7 @@ using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
+using ShardCloud.Orchestrator.Updates;
 using ShardCloud.Routing;
 using ShardCloud.Tests;
 
@@ -80,9 +81,9 @@ public sealed class TestCloud : IAsyncDisposable
         return cloud;
     }
 
-    public async Task<TestMember> JoinAsync(string shard, TimeSpan lease, MemberRole role = MemberRole.Shard)
+    public async Task<TestMember> JoinAsync(string shard, TimeSpan lease, MemberRole role = MemberRole.Shard, string version = "1.0.0")
     {
-        var member = await TestMember.StartAsync(Store, Leases, shard, lease, role);
+        var member = await TestMember.StartAsync(Store, Leases, shard, lease, role, version);
         lock (Members) Members.Add(member);
         return member;
     }
@@ -96,7 +97,7 @@ public sealed class TestCloud : IAsyncDisposable
     public Housekeeping.Monitor MonitorAt(TimeProvider time)
     {
         var (operations, durable) = (Services.GetRequiredService<OperationStore>(), new GrpcDurableTaskClient(new TaskHubInvoker(Hub)));
-        return new(Services.GetRequiredService<MigrationStore>(), operations, ReplacementsAt(time), DrainsAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
+        return new(Services.GetRequiredService<MigrationStore>(), operations, Services.GetRequiredService<UpdateStore>(), ReplacementsAt(time), DrainsAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
     }
 
     /// <summary>What starts replacements, at a time of the test's own.</summary>
@@ -181,6 +182,12 @@ public sealed class TestShardHost(TestCloud cloud) : IShardHost
     /// <summary>How many of the next instances end before they have joined, whatever their version.</summary>
     public int BrokenNext { get; set; }
 
+    /// <summary>Of the next instances.</summary>
+    public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Done with each new member once it has joined.</summary>
+    public Action<TestMember>? Prepare { get; set; }
+
     /// <summary>Where the handoffs of the next instance stop.</summary>
     public HandoffPhase? HoldNext { get; set; }
 
@@ -199,7 +206,8 @@ public sealed class TestShardHost(TestCloud cloud) : IShardHost
                 $"h-{_byOperation.Count}", operation, shard.Value, version, isBroken ? InstanceState.Exited : InstanceState.Running, 1, isBroken ? 134 : null, isBroken, DateTimeOffset.UtcNow);
             _byOperation[operation] = instance;
             if (isBroken) return instance;
-            var member = await cloud.JoinAsync(shard.Value, TimeSpan.FromSeconds(2));
+            var member = await cloud.JoinAsync(shard.Value, Lease, version: version is StubbornVersion ? "1.0.0" : version);
+            Prepare?.Invoke(member);
             member.RefusesToVerify = version == StubbornVersion;
             (member.HoldBefore, HoldNext) = (HoldNext, null);
             return instance;

@@ -27,10 +27,27 @@ public sealed class TestMember : IAsyncDisposable
     private MemberRow _row = null!;
     private Task _renewing = Task.CompletedTask;
 
-    private TestMember(WebApplication app, MapStore store, MemberDirectory directory, IncarnationId incarnation) =>
-        (_app, _store, _directory, Incarnation) = (app, store, directory, incarnation);
+    private TestMember(WebApplication app, MapStore store, MemberDirectory directory, IncarnationId incarnation, string version) =>
+        (_app, _store, _directory, Incarnation, Version) = (app, store, directory, incarnation, version);
 
     public IncarnationId Incarnation { get; }
+
+    public string Version { get; }
+
+    /// <summary>What its application has answered since it started, as its status tells.</summary>
+    public MemberTraffic Traffic { get; set; } = new(0, 0, []);
+
+    /// <summary>Requests that it has parked.</summary>
+    public long Parked { get; set; }
+
+    /// <summary>Answer to the contract probes.</summary>
+    public ProbeReport Probes { get; set; } = new([new ProbeResult("/rooms/{room}", "counts", "GET", "/rooms/probe", Passed: true, 200, null, 1)]);
+
+    /// <summary>What shadow reads have shown here.</summary>
+    public ShadowReport Shadow { get; set; } = new(100, 0, 0, 0, []);
+
+    /// <summary>The last request for shadow reads.</summary>
+    public ShadowRequest? Shadowing { get; private set; }
 
     public string Address { get; private set; } = "";
 
@@ -49,13 +66,13 @@ public sealed class TestMember : IAsyncDisposable
     /// <summary>True: as a destination it says no when asked whether it is ready for the grant.</summary>
     public bool RefusesToVerify { get; set; }
 
-    public static async Task<TestMember> StartAsync(MapStore store, MemberDirectory directory, string shard, TimeSpan lease, MemberRole role = MemberRole.Shard)
+    public static async Task<TestMember> StartAsync(MapStore store, MemberDirectory directory, string shard, TimeSpan lease, MemberRole role = MemberRole.Shard, string version = "1.0.0")
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
         var app = builder.Build();
-        var member = new TestMember(app, store, directory, IncarnationId.New(new ShardId(shard)));
+        var member = new TestMember(app, store, directory, IncarnationId.New(new ShardId(shard)), version);
         member.Map(app);
         await app.StartAsync();
         member.Address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
@@ -87,14 +104,14 @@ public sealed class TestMember : IAsyncDisposable
             MemberAddress = Address,
             PublicAddress = Address,
             FaultDomain = Incarnation.Value,
-            ApplicationVersion = "1.0.0",
+            ApplicationVersion = Version,
             LeaseLength = lease,
             State = MemberState.Ready,
             Pid = Environment.ProcessId,
         });
         if (role == MemberRole.Shard)
         {
-            var live = new LiveMember(Incarnation, Address, Address, "1.0.0", Incarnation.Value, Cordoned: false, Ready: true);
+            var live = new LiveMember(Incarnation, Address, Address, Version, Incarnation.Value, Cordoned: false, Ready: true);
             var joined = await _store.CommitAsync(_ => new MapCommit("join", "test", [new Join(live), new MarkReady(Incarnation)]));
             Assert.Equal(CommitOutcome.Committed, joined.Outcome);
         }
@@ -171,8 +188,20 @@ public sealed class TestMember : IAsyncDisposable
         });
         app.MapPost("/_shard/map/changed", () => Results.Ok());
         app.MapGet("/_shard/status", async () => Results.Json(new MemberStatus(
-            Incarnation.Value, Incarnation.Shard.Value, "shard", "1.0.0", Address, Address, Environment.ProcessId, 1_000, (await _store.LoadAsync()).Version.Value, 0, 0, 0, 0, 0, 0, []),
+            Incarnation.Value, Incarnation.Shard.Value, "shard", Version, Address, Address, Environment.ProcessId, 1_000, (await _store.LoadAsync()).Version.Value, 0, 0, 0, Parked, 0, 0, [], Traffic),
             MemberJson.Default.MemberStatus));
+        app.MapPut("/_shard/warm", async (HttpContext context) =>
+        {
+            var request = (await context.Request.ReadFromJsonAsync(MemberJson.Default.WarmRequest))!;
+            return Results.Json(new WarmStatus(16, 16, 0, new Dictionary<string, int> { [request.From ?? "blob"] = 16 }), MemberJson.Default.WarmStatus);
+        });
+        app.MapPost("/_shard/probes", () => Results.Json(Probes, MemberJson.Default.ProbeReport));
+        app.MapPut("/_shard/shadow", async (HttpContext context) =>
+        {
+            Shadowing = await context.Request.ReadFromJsonAsync(MemberJson.Default.ShadowRequest);
+            return Results.Json(new ShadowSampling(Shadowing!.To, Shadowing.Share, 0, 0, 0), MemberJson.Default.ShadowSampling);
+        });
+        app.MapGet("/_shard/shadow", () => Results.Json(Shadow, MemberJson.Default.ShadowReport));
         app.MapPost("/_shard/leave", async () =>
         {
             await _stop.CancelAsync();

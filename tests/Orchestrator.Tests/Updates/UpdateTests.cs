@@ -1,0 +1,234 @@
+using System.Collections.Concurrent;
+using System.Net;
+using ShardCloud.Contracts;
+using ShardCloud.Orchestrator.Tests.Support;
+using ShardCloud.Routing;
+using ShardCloud.Tests;
+
+namespace ShardCloud.Orchestrator.Tests.Updates;
+
+/// <summary>Whole rolls (docs/updates.md) through the API, the handler's envelopes, the real activities and a real map.</summary>
+[Collection(AzuriteCollection.Name)]
+public sealed class UpdateTests(AzuriteFixture azurite) : IAsyncLifetime
+{
+    private const string Start = "8192xshard-1 8192xshard-2 rooms/1=shard-2 rooms/2=shard-2 rooms/3=shard-1 rooms/4=shard-1";
+    private const int Everything = Slot.Count + 4;
+
+    /// <summary>Gates that watch for long: a test decides what they see.</summary>
+    private const string Patient = """{"waves":[10,100],"stableSeconds":600,"retrySeconds":5,"verify":{"shadowCompared":50,"seconds":5}}""";
+
+    private TestCloud _cloud = null!;
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        _cloud = await UpdateCloud.StartAsync(azurite);
+        await _cloud.PublishAsync("2.0.0");
+        Assert.Equal(Start, await _cloud.OwnersAsync());
+    }
+
+    public ValueTask DisposeAsync() => _cloud.DisposeAsync();
+
+    [Fact]
+    public async Task Update_OfAHealthyVersion_MovesEverythingOnceAndEndsTheOldShards()
+    {
+        var id = await _cloud.UpdateAsync();
+        var update = await _cloud.EndOfAsync(id);
+
+        Assert.True(update.Outcome == UpdateOutcome.Done, $"{update.Error?.Message} {update.StepText}");
+        await AllAtAsync("2.0.0", "shard-3", "shard-4");
+        Assert.Equal(new UpdateMoves(Everything, 0, 0), update.Moves);
+        Assert.Equal(("update-2.0.0", "1.0.0", UpdateStep.Record), (update.Id, update.FromVersion, update.Step));
+
+        // The staging shard came first, by itself; the other one from its state.
+        Assert.Equal(["shard-1", "shard-2"], update.Shards.Old);
+        Assert.Equal(["shard-3", "shard-4"], update.Shards.New.Select(shard => shard.Shard));
+        Assert.Equal(update.Shards.New[0], update.Staging! with { SeededFrom = update.Shards.New[0].SeededFrom });
+        Assert.Equal(16, update.Staging.SeededFrom["blob"]);
+        Assert.Equal(16, update.Shards.New[1].SeededFrom[update.Staging.Incarnation]);
+
+        // It was verified, and owners were asked for samples until then only.
+        Assert.Equal((UpdateVerdict.Healthy, 100L, true), (update.Verification!.Verdict, update.Verification.Shadow!.Compared, update.Verification.Probes!.Results[0].Passed));
+        Assert.Equal((update.Staging.Incarnation, 0d), (_cloud.Member("shard-1").Shadowing!.To, _cloud.Member("shard-1").Shadowing!.Share));
+
+        Assert.Equal([(1, 10, UpdateWaveState.Passed, 1_639, 1), (2, 100, UpdateWaveState.Passed, 14_745, 3)], update.Waves.Select(wave => (wave.Number, wave.Percent, wave.State, wave.Slots, wave.Endpoints)));
+        Assert.All(update.Waves, wave => Assert.Equal(UpdateVerdict.Healthy, wave.Gate!.Verdict));
+        Assert.Equal(HttpStatusCode.Conflict, (await _cloud.PostUpdateAsync("2.0.0", UpdateCloud.Quick)).StatusCode);
+        Assert.Equal(["update-2.0.0"], (await ListAsync()).Select(known => known.Id));
+    }
+
+    /// <summary>The new version answers with errors once it serves: everything goes back whence it came, and its shards are gone.</summary>
+    [Fact]
+    public async Task Update_WhoseGateFails_GoesBackWhenceItCame()
+    {
+        var id = await _cloud.UpdateAsync(Patient);
+        await _cloud.UntilAsync(id, update => update.Waves[0].Gate is not null, "the first gate");
+        Assert.NotEqual(Start, await _cloud.OwnersAsync());
+
+        foreach (var shard in (string[])["shard-3", "shard-4"]) _cloud.Member(shard).Traffic = new MemberTraffic(50, 10, [0, 0, 50]);
+        var update = await _cloud.EndOfAsync(id);
+
+        Assert.Equal((UpdateOutcome.RolledBack, ErrorCodes.UpdateUnhealthy), (update.Outcome, update.Error?.Code));
+        Assert.Contains("server errors", update.Waves[0].Gate!.Reason, StringComparison.Ordinal);
+        Assert.Equal(UpdateWaveState.Failed, update.Waves[0].State);
+        Assert.Equal(new UpdateMoves(1_640, 0, 1_640), update.Moves);
+        await AllAsBeforeAsync();
+    }
+
+    [Fact]
+    public async Task Update_WhoseProbesOrShadowReadsFail_NeverServes()
+    {
+        _cloud.Host.Prepare = member => member.Shadow = new ShadowReport(60, 2, 0, 0, [new ShadowDifference("rooms/1", "/visits", "value", "1", "2")]);
+        var update = await _cloud.EndOfAsync(await _cloud.UpdateAsync());
+        Assert.Equal((UpdateOutcome.RolledBack, UpdateVerdict.Unhealthy, 0), (update.Outcome, update.Verification!.Verdict, update.Moves.Count));
+        Assert.Contains("rooms/1 /visits: value", update.Error!.Message, StringComparison.Ordinal);
+        await AllAsBeforeAsync();
+
+        _cloud.Host.Prepare = member => member.Probes = new([new ProbeResult("/rooms/{room}", "counts", "GET", "/rooms/probe", Passed: false, 500, null, 1)]);
+        var next = await _cloud.EndOfAsync(await _cloud.UpdateAsync());
+        Assert.Equal(("update-2.0.0-2", UpdateOutcome.RolledBack, 0), (next.Id, next.Outcome, next.Moves.Count));
+        Assert.Contains("1 of 1 contract probes did not pass", next.Verification!.Reason, StringComparison.Ordinal);
+        await AllAsBeforeAsync();
+    }
+
+    [Fact]
+    public async Task Update_ToAVersionThatDoesNotStart_ChangesNothing()
+    {
+        _cloud.Host.BrokenNext = 1;
+        var update = await _cloud.EndOfAsync(await _cloud.UpdateAsync());
+
+        Assert.Equal((UpdateOutcome.RolledBack, ErrorCodes.ShardDidNotStart), (update.Outcome, update.Error?.Code));
+        await AllAsBeforeAsync();
+    }
+
+    /// <summary>A cancel ends where it began: before anything serves, in the middle of a wave's moves, and in the gate of each wave.</summary>
+    [Theory]
+    [InlineData("verify")]
+    [InlineData("moving")]
+    [InlineData("gate 1")]
+    [InlineData("gate 2")]
+    public async Task Cancel_EndsWhereItBegan(string when)
+    {
+        if (when == "verify") _cloud.Host.Prepare = member => member.Shadow = new ShadowReport(0, 0, 0, 0, []);
+        var id = await _cloud.UpdateAsync(Patient.Replace("[10,100]", when == "gate 2" ? "[100]" : "[50,100]", StringComparison.Ordinal).Replace("\"seconds\":5", "\"seconds\":600", StringComparison.Ordinal));
+        switch (when)
+        {
+            case "verify":
+                await _cloud.UntilAsync(id, update => update.Verification is not null, "the verification");
+                break;
+            case "moving":
+                await _cloud.UntilAsync(id, update => update.Step >= UpdateStep.Grow, "the staging shard");
+                _cloud.Member("shard-3").HoldBefore = HandoffPhase.Granted;
+                await Wait.ForAsync(() => _cloud.Store.LoadAsync(Cancelled), map => map.SlotRuns.Any(run => run.Entry.IsMigrating), "a move");
+                break;
+            default:
+                await _cloud.UntilAsync(id, update => update.Waves[0].Gate is not null, "the gate");
+                break;
+        }
+
+        using var response = await _cloud.SendAsync(HttpMethod.Post, $"/api/updates/{id}/cancel");
+        Assert.Equal(HttpStatusCode.Accepted, response.StatusCode);
+        var update = await _cloud.EndOfAsync(id);
+
+        Assert.Equal((UpdateOutcome.Cancelled, "olga", 0, update.Moves.Count), (update.Outcome, update.CancelledBy, update.Moves.MovedMoreThanOnce, update.Moves.MovedBack));
+        await AllAsBeforeAsync();
+    }
+
+    [Fact]
+    public async Task ApproveBefore_WaitsForSomebody()
+    {
+        _cloud.Hub.HoldsTimersOf = "UpdateApplication";
+        var id = await _cloud.UpdateAsync(UpdateCloud.Quick.Replace("{\"waves\"", "{\"approveBefore\":[2],\"waves\"", StringComparison.Ordinal));
+        var waiting = await _cloud.UntilAsync(id, update => update.State == UpdateState.AwaitingApproval, "the question");
+        Assert.Equal((UpdateWaveState.Passed, UpdateWaveState.AwaitingApproval), (waiting.Waves[0].State, waiting.Waves[1].State));
+
+        using var wrong = await _cloud.SendAsync(HttpMethod.Post, $"/api/updates/{id}/approve", """{"wave":1}""");
+        Assert.Equal((HttpStatusCode.Conflict, ErrorCodes.NothingToApprove), (wrong.StatusCode, (await TestCloud.ProblemAsync(wrong)).Code));
+        using var right = await _cloud.SendAsync(HttpMethod.Post, $"/api/updates/{id}/approve");
+        Assert.Equal(HttpStatusCode.Accepted, right.StatusCode);
+        Assert.Equal(UpdateOutcome.Done, (await _cloud.EndOfAsync(id)).Outcome);
+    }
+
+    /// <summary>The handler is killed in every turn of the update and of its children that follows an activity of its steps; the Monitor takes all of it up, and it ends as if nothing had been.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Orchestrator_KilledAtEveryStep_EndsAllTheSame(bool isHealthy)
+    {
+        string[] every = isHealthy
+            ? ["LookAtUpdate", "PrepareShards", "AwaitJoin", "RecordShards", "WarmShards", "VerifyStaging", "PlanWave", "GoAndAwaitGrant", "WatchGate", "BeginRemovals", "AskToLeave", "EndRemovals"]
+            : ["PlanBack", "PublishAndRetire", "BeginRemovals", "EndShard"];
+        var killed = new ConcurrentDictionary<string, bool>();
+        _cloud.Hub.KillsAt = call => every.Contains(call[(call.LastIndexOf('/') + 1)..]) && killed.TryAdd(call[(call.LastIndexOf('/') + 1)..], true);
+        var id = await _cloud.UpdateAsync(isHealthy ? UpdateCloud.Quick : Patient);
+
+        var update = await Wait.ForAsync(
+            async () =>
+            {
+                await _cloud.MonitorAt(new Later(TimeSpan.FromMinutes(1))).TickAsync(Cancelled);
+                var now = await _cloud.ReadUpdateAsync(id);
+                if (!isHealthy && now.Waves[0].Gate is not null)
+                    foreach (var member in _cloud.Members.Where(member => member.Version == "2.0.0")) member.Parked = 2_000;
+                return now;
+            },
+            now => now.State == UpdateState.Finished, $"{id} to end");
+
+        Assert.Equal(every.Order(), killed.Keys.Order());
+        Assert.True(update.Outcome == (isHealthy ? UpdateOutcome.Done : UpdateOutcome.RolledBack), $"{update.Outcome}: {update.Error?.Message}");
+        Assert.Equal(0, update.Moves.MovedMoreThanOnce);
+        if (isHealthy) await AllAtAsync("2.0.0", "shard-3", "shard-4");
+        else await AllAsBeforeAsync();
+        Assert.Equal(2, _cloud.Host.Instances.Count);
+    }
+
+    /// <summary>One death of a shard of the new version is borne: it is replaced by the same version, gets back what it had, and the roll goes on without moving that again.</summary>
+    [Fact]
+    public async Task Shard_ThatDiesInARoll_IsReplacedByItsOwnVersion()
+    {
+        var id = await _cloud.UpdateAsync(UpdateCloud.Quick.Replace("\"stableSeconds\":1", "\"stableSeconds\":2", StringComparison.Ordinal).Replace("[10,100]", "[50,100]", StringComparison.Ordinal));
+        await _cloud.UntilAsync(id, update => update.Waves[0].Gate is not null, "the first gate");
+        var dead = _cloud.Member("shard-3");
+        await dead.KillAsync();
+        Assert.True(await _cloud.Leases.TryFenceAsync((await _cloud.Leases.ReadAsync(dead.Incarnation, Cancelled))!, Cancelled));
+        var backup = _cloud.Member("shard-1").Incarnation;
+        var taken = await _cloud.Store.CommitAsync(_ => new MapCommit("take-over", "test", [new Fence(dead.Incarnation), new Redirect(dead.Incarnation, backup)]), Cancelled);
+        Assert.Equal(CommitOutcome.Committed, taken.Outcome);
+        await _cloud.MonitorAt(TimeProvider.System).TickAsync(Cancelled);
+
+        var update = await _cloud.EndOfAsync(id);
+
+        Assert.True(update.Outcome == UpdateOutcome.Done, $"{update.Error?.Message} {update.StepText}");
+        Assert.Equal([dead.Incarnation.Value], update.Waves[0].Gate!.Inputs.Gone);
+        Assert.Equal(new UpdateMoves(Everything, 0, 0), update.Moves);
+        await AllAtAsync("2.0.0", "shard-3", "shard-4");
+    }
+
+    private async Task AllAtAsync(string version, params string[] shards)
+    {
+        var map = await _cloud.Store.LoadAsync(Cancelled);
+        Assert.Equal(shards.Select(shard => $"{shard} {version}"), await _cloud.LiveAsync());
+        Assert.All(map.SlotRuns.Select(run => run.Entry).Concat(map.Placed.Select(placed => placed.Entry)), entry => Assert.True(map.Live.ContainsKey(entry.Owner) && !entry.IsMigrating, $"{entry}"));
+        Assert.All(shards, shard => Assert.Equal(Slot.Count / shards.Length, map.SlotRuns.Where(run => run.Entry.Owner.Shard.Value == shard).Sum(run => run.Slots.Count)));
+        Assert.Empty(map.CordonedShards);
+    }
+
+    private async Task AllAsBeforeAsync()
+    {
+        Assert.Equal(Start, await _cloud.OwnersAsync());
+        Assert.Equal(["shard-1 1.0.0", "shard-2 1.0.0"], await _cloud.LiveAsync());
+        Assert.Empty((await _cloud.Store.LoadAsync(Cancelled)).CordonedShards);
+        Assert.DoesNotContain(_cloud.Host.Instances, instance => instance.State == InstanceState.Running);
+    }
+
+    private async Task<IReadOnlyList<UpdateSummary>> ListAsync()
+    {
+        using var response = await _cloud.SendAsync(HttpMethod.Get, "/api/updates");
+        return (await System.Net.Http.Json.HttpContentJsonExtensions.ReadFromJsonAsync(response.Content, UpdateJson.Default.UpdateList, Cancelled))!.Updates;
+    }
+
+    private sealed class Later(TimeSpan by) : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + by;
+    }
+}
