@@ -17,7 +17,7 @@ def traffic: "\(.answered) answered, \(.serverErrors) failed, p50 \(.p50Ms | ms)
  | table(["", ""])),
 (.verification | select(.) |
   "**Verification:** \(.verdict), \(.reason)\(if .note then " (\(.note))" else "" end)", "",
-  (.probes | select(.) | .results | map([.template, .name // "no probe", if .passed then "passed" else "failed" end, .error // ""]) | table(["template", "probe", "", ""])),
+  (.probes | select(.) | .results | map([.template, .name // "no probe", if .name then "\(.method) \(.path)" else "" end, if .passed then "passed" else "failed: \(.error)" end]) | table(["template", "probe", "request", ""])),
   (.shadow | select(.) | "Shadow reads: \(.compared) compared, \(.different) different, \(.skipped) skipped, \(.failed) failed.", "",
     (.examples | map([.endpoint, .path, .reason, .expected // "", .got // ""]) | table(["endpoint", "path", "differs in", "old", "new"])))),
 (.waves | map([.number, "\(.percent) %", .state, .slots, .endpoints]

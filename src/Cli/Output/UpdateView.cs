@@ -28,7 +28,8 @@ internal static class UpdateView
         if (update.Step is UpdateStep.Wave or UpdateStep.Gate && update.Waves.LastOrDefault(wave => wave.State != UpdateWaveState.Planned) is { } wave)
         {
             line += $", wave {wave.Number} ({wave.Percent} %) {NameOf(wave.State)}";
-            if (wave is { State: UpdateWaveState.Watched, Gate: { } gate }) line += $": {NameOf(gate.Verdict)}, {gate.Reason}";
+            // While a gate watches, its reason counts the seconds: a line for each would hide the rest.
+            if (wave is { State: UpdateWaveState.Watched, Gate: { } gate }) line += $": {NameOf(gate.Verdict)}{(gate.Verdict == UpdateVerdict.Watching ? "" : $", {gate.Reason}")}";
             if (wave.State == UpdateWaveState.AwaitingApproval && !update.Approved.Contains(wave.Number)) line += $": shardcloud update approve {update.Id} --wave {wave.Number}";
         }
         return update.StepText is { Length: > 0 } text ? $"{line}, {text}" : line;
@@ -43,7 +44,7 @@ internal static class UpdateView
     {
         console.MarkupLineInterpolated($"verification: {NameOf(verification.Verdict)}, {verification.Reason}{(verification.Note is { } note ? $" ({note})" : "")}");
         foreach (var probe in verification.Probes?.Results ?? [])
-            console.MarkupLineInterpolated($"  probe {probe.Template}: {(probe.Name is null ? "there is none" : $"{probe.Name} {(probe.Passed ? "passed" : $"failed, {probe.Error}")}")}");
+            console.MarkupLineInterpolated($"  probe of {probe.Template}: {(probe.Name is null ? "there is none" : $"{probe.Name}, {probe.Method} {probe.Path} {(probe.Passed ? "passed" : $"failed: {probe.Error}")}")}");
         if (verification.Shadow is not { } shadow) return;
         console.MarkupLineInterpolated($"  shadow reads: {shadow.Compared} compared, {shadow.Different} different, {shadow.Skipped} skipped, {shadow.Failed} failed");
         foreach (var different in shadow.Examples)
@@ -52,14 +53,12 @@ internal static class UpdateView
 
     private static void WriteWaves(IAnsiConsole console, IReadOnlyList<UpdateWave> waves)
     {
-        var table = Tables.Plain("wave", "percent", "state", "slots", "placed", "old: failed, p50, p99", "new: failed, p50, p99", "gate");
+        var table = Tables.Plain("wave", "percent", "state", "slots", "placed", "old: failed, p50, p99", "new: failed, p50, p99");
         foreach (var wave in waves)
-        {
-            table.AddRow(
-                $"{wave.Number}", $"{wave.Percent}", NameOf(wave.State), $"{wave.Slots}", $"{wave.Endpoints}", TrafficOf(wave.Gate?.Inputs.Old), TrafficOf(wave.Gate?.Inputs.New),
-                Markup.Escape(wave.Gate is { } gate ? $"{NameOf(gate.Verdict)}: {gate.Reason}" : "-"));
-        }
+            table.AddRow($"{wave.Number}", $"{wave.Percent}", NameOf(wave.State), $"{wave.Slots}", $"{wave.Endpoints}", TrafficOf(wave.Gate?.Inputs.Old), TrafficOf(wave.Gate?.Inputs.New));
         if (waves.Count > 0) console.Write(table);
+        foreach (var wave in waves)
+            if (wave.Gate is { } gate) console.MarkupLineInterpolated($"gate of wave {wave.Number}: {NameOf(gate.Verdict)}, {gate.Reason}");
     }
 
     private static string TrafficOf(UpdateTraffic? traffic) => traffic is null ? "-" : $"{traffic.ServerErrors} of {traffic.Answered}, {Milliseconds(traffic.P50Ms)}, {Milliseconds(traffic.P99Ms)}";
