@@ -9,8 +9,8 @@ namespace ShardCloud.ShardRuntime.Updates;
 
 /// <summary>A replica of every Event Hub partition, for as long as an update asks for it: a new version is checked on real state, and what moves to it later finds it warm.</summary>
 /// <remarks>
-/// Level-triggered: a look every second makes what is missing. Replicas that were here before, or are needed by then for what the map names this member (owner, destination of a handoff, backup), stay past
-/// the end; the others are dropped.
+/// Level-triggered: a look every second makes what is missing. Replicas that are needed for what the map names this member (owner, destination of a handoff, backup) are left as they are, and stay
+/// past the end; the others are made of the state of the member that was asked for, and dropped at the end.
 /// </remarks>
 internal sealed partial class WarmReplicas(ShardContext shard, MemberParts parts, MapFollowerService follower, MemberClient members, TimeProvider time, ILogger<WarmReplicas> logger) : BackgroundService
 {
@@ -64,6 +64,8 @@ internal sealed partial class WarmReplicas(ShardContext shard, MemberParts parts
             try
             {
                 IncarnationId peer = default;
+                // One that a handoff or a backup of before has left here is of somebody else's state.
+                if (!_warmth.From.IsNone && !_made.ContainsKey(partition)) await replication.DropIdleReplicaAsync(partition, () => IsNeeded(partition), token);
                 if (!replication.Reads(partition)) _made[partition] = true;
                 await replication.EnsureReplicaAsync(partition, _peers.Of(partition, _warmth.From, opened => peer = opened), token);
                 _complete[partition] = replication.OriginOf(partition) switch
