@@ -29,6 +29,11 @@ public sealed class OpenApiClientTests
         orchestrator.Reads(await api.PackagesAsync(Cancelled), ManagementJson.Default.PackageList);
         orchestrator.Reads(await api.BeginUploadAsync(Cancelled), ManagementJson.Default.PackageUpload);
         orchestrator.Reads(await api.PublishPackageAsync("0123456789abcdef0123456789abcdef", Cancelled), ManagementJson.Default.PublishedPackage);
+        orchestrator.Reads(await api.UpdatesAsync(Cancelled), UpdateJson.Default.UpdateList);
+        orchestrator.Reads(await api.UpdateAsync("update-2.0.0", Cancelled), UpdateJson.Default.StagedUpdate);
+        await api.StartUpdateAsync(new StartUpdateRequest("2.0.0", JsonSerializer.SerializeToElement(UpdateStrategy.Default, UpdateJson.Default.UpdateStrategy)), "key", Cancelled);
+        await api.ApproveUpdateAsync("update-2.0.0", 2, Cancelled);
+        await api.CancelUpdateAsync("update-2.0.0", Cancelled);
         await api.BootstrapAsync(new BootstrapRequest(3, "1.0.0"), Cancelled);
         await api.MigrateAsync(new StartMigrationRequest(["rooms/1"], "shard-2", "why"), "key", Cancelled);
         await api.CancelAsync("migrate-1", Cancelled);
@@ -36,7 +41,7 @@ public sealed class OpenApiClientTests
         await api.RemoveShardAsync("shard-2", Cancelled);
 
         Assert.Empty(orchestrator.Faults);
-        Assert.Equal(13, orchestrator.Calls);
+        Assert.Equal(18, orchestrator.Calls);
     }
 
     [Fact]
