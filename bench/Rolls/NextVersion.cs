@@ -1,12 +1,17 @@
+using System.Text.Json;
 using ShardCloud.Packages;
 
 namespace ShardCloud.Bench.Rolls;
 
-/// <summary>Packages of ever newer versions: the build of Rooms 2.0.0 under another number.</summary>
+/// <summary>Packages of ever newer versions: a build of Rooms under another number, and a broken one with another fault.</summary>
 internal static class NextVersion
 {
     /// <summary>Copies the folder of a package and gives the copy a version.</summary>
-    public static string Make(string package, string folder, string version)
+    /// <param name="package">What is copied.</param>
+    /// <param name="folder">Where to.</param>
+    /// <param name="version">Of the copy.</param>
+    /// <param name="fault">Of samples/Rooms.Broken; null: a sound build.</param>
+    public static string Make(string package, string folder, string version, string? fault)
     {
         foreach (var file in Directory.EnumerateFiles(package, "*", SearchOption.AllDirectories))
         {
@@ -15,7 +20,8 @@ internal static class NextVersion
             File.Copy(file, copy, overwrite: true);
         }
         var manifest = Path.Combine(folder, PackageManifest.FileName);
-        File.WriteAllText(manifest, File.ReadAllText(manifest).Replace("\"2.0.0\"", $"\"{version}\"", StringComparison.Ordinal));
+        string[] command = fault is null ? ["dotnet", "Rooms.dll"] : ["dotnet", "Rooms.dll", "--fault", fault];
+        File.WriteAllText(manifest, JsonSerializer.Serialize(new { version, command }));
         return folder;
     }
 }

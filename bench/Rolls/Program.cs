@@ -17,7 +17,7 @@ var plain = await new PlainRun(settings, Say).RunAsync(CancellationToken.None);
 RollReport report;
 await using (var stack = await LocalStack.StartAsync(
     new LocalStackOptions { DataDirectory = data, AppsDirectory = apps, Shards = settings.Shards, Routers = settings.Routers, Progress = Say }, CancellationToken.None))
-    report = await new RollRun(stack, settings, Path.Combine(apps, "rooms-2.0.0"), Path.Combine(data, "packages"), Say).RunAsync(CancellationToken.None);
+    report = await new RollRun(stack, settings, Path.Combine(data, "packages"), Say).RunAsync(CancellationToken.None);
 
 if (settings.Report is { } file) await File.WriteAllTextAsync(file, JsonSerializer.Serialize(report, ReportJson.Default.RollReport));
 Console.WriteLine("| | rolls | requests | failed | lost | doubled | sockets dropped | moved more than once |");
@@ -25,6 +25,8 @@ Console.WriteLine("| --- | --- | --- | --- | --- | --- | --- | --- |");
 Console.WriteLine($"| shardcloud update | {report.Rolls.Count} | {report.Sent} | {report.Failed} | {report.Lost} | {report.Duplicated} | {report.Sockets.Dropped} of {report.Sockets.Opened} | {report.Rolls.Sum(roll => roll.MovedMoreThanOnce)} |");
 Console.WriteLine($"| plain YARP, stop old, start new | 1 | {plain.Sent} | {plain.Failed} | {plain.Lost} | | {plain.Sockets.Dropped} of {plain.Sockets.Opened} | |");
 Console.WriteLine();
+foreach (var broken in report.Rolls.Where(roll => roll.Fault is not null))
+    Console.WriteLine($"broken build '{broken.Fault}': {broken.Outcome}, caught by {broken.CaughtBy}; {broken.Failed} requests failed, {broken.Errors} answered with 500 by the build itself; {broken.Why}");
 Console.WriteLine($"{report.Rolls.Sum(roll => roll.Moves)} entries moved, {report.Rolls.Sum(roll => roll.ShadowCompared)} answers compared, {report.Rolls.Sum(roll => roll.ShadowDifferent)} different; messages {report.Sockets.MessagesSent}, {report.Sockets.Lost} lost, {report.Sockets.Duplicated} twice, "
     + $"{report.Sockets.Reordered} out of order; {report.Reconnects} reconnects; p50 {report.P50Ms:0.0} ms, p99 {report.P99Ms:0.0} ms, max {report.MaxMs:0} ms; {report.Seconds:0} s");
 foreach (var problem in report.Problems) Console.WriteLine(problem);

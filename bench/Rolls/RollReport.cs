@@ -4,9 +4,9 @@ using ShardCloud.Cli.Demo;
 
 namespace ShardCloud.Bench.Rolls;
 
-/// <summary>One roll: what it came to, what it moved, and what clients saw meanwhile.</summary>
+/// <summary>One roll: what it came to, what it moved, and what clients saw meanwhile. <c>Errors</c>: answers with 500, which only a broken build gives; they are not among the failed.</summary>
 internal sealed record Roll(
-    string Version, string Outcome, int Moves, int MovedMoreThanOnce, long ShadowCompared, long ShadowDifferent, double Seconds, long Sent, long Failed, double P50Ms, double P99Ms, double MaxMs, string? Router);
+    string Version, string? Fault, string Outcome, string? CaughtBy, string? Why, int Moves, int MovedMoreThanOnce, long ShadowCompared, long ShadowDifferent, double Seconds, long Sent, long Failed, long Errors, double P50Ms, double P99Ms, double MaxMs, string? Router);
 
 /// <summary>All of them, and the count at the end.</summary>
 internal sealed record RollReport(

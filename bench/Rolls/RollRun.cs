@@ -4,13 +4,14 @@ using ShardCloud.Cli.Api;
 using ShardCloud.Cli.Commands;
 using ShardCloud.Cli.Demo;
 using ShardCloud.Cli.Stack;
+using ShardCloud.Cli.Stack.Faults;
 using ShardCloud.Contracts;
 using ShardCloud.Processes;
 
 namespace ShardCloud.Bench.Rolls;
 
 /// <summary>Staged updates, one after the other, under the demo's load with open WebSockets: does anybody notice, and did everything move once?</summary>
-internal sealed class RollRun(LocalStack stack, Settings settings, string package, string folder, Action<string> say)
+internal sealed class RollRun(LocalStack stack, Settings settings, string folder, Action<string> say)
 {
     private const int MessagesPerSecond = 50;
 
@@ -36,7 +37,8 @@ internal sealed class RollRun(LocalStack stack, Settings settings, string packag
         var loading = Task.WhenAll(load.RunAsync(end.Token), chats.RunAsync(end.Token));
         try
         {
-            for (var roll = 1; roll <= settings.Rolls; roll++) await RollAsync(roll, api, load, cancellationToken);
+            for (var roll = 1; roll <= settings.Rolls; roll++) await RollAsync(roll, null, api, load, cancellationToken);
+            foreach (var (index, fault) in settings.Faults.Index()) await RollAsync(settings.Rolls + index + 1, fault, api, load, cancellationToken);
         }
         finally
         {
@@ -47,35 +49,59 @@ internal sealed class RollRun(LocalStack stack, Settings settings, string packag
         var verdict = await load.CountAsync(cancellationToken);
         var reconnects = _resuming.Sum(link => link.Connections - 1);
         var sockets = await chats.EndAsync();
-        Expect(load.Failed, 0, $"requests failed, the first: {string.Join(" | ", load.Failures.Take(5))}");
+        Expect(load.Failed - load.Errors, 0, $"requests failed, the first: {string.Join(" | ", load.Failures.Take(5))}");
         Expect(verdict.Lost, 0, "answered changes were lost");
         Expect(verdict.Duplicated, 0, "changes took effect twice");
         Expect(sockets.Opened, settings.Sockets, "sockets were open");
         Expect(sockets.Dropped + sockets.Lost + sockets.Duplicated + sockets.Reordered, 0, $"sockets were dropped, or messages lost, doubled or out of order: {sockets}; {string.Join(" | ", chats.Failures.Take(5))}");
-        return new RollReport(_rolls, load.Sent, load.Failed, verdict.Lost, verdict.Duplicated, sockets, reconnects,
+        return new RollReport(_rolls, load.Sent, load.Failed - load.Errors, verdict.Lost, verdict.Duplicated, sockets, reconnects,
             load.Latency.PercentileMs(0.5), load.Latency.PercentileMs(0.99), load.Latency.MaxMs, _clock.Elapsed.TotalSeconds, _problems);
     }
 
-    private async Task RollAsync(int number, ManagementClient api, RoomsLoad load, CancellationToken cancellationToken)
+    private async Task RollAsync(int number, string? fault, ManagementClient api, RoomsLoad load, CancellationToken cancellationToken)
     {
         var version = $"2.0.{number}";
-        await PackageCommand.PublishAsync(api, NextVersion.Make(package, Path.Combine(folder, version), version), _ => { }, cancellationToken);
+        var before = (await api.ShardsAsync(cancellationToken)).Shards[0].Version;
+        await PackageCommand.PublishAsync(api, NextVersion.Make(Path.Combine(stack.AppsDirectory, fault is null ? "rooms-2.0.0" : "rooms-2.1.0"), Path.Combine(folder, version), version, fault), _ => { }, cancellationToken);
         load.NextWindow();
-        var (sent, failed, started) = (load.Sent, load.Failed, Stopwatch.GetTimestamp());
+        var (sent, failed, errors, started) = (load.Sent, load.Failed, load.Errors, Stopwatch.GetTimestamp());
         var id = await api.StartUpdateAsync(new StartUpdateRequest(version, Strategy()), null, cancellationToken);
         var replaced = settings.ReplaceRouterEvery > 0 && number % settings.ReplaceRouterEvery == 0 ? ReplaceRouter(number) : null;
-        var update = await api.WaitForUpdateAsync(id, null, cancellationToken).WaitAsync(Patience, cancellationToken);
+        var update = await api.WaitForUpdateAsync(id, settings.KillsOrchestrator ? KillInEachWave() : null, cancellationToken).WaitAsync(Patience, cancellationToken);
 
         var window = load.NextWindow();
-        var roll = new Roll(version, $"{update.Outcome}", update.Moves.Count, update.Moves.MovedMoreThanOnce, update.Verification?.Shadow?.Compared ?? 0, update.Verification?.Shadow?.Different ?? 0,
-            Stopwatch.GetElapsedTime(started).TotalSeconds, load.Sent - sent, load.Failed - failed, window.PercentileMs(0.5), window.PercentileMs(0.99), window.MaxMs, replaced);
+        errors = load.Errors - errors;
+        var shadow = update.Verification?.Shadow;
+        var why = update.RollBack?.Reason ?? update.Error?.Message;
+        var roll = new Roll(version, fault, $"{update.Outcome}", update.RollBack is null ? null : CaughtBy(update), why, update.Moves.Count, update.Moves.MovedMoreThanOnce, shadow?.Compared ?? 0, shadow?.Different ?? 0,
+            Stopwatch.GetElapsedTime(started).TotalSeconds, load.Sent - sent, load.Failed - failed - errors, errors, window.PercentileMs(0.5), window.PercentileMs(0.99), window.MaxMs, replaced);
         _rolls.Add(roll);
-        say($"{_clock.Elapsed.TotalSeconds,5:0} s  {number,3}: {version} {roll.Outcome} in {roll.Seconds:0} s: {roll.Moves} moved, {roll.MovedMoreThanOnce} more than once; {roll.ShadowCompared} answers compared, {roll.ShadowDifferent} different; "
-            + $"{roll.Sent} requests, {roll.Failed} failed, p99 {roll.P99Ms:0} ms, max {roll.MaxMs:0} ms{(replaced is null ? "" : $"; {replaced} replaced")}");
-        if (update.Outcome is not UpdateOutcome.Done) _problems.Add($"{id} ended as {update.Outcome}: {update.RollBack?.Reason ?? update.Error?.Message}");
+        say($"{_clock.Elapsed.TotalSeconds,5:0} s  {number,3}: {version}{(fault is null ? "" : $" ({fault})")} {roll.Outcome} in {roll.Seconds:0} s: {roll.Moves} moved, {roll.MovedMoreThanOnce} more than once; {roll.ShadowCompared} answers compared, {roll.ShadowDifferent} different; "
+            + $"{roll.Sent} requests, {roll.Failed} failed, {roll.Errors} errors of the build, p99 {roll.P99Ms:0} ms, max {roll.MaxMs:0} ms{(replaced is null ? "" : $"; {replaced} replaced")}{(why is null ? "" : $"; {roll.CaughtBy}: {why}")}");
+        var wanted = fault is null ? UpdateOutcome.Done : UpdateOutcome.RolledBack;
+        if (update.Outcome != wanted) _problems.Add($"{id}{(fault is null ? "" : $" ({fault})")} ended as {update.Outcome}, not as {wanted}: {why}");
         Expect(update.Moves.MovedMoreThanOnce, 0, $"entries moved more than once by {id}");
-        var old = (await api.ShardsAsync(cancellationToken)).Shards.Where(shard => shard.Version != version).Select(shard => shard.Shard).ToArray();
-        if (old.Length > 0) _problems.Add($"After {id}, {string.Join(", ", old)} were still of another version.");
+        var stays = fault is null ? version : before;
+        var other = (await api.ShardsAsync(cancellationToken)).Shards.Where(shard => shard.Version != stays).Select(shard => shard.Shard).ToArray();
+        if (other.Length > 0) _problems.Add($"After {id}, {string.Join(", ", other)} were not of version {stays}.");
+    }
+
+    private static string CaughtBy(StagedUpdate update) =>
+        update.Waves.LastOrDefault(wave => wave.Gate is { Verdict: UpdateVerdict.Unhealthy }) is { } wave ? $"gate of wave {wave.Number}"
+        : update.Verification is { Verdict: UpdateVerdict.Unhealthy } verified ? verified.Probes?.Results.All(probe => probe.Passed) == false ? "probes" : "shadow reads"
+        : "start";
+
+    /// <summary>Kills the Orchestrator's process when a wave is first seen to move.</summary>
+    private Action<StagedUpdate> KillInEachWave()
+    {
+        var killed = 0;
+        return update =>
+        {
+            if (update.Waves.FirstOrDefault(wave => wave.State is UpdateWaveState.Moving) is not { } moving || moving.Number <= killed) return;
+            if (stack.Faults.All().Single(part => part.Name == StackProcesses.Orchestrator).Pid is null) return; // Being started; the wave is long enough for another look.
+            killed = moving.Number;
+            stack.Faults.Apply(new FaultRequest("kill", StackProcesses.Orchestrator));
+        };
     }
 
     /// <summary>Told to stop, it drains: its clients go to the other one. Then it is started again.</summary>
@@ -88,7 +114,7 @@ internal sealed class RollRun(LocalStack stack, Settings settings, string packag
     }
 
     private JsonElement Strategy() => JsonSerializer.SerializeToElement(
-        UpdateStrategy.Default with { StableSeconds = settings.StableSeconds, Verify = UpdateStrategy.Default.Verify with { ShadowShare = 0.2, ShadowCompared = 100, Seconds = 30 } }, UpdateJson.Default.UpdateStrategy);
+        UpdateStrategy.Default with { Waves = settings.Waves, StableSeconds = settings.StableSeconds, Verify = UpdateStrategy.Default.Verify with { ShadowShare = 0.2, ShadowCompared = settings.RequestsPerSecond / 5, Seconds = 30 }, Gate = UpdateStrategy.Default.Gate with { LatencyFloorMs = 100 } }, UpdateJson.Default.UpdateStrategy);
 
     private IChatLink LinkTo(IReadOnlyList<Uri> routers, string room)
     {

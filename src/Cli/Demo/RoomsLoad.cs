@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Net.Sockets;
 using System.Text.Json.Serialization;
 
@@ -22,7 +23,7 @@ internal sealed class RoomsLoad : IDisposable
     private readonly LatencyHistogram _latency = new();
     private LatencyHistogram _window = new();
     private readonly List<string> _failures = [];
-    private long _sent, _succeeded, _failed, _inFlight, _connections;
+    private long _sent, _succeeded, _failed, _errors, _inFlight, _connections;
 
     public RoomsLoad(Uri router, IEnumerable<RoomLedger> rooms, int requestsPerSecond)
         : this([router], rooms, requestsPerSecond)
@@ -50,6 +51,9 @@ internal sealed class RoomsLoad : IDisposable
     public long Succeeded => Interlocked.Read(ref _succeeded);
 
     public long Failed => Interlocked.Read(ref _failed);
+
+    /// <summary>How many of the failed were answered with 500: by the application, and nobody else.</summary>
+    public long Errors => Interlocked.Read(ref _errors);
 
     public LatencyHistogram Latency => _latency;
 
@@ -177,6 +181,7 @@ internal sealed class RoomsLoad : IDisposable
         {
             using var request = new HttpRequestMessage(method, path);
             using var response = await _http.SendAsync(request);
+            if (response.StatusCode is HttpStatusCode.InternalServerError) Interlocked.Increment(ref _errors);
             if (!response.IsSuccessStatusCode)
                 return (null, $"{method} /{path}: {(int)response.StatusCode} {await response.Content.ReadAsStringAsync()}");
             var answer = await read(response.Content);
