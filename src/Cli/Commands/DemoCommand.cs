@@ -10,7 +10,7 @@ internal static class DemoCommand
 {
     public static Command Create()
     {
-        var seconds = Number("--seconds", "How long the load runs, 10 to 86,400 seconds. Default 60; 180 under profile azure, where a shard takes a minute to create.", null, 10, 86_400);
+        var seconds = Number("--seconds", "How long endpoints are moved under load before the updates, 10 to 86,400 seconds. Default 60; 180 under profile azure, where a shard takes a minute to create.", null, 10, 86_400);
         var rate = Number("--rps", "Requests a second, 1 to 20,000; they leave on schedule, answered or not.", 500, 1, 20_000);
         var rooms = Number("--rooms", "Rooms that are used, 2 to 10,000; half of them move.", 64, 2, 10_000);
         var shards = Number("--shards", "Shards to begin with, 2 to 32.", 3, 2, 32);
@@ -20,15 +20,16 @@ internal static class DemoCommand
         var (profile, profileFile) = (Shared.NewProfile(), Shared.NewProfileFile());
         var (app, endpoints) = Shared.NewApp();
         var overlap = new Option<bool>("--overlap") { Description = "Afterwards cut one shard off from the tables until another takes over, and write to a convergent endpoint at it and at the shard that takes over." };
+        var quick = new Option<bool>("--quick") { Description = "All of it in less time: 20 seconds of moves." };
         var report = new Option<FileInfo?>("--report") { Description = "Write the result as JSON to this file." };
-        return new Command("demo", "A local cloud of its own on free ports, load through the router, live moves, a kill -9, and a count of everything at the end.\n\nExample: shardcloud demo --seconds 60 --rps 500 --report demo.json")
-            { seconds, rate, rooms, shards, sockets, open, ack, profile, profileFile, app, endpoints, overlap, report, Shared.Json }
+        return new Command("demo", "A local cloud of its own on free ports, load through the router, live moves, a kill -9, staged updates, and a count of everything at the end.\n\nExamples:\n  shardcloud demo --quick\n  shardcloud demo --seconds 60 --rps 500 --report demo.json")
+            { seconds, rate, rooms, shards, sockets, open, ack, profile, profileFile, app, endpoints, overlap, quick, report, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
                 var slow = Shared.ProfileOf(parsed.GetRequiredValue(profile), parsed.GetValue(profileFile));
-                var options = new DemoOptions(parsed.GetValue(seconds) ?? (slow is null ? 60 : 180), parsed.GetValue(rate)!.Value, parsed.GetValue(rooms)!.Value, parsed.GetValue(shards)!.Value, parsed.GetRequiredValue(ack));
+                var options = new DemoOptions(parsed.GetValue(seconds) ?? (parsed.GetValue(quick) ? 20 : slow is null ? 60 : 180), parsed.GetValue(rate)!.Value, parsed.GetValue(rooms)!.Value, parsed.GetValue(shards)!.Value, parsed.GetRequiredValue(ack));
                 var other = Shared.AppOf(parsed.GetValue(app), parsed.GetValue(endpoints));
-                var run = new DemoRun(options with { Profile = slow, Overlap = parsed.GetValue(overlap), App = other, Sockets = parsed.GetValue(sockets) ?? (other is null ? 200 : 0), Opens = parsed.GetValue(open) }, terminal);
+                var run = new DemoRun(options with { Profile = slow, Overlap = parsed.GetValue(overlap), App = other, Sockets = parsed.GetValue(sockets) ?? (other is null ? 200 : 0), Opens = parsed.GetValue(open), Updates = other is null }, terminal);
                 var result = await run.RunAsync(cancellationToken);
                 if (parsed.GetValue(report) is { } file) await File.WriteAllTextAsync(file.FullName, JsonSerializer.Serialize(result, DemoJson.Default.DemoReport), cancellationToken);
                 terminal.Result(result, DemoJson.Default.DemoReport, console => Show(console, result));
@@ -47,6 +48,8 @@ internal static class DemoCommand
         if (report.Pauses.Count > 0) table.AddRow("pause of an endpoint", $"p50 {report.Pauses.P50Ms:0.0} ms, p99 {report.Pauses.P99Ms:0.0} ms, max {report.Pauses.MaxMs:0.0} ms; longest wait of a request {report.Migrations.Max(migration => migration.MaxWaitMs):0.0} ms");
         table.AddRow("shards", $"{report.Shards.Added} added, {report.Shards.Removed} removed");
         if (report.Failover is { } failover) table.AddRow("kill -9", $"{failover.Killed}: known after {failover.DetectedMs:0} ms, all served again after {failover.ServingMs:0} ms, {(failover.ReplacedMs is { } ms ? $"replaced after {ms / 1000:0.0} s" : "not replaced in time")}; {failover.Failed} requests failed");
+        foreach (var update in report.Updates)
+            table.AddRow($"update to {update.To}", $"{update.Outcome} after {update.Waves} waves; {update.EndpointsMoved:n0} moved, {update.MovedMoreThanOnce} more than once; {update.Shadow.Compared} answers compared before, {update.Shadow.Different} different; {update.Failed} requests failed, {update.SocketsDropped} sockets dropped");
         table.AddRow("time", $"{report.Seconds:0} s of load, ready after {report.ColdStartSeconds:0.0} s");
         if (report.Overlap is { } overlap) table.AddRow("overlap", $"{overlap.WritesA:n0} writes at the old owner, {overlap.WritesB:n0} at the new one, {overlap.Kept:n0} kept, {overlap.Lost:n0} lost");
         console.Write(table);

@@ -60,11 +60,14 @@ internal sealed class ChatLoad : IAsyncDisposable
     public async Task<WebSocketsSection> EndAsync()
     {
         var opened = _sockets.Count(socket => socket.IsOpened);
-        var dropped = _sockets.Count(socket => socket.IsOpened && !socket.IsOpen);
+        var dropped = Dropped;
         var verdicts = _sockets.Select(socket => socket.Judge()).ToArray();
         await DisposeAsync();
         return new(opened, dropped, _sent, verdicts.Sum(v => v.Lost), verdicts.Sum(v => v.Duplicated), verdicts.Sum(v => v.Reordered));
     }
+
+    /// <summary>Sockets that were opened and are not open any more.</summary>
+    public int Dropped => _sockets.Count(socket => socket.IsOpened && !socket.IsOpen);
 
     /// <summary>Why sockets ended, for the report.</summary>
     public IEnumerable<string> Failures => _sockets.Select(socket => socket.Failure).OfType<string>();

@@ -13,6 +13,9 @@ internal sealed record DemoReport(
     /// <summary>A shard was killed; null when the demo did not get that far.</summary>
     public FailoverSection? Failover { get; init; }
 
+    /// <summary>Staged updates, one after the other; empty without them.</summary>
+    public IReadOnlyList<UpdateSection> Updates { get; init; } = [];
+
     /// <summary>Both sides of an overlap wrote; null without <c>--overlap</c>.</summary>
     public OverlapSection? Overlap { get; init; }
 }
@@ -37,6 +40,12 @@ internal sealed record ShardsSection(int Added, int Removed);
 /// <summary>A shard that died by SIGKILL. Times count from the kill: until it was fenced, until all its rooms had answered a write, until another start of the shard owned
 /// them again (null: not within the time the demo gives). Requests failed meanwhile; changes lost and doubled in the whole demo.</summary>
 internal sealed record FailoverSection(string Killed, double DetectedMs, double ServingMs, [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] double? ReplacedMs, long Failed, long Lost, long Duplicated);
+
+/// <summary>A staged update: its outcome, the waves that were moved, slots and placed endpoints that moved; requests that failed and sockets that dropped meanwhile.</summary>
+internal sealed record UpdateSection(string To, string Outcome, int Waves, int EndpointsMoved, int MovedMoreThanOnce, long Failed, int SocketsDropped, ShadowSection Shadow);
+
+/// <summary>Reads that the new version answered too, before it served, and how many of its answers differed.</summary>
+internal sealed record ShadowSection(long Compared, long Different);
 
 /// <summary>Writes that were answered at the old owner and at the new one while both served, how many of them count at the end, and how many do not (below 0: twice).</summary>
 internal sealed record OverlapSection(long WritesA, long WritesB, long Kept, long Lost);

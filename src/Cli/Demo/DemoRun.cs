@@ -21,11 +21,14 @@ internal sealed record DemoOptions(int Seconds, int RequestsPerSecond, int Rooms
     /// <summary>Show the application's page in the browser.</summary>
     public bool Opens { get; init; }
 
+    /// <summary>After the moves the application is updated: to a newer version, and to a broken one.</summary>
+    public bool Updates { get; init; } = true;
+
     /// <summary>At the end one shard is cut off from the tables, and clients write at it and at the one that took over.</summary>
     public bool Overlap { get; init; }
 }
 
-/// <summary>The demo: a local cloud of its own, open-loop load, half of the rooms moved back and forth, a shard added and removed, another killed, and the count at the end.</summary>
+/// <summary>The demo: a local cloud of its own, open-loop load, half of the rooms moved back and forth, a shard added and removed, another killed, the application updated, and the count at the end.</summary>
 internal sealed class DemoRun(DemoOptions options, Terminal terminal)
 {
     private const int EndpointsAMove = 16;
@@ -41,6 +44,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
     private int _shardsAdded, _shardsRemoved;
     private readonly SemaphoreSlim _moves = new(1); // Held by a move, and by the kill.
     private FailoverSection? _failover;
+    private IReadOnlyList<UpdateSection> _updates = [];
     private bool _finished;
 
     public async Task<DemoReport> RunAsync(CancellationToken cancellationToken)
@@ -84,15 +88,18 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
     private async Task<double> LoadWhileMovingAsync(LocalStack stack, ManagementClient api, RoomsLoad load, ChatLoad chat, RoomLedger[] rooms, CancellationToken cancellationToken)
     {
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        end.CancelAfter(TimeSpan.FromSeconds(options.Seconds));
+        using var movesEnd = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        movesEnd.CancelAfter(TimeSpan.FromSeconds(options.Seconds));
         var clock = Stopwatch.StartNew();
         var loading = load.RunAsync(end.Token);
         var talking = chat.RunAsync(end.Token);
         var watching = WatchAsync(load, clock, end.Token);
-        var moving = MoveAsync(api, rooms, end.Token, cancellationToken);
-        var scaling = AddRemoveAndKillAsync(api, new FailoverRun(stack, api, load, rooms, terminal.Say), end.Token, cancellationToken);
+        var moving = MoveAsync(api, rooms, movesEnd.Token, cancellationToken);
+        var scaling = AddRemoveAndKillAsync(api, new FailoverRun(stack, api, load, rooms, terminal.Say), movesEnd.Token, cancellationToken);
 
         await Task.WhenAll(moving, scaling);
+        if (options.Updates) await UpdateAsync(new UpdatesRun(api, load, chat, stack.AppsDirectory, terminal.Say), cancellationToken);
+        await end.CancelAsync();
         await loading;
         var seconds = clock.Elapsed.TotalSeconds;
         await watching;
@@ -174,6 +181,18 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         }
     }
 
+    private async Task UpdateAsync(UpdatesRun updates, CancellationToken abort)
+    {
+        try
+        {
+            _updates = await updates.RunAsync(Problem, abort);
+        }
+        catch (Exception error) when (error is ShardCloudException or TimeoutException)
+        {
+            Problem($"An update was refused, or did not end: {error.Message}");
+        }
+    }
+
     private async Task WatchAsync(RoomsLoad load, Stopwatch clock, CancellationToken end)
     {
         using var timer = new PeriodicTimer(TimeSpan.FromSeconds(5));
@@ -207,6 +226,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
             new(verdict.Lost, verdict.Duplicated), Pauses(), webSockets, _migrations, new(_shardsAdded, _shardsRemoved), seconds, coldStart.TotalSeconds)
         {
             Problems = _problems,
+            Updates = _updates,
             Failover = _failover is { } failover ? failover with { Lost = verdict.Lost, Duplicated = verdict.Duplicated } : null,
         };
     }

@@ -35,7 +35,8 @@ internal sealed class RoomsLoad : IDisposable
     {
         _http = new HttpClient(new SocketsHttpHandler
         {
-            MaxConnectionsPerServer = 512, PooledConnectionIdleTimeout = TimeSpan.FromMinutes(2),
+            MaxConnectionsPerServer = 512,
+            PooledConnectionIdleTimeout = TimeSpan.FromMinutes(2),
             ConnectCallback = routers.Count == 1 ? null : (_, cancellationToken) => ConnectAsync(routers, Interlocked.Increment(ref _connections), cancellationToken),
         })
         {

@@ -34,6 +34,9 @@ internal sealed class LocalStack : IAsyncDisposable
 
     public RunInfo Run { get; private set; } = null!;
 
+    /// <summary>Where the programs lie.</summary>
+    public string AppsDirectory => _options.AppsDirectory;
+
     /// <summary>Where map, leases and records are.</summary>
     public string StorageConnectionString { get; private set; } = "";
 
