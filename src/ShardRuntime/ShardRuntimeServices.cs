@@ -76,6 +76,7 @@ public static class ShardRuntimeServices
             p.GetRequiredService<ShardContext>().Self.Value, Roles.Member, p.GetRequiredService<TimeProvider>()));
         services.AddSingleton(p => new MemberClient(p.GetRequiredService<ITokenSource>(), p.GetRequiredService<ShardRuntimeOptions>().Proxy));
         services.AddSingleton<ListenerGate>();
+        services.AddSingleton<FirstMap>();
 
         services.AddSingleton<ShardMetrics>();
         services.AddSingleton<Replication.LogMetrics>();
@@ -147,6 +148,7 @@ public static class ShardRuntimeServices
         var health = app.Services.GetRequiredService<HealthAnswers>();
         var proxy = app.Services.GetRequiredService<ShardProxy>();
         var sockets = app.Services.GetRequiredService<SocketGate>();
+        var first = app.Services.GetRequiredService<FirstMap>();
         app.Use(next => context =>
         {
             if (health.TryAnswer(context, out var answer)) return answer;
@@ -154,12 +156,19 @@ public static class ShardRuntimeServices
             var admitted = gate.AdmitAsync(context);
             if (!admitted.IsCompletedSuccessfully) return WhenAdmittedAsync(admitted, context, next);
             if (!admitted.Result) return Task.CompletedTask;
+            if (first.IsAwaited(context)) return WhenLoadedAsync(context, next);
             return sockets.TryCarry(context, out var carried) ? carried : proxy.InvokeAsync(context, next);
         });
         if (app.Services.GetService<SessionGate>() is { } sessions) app.Use(next => context => sessions.InvokeAsync(context, next));
         app.UseShardedHubs();
         foreach (var plane in app.Services.GetServices<IControlPlane>()) plane.Map(app);
         return app;
+
+        async Task WhenLoadedAsync(HttpContext context, RequestDelegate next)
+        {
+            await first.WaitAsync(context.RequestAborted);
+            await (sockets.TryCarry(context, out var carried) ? carried : proxy.InvokeAsync(context, next));
+        }
 
         async Task WhenAdmittedAsync(ValueTask<bool> admitted, HttpContext context, RequestDelegate next)
         {

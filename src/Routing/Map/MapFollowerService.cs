@@ -20,6 +20,7 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
     private readonly Lock _waiting = new();
     private readonly Episode _unread = new(time ?? TimeProvider.System);
     private readonly List<(MapVersion Version, TaskCompletionSource<RoutingMap> Done)> _waiters = [];
+    private readonly TaskCompletionSource _loaded = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _heard;
     private MapFollower? _core;
     private volatile RoutingMap? _current;
@@ -28,6 +29,9 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
     /// <summary>The newest map applied here.</summary>
     /// <exception cref="ShardCloudException">SC5018: not loaded yet.</exception>
     public RoutingMap Current => _current ?? throw new ShardCloudException(ErrorCodes.NotBootstrapped, "The routing map is not loaded yet.", "Wait until the member is ready.");
+
+    /// <summary>Completes when a map is there.</summary>
+    public Task Loaded => _loaded.Task;
 
     /// <summary>True once a map is there.</summary>
     public bool IsLoaded => _current is not null;
@@ -44,7 +48,9 @@ public sealed partial class MapFollowerService(MapStore store, TimeProvider? tim
     {
         if (_current is { } loaded) return loaded;
         _core = new MapFollower(await store.LoadAsync(cancellationToken));
-        return _current = _core.Current;
+        _current = _core.Current;
+        _loaded.TrySetResult();
+        return _current;
     }
 
     /// <summary>There is said to be this version; cheap.</summary>

@@ -35,6 +35,8 @@ internal sealed class FollowedMap(MapFollowerService follower) : IMapView
 
     public RoutingMap Current => follower.IsLoaded ? follower.Current : None;
 
+    public Task Loaded => follower.Loaded;
+
     public void Poke(MapVersion version)
     {
         if (follower.IsLoaded) follower.Poke(version);

@@ -8,6 +8,9 @@ public interface IMapView
     /// <summary>The newest snapshot; take it once for each decision.</summary>
     RoutingMap Current { get; }
 
+    /// <summary>Completes when the first snapshot is there; until then <see cref="Current"/> knows nobody.</summary>
+    Task Loaded => Task.CompletedTask;
+
     /// <summary>A newer version was heard of.</summary>
     void Poke(MapVersion version);
 }

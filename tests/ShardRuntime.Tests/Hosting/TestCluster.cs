@@ -186,7 +186,12 @@ public sealed class TestMember : IMapView, ILeaseView, IHandoffTable, IAsyncDisp
     /// <summary>A client of the member listener without a token.</summary>
     public HttpClient MemberClient { get; private set; } = null!;
 
+    /// <summary>The first map is there; until then requests of clients wait.</summary>
+    public TaskCompletionSource? FirstMap { get; set; }
+
     RoutingMap IMapView.Current => _map;
+
+    Task IMapView.Loaded => FirstMap?.Task ?? Task.CompletedTask;
 
     void IMapView.Poke(MapVersion version) => Poked = Math.Max(Poked, version.Value);
 

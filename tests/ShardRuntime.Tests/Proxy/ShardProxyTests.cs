@@ -60,6 +60,20 @@ public sealed class ShardProxyTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await _router.Client.GetAsync("/hello")).StatusCode);
     }
 
+    /// <summary>A router is asked as soon as it listens: before it has its first map it makes clients wait, and tells nobody that no shard is there.</summary>
+    [Fact]
+    public async Task BeforeTheFirstMap_ClientsWaitForIt()
+    {
+        _router.FirstMap = new TaskCompletionSource();
+        Assert.Equal(HttpStatusCode.NotFound, (await _router.Client.GetAsync("/")).StatusCode); // A platform's look waits for nothing.
+        var waiting = IncrementAsync(_router);
+        Assert.Equal(HttpStatusCode.NotFound, (await _router.Client.GetAsync("/")).StatusCode);
+        Assert.False(waiting.IsCompleted);
+
+        _router.FirstMap.SetResult();
+        Assert.Equal("1 at shard-1", await waiting);
+    }
+
     [Fact]
     public async Task MalformedPath_IsRefused()
     {
