@@ -5,7 +5,7 @@ public sealed class WakeUp : IDisposable
 {
     private readonly SemaphoreSlim _kept = new(0, 1);
 
-    /// <summary>Wakes the loop, or keeps the wake-up for its next wait. Cheap.</summary>
+    /// <summary>Wakes the loop, or keeps the wake-up for its next wait; nothing when the loop has ended. Cheap.</summary>
     public void Set()
     {
         if (_kept.CurrentCount > 0) return;
@@ -16,6 +16,10 @@ public sealed class WakeUp : IDisposable
         catch (SemaphoreFullException)
         {
             // Two callers at once: one wake-up serves both.
+        }
+        catch (ObjectDisposedException)
+        {
+            // The loop ended while somebody was about to wake it.
         }
     }
 
