@@ -54,7 +54,7 @@ internal sealed class CarrierCore(int inFlightMax, int inFlightBytesMax)
 {
     private readonly List<InFrame> _kept = [];
     private int _keptBytes, _sent;
-    private long _lastIn, _sentUpTo, _confirmed;
+    private long _lastIn, _sentUpTo, _confirmed, _showing;
     private byte[]? _end;
     private bool _isAttached, _isClosedByOwner;
 
@@ -162,6 +162,9 @@ internal sealed class CarrierCore(int inFlightMax, int inFlightBytesMax)
         }
     }
 
+    /// <summary>(5) A message is about to be written to a resuming client's socket. It may be confirmed before the write is known to have ended.</summary>
+    public void Showing(long number) => _showing = number;
+
     /// <summary>(5) A message was written to the client's socket.</summary>
     public void Shown(long number)
     {
@@ -172,7 +175,8 @@ internal sealed class CarrierCore(int inFlightMax, int inFlightBytesMax)
     /// <summary>(5) A resuming client has everything up to the number. False: it was never shown that much.</summary>
     public bool Has(long number)
     {
-        if (number > LastShown) return false;
+        if (number > Math.Max(LastShown, _showing)) return false;
+        LastShown = Math.Max(LastShown, number);
         LastOut = Math.Max(LastOut, number);
         return true;
     }

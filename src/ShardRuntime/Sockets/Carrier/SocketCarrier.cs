@@ -226,6 +226,10 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         }
         else
         {
+            if (_core.IsResuming)
+            {
+                lock (_deciding) _core.Showing(frame.Number);
+            }
             var whole = ArrayPool<byte>.Shared.Rent(length + ResumeProtocol.HeadBytesMax);
             var head = _core.IsResuming ? ResumeProtocol.WriteHead(frame.Kind, frame.Number, whole) : 0;
             frame.Payload.CopyTo(whole.AsSpan(head));

@@ -37,6 +37,22 @@ public sealed class CarrierCoreTests
         Assert.True(core.HasRoomFor(InFlightBytesMax));
     }
 
+    /// <summary>A client may read a message and confirm it before the carrier knows that its own write has ended: that is no violation. One socket in a thousand resumptions was closed with 1002 for it.</summary>
+    [Fact]
+    public void Confirmation_ThatIsFasterThanTheWrite_IsTaken()
+    {
+        var core = new CarrierCore(InFlightMax, InFlightBytesMax) { IsResuming = true };
+        core.Attached(new LegAttached(0, false));
+        Assert.Equal(CarrierStep.Show, core.Received(LegFrameKind.Text, 1));
+        Assert.False(core.Has(1));
+
+        core.Showing(1);
+        Assert.True(core.Has(1));
+        Assert.False(core.Has(2));
+        core.Shown(1);
+        Assert.Equal((1, 1), (core.LastShown, core.LastOut));
+    }
+
     [Fact]
     public void Frames_ThatAnOwnerMayNotSend_BreakTheLeg()
     {
