@@ -84,6 +84,9 @@ public readonly record struct SlotRange(int First, int Count)
     /// <summary>True when the slot lies inside.</summary>
     public bool Contains(Slot slot) => slot.Value >= First && slot.Value < End;
 
+    /// <summary>True when a slot is in both.</summary>
+    public bool Overlaps(SlotRange other) => First < other.End && other.First < End;
+
     /// <summary>The slots whose log is this Event Hub partition.</summary>
     public static SlotRange OfPartition(int partition, int partitionCount)
     {

@@ -6,6 +6,10 @@ public readonly record struct ShardId
     /// <summary>The name.</summary>
     public string Value => _value ?? "";
 
+    /// <summary>Order for people and plans: <c>shard-2</c> before <c>shard-10</c>.</summary>
+    public static readonly IComparer<ShardId> InOrder = Comparer<ShardId>.Create(static (left, right) =>
+        left.Value.Length != right.Value.Length ? left.Value.Length.CompareTo(right.Value.Length) : string.CompareOrdinal(left.Value, right.Value));
+
     private readonly string? _value;
 
     /// <summary>Checks and takes a name.</summary>

@@ -11,7 +11,7 @@ public static class BootstrapPlanner
     {
         var shards = map.Live.Values.Where(member => member is { Ready: true, Cordoned: false })
             .GroupBy(member => member.Incarnation.Shard).Select(group => group.MaxBy(member => member.Incarnation.Value, StringComparer.Ordinal)!.Incarnation)
-            .OrderBy(incarnation => incarnation.Shard.Value.Length).ThenBy(incarnation => incarnation.Shard.Value, StringComparer.Ordinal).ToList(); // shard-2 before shard-10
+            .OrderBy(incarnation => incarnation.Shard, ShardId.InOrder).ToList();
         return shards.Count == 0 ? [] : [.. Grants(map, shards), .. Redirects(map, shards)];
     }
 

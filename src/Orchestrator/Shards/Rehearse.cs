@@ -87,8 +87,8 @@ public sealed class PlanRehearsal(MapReader maps, MigrationPlanner planner, Migr
     {
         if (map.Lookup(endpoint) is not { } entry || entry.Owner.Shard != shard) return shard;
         var others = map.Live.Keys.Select(incarnation => incarnation.Shard).Where(other => other != shard && MigrationPlanner.DestinationOf(map, other) is not null)
-            .Distinct().OrderBy(other => other.Value.Length).ThenBy(other => other.Value, StringComparer.Ordinal).ToList();
-        var next = others.FindIndex(other => (other.Value.Length, string.CompareOrdinal(other.Value, shard.Value)).CompareTo((shard.Value.Length, 0)) > 0);
+            .Distinct().Order(ShardId.InOrder).ToList();
+        var next = others.FindIndex(other => ShardId.InOrder.Compare(other, shard) > 0);
         return others.Count == 0 ? null : others[Math.Max(0, next)]; // The next one of the ring, so that shards that start together take part evenly.
     }
 }

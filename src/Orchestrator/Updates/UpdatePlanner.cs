@@ -93,7 +93,7 @@ public static class UpdatePlanner
     public static IReadOnlyList<ShardId> TakersOf(RoutingMap map, string version) =>
     [
         .. map.Live.Values.Where(member => member.ApplicationVersion == version).Select(member => member.Incarnation.Shard).Distinct()
-            .Where(shard => MigrationPlanner.DestinationOf(map, shard)?.ApplicationVersion == version).OrderBy(shard => shard.Value.Length).ThenBy(shard => shard.Value, StringComparer.Ordinal),
+            .Where(shard => MigrationPlanner.DestinationOf(map, shard)?.ApplicationVersion == version).Order(ShardId.InOrder),
     ];
 
     private static bool IsFree(RoutingMap map, MapEntry entry, string version) => CanMove(map, entry) && map.Live[entry.Owner].ApplicationVersion == version;

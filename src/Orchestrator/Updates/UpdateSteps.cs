@@ -94,7 +94,7 @@ public sealed class UpdateTools(UpdateStore store, MapReader maps, MemberClient 
     [
         .. (isNew ? record.Public.Shards.New.Select(shard => shard.Shard) : record.Public.Shards.Old).Select(shard => new ShardId(shard))
             .Concat(map.Live.Values.Where(member => member.ApplicationVersion == (isNew ? record.Public.Version : record.Public.FromVersion)).Select(member => member.Incarnation.Shard))
-            .Distinct().OrderBy(shard => shard.Value.Length).ThenBy(shard => shard.Value, StringComparer.Ordinal),
+            .Distinct().Order(ShardId.InOrder),
     ];
 }
 

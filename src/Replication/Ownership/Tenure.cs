@@ -693,7 +693,7 @@ public sealed class Tenure : IReplicaSink
 
     private static bool Overlaps(GrantCoverage left, GrantCoverage right) =>
         left.Placed.Any(right.Covers) || right.Placed.Any(left.Covers)
-        || left.Slots.Any(l => right.Slots.Any(r => l.Range.First < r.Range.End && r.Range.First < l.Range.End));
+        || left.Slots.Any(l => right.Slots.Any(r => l.Range.Overlaps(r.Range)));
 
     private static Dictionary<EndpointId, Document> JoinCarried(IReadOnlyList<CarriedState> carried)
     {

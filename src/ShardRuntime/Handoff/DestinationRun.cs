@@ -283,11 +283,7 @@ internal sealed class DestinationRun : HandoffRun<DestinationEvent, DestinationC
         return limit;
     }
 
-    private bool Overlaps(SlotRange slots, int partition)
-    {
-        var own = SlotRange.OfPartition(partition, Batch.PartitionCount);
-        return slots.First < own.End && own.First < slots.End;
-    }
+    private bool Overlaps(SlotRange slots, int partition) => slots.Overlaps(SlotRange.OfPartition(partition, Batch.PartitionCount));
 
     private void Mark(string phase, TimeSpan now)
     {

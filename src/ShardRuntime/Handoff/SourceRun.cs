@@ -104,8 +104,8 @@ internal sealed class SourceRun : HandoffRun<SourceEvent, SourceCommand>
                 return new SourceEvent.MapSeen(Batch.View(await _tools.Maps.LoadAsync(cancellationToken)), FromTable: true);
 
             case SourceCommand.CommitCancel cancel:
-                var result = await _tools.Maps.CommitAsync(map => Batch.View(map).Standing is BatchStanding.Migrating
-                    ? new MapCommit($"handoff {Batch.Handoff}", Batch.View(map).IsDestinationLive ? "the seal deadline was over" : $"{Batch.To} was fenced", [new CancelMove(cancel.Handoff, Batch.Entries)])
+                var result = await _tools.Maps.CommitAsync(map => Batch.View(map) is { Standing: BatchStanding.Migrating } view
+                    ? new MapCommit($"handoff {Batch.Handoff}", view.IsDestinationLive ? "the seal deadline was over" : $"{Batch.To} was fenced", [new CancelMove(cancel.Handoff, Batch.Entries)])
                     : null, cancellationToken);
                 _tools.Follower.Offer(result.Map);
                 return new SourceEvent.MapSeen(Batch.View(result.Map), FromTable: true);

@@ -57,7 +57,7 @@ internal sealed class GrantRequests(IncarnationId self)
     }
 
     private static bool Overlaps(EntryKey entry, SlotRange slots) =>
-        entry.IsEndpoint ? slots.Contains(entry.Endpoint.Slot) : entry.Slots.First < slots.End && slots.First < entry.Slots.End;
+        entry.IsEndpoint ? slots.Contains(entry.Endpoint.Slot) : entry.Slots.Overlaps(slots);
 
     private static EntryKey Within(EntryKey entry, SlotRange slots)
     {

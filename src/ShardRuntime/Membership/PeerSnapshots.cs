@@ -60,7 +60,7 @@ internal sealed class PeerSnapshots(ShardContext shard, MapFollowerService follo
     {
         var map = follower.Current;
         var slots = SlotRange.OfPartition(partition, map.PartitionCount);
-        return [.. map.SlotRuns.Where(run => run.Slots.First < slots.End && slots.First < run.Slots.End).Select(run => run.Entry.Owner)
+        return [.. map.SlotRuns.Where(run => run.Slots.Overlaps(slots)).Select(run => run.Entry.Owner)
             .Concat(map.Backups.Where(named => named.Partition == partition).Select(named => named.Backup))
             .Where(peer => peer != shard.Self).Distinct()
             .Select(peer => map.Live.GetValueOrDefault(peer)).OfType<LiveMember>().Take(3)];

@@ -96,9 +96,10 @@ internal sealed partial class WarmReplicas(ShardContext shard, MemberParts parts
     private bool IsNeeded(int partition)
     {
         var map = follower.Current;
+        var slots = SlotRange.OfPartition(partition, map.PartitionCount);
         return map.Backups.Any(named => named.Partition == partition && named.Backup == shard.Self)
-            || map.SlotRuns.Any(run => IsMine(run.Entry) && run.Slots.First < SlotRange.OfPartition(partition, map.PartitionCount).End && SlotRange.OfPartition(partition, map.PartitionCount).First < run.Slots.End)
-            || map.Placed.Any(placed => IsMine(placed.Entry) && placed.Endpoint.Slot.PartitionOf(map.PartitionCount) == partition);
+            || map.SlotRuns.Any(run => IsMine(run.Entry) && run.Slots.Overlaps(slots))
+            || map.Placed.Any(placed => IsMine(placed.Entry) && slots.Contains(placed.Endpoint.Slot));
 
         bool IsMine(MapEntry entry) => entry.Owner == shard.Self || entry.To == shard.Self;
     }
