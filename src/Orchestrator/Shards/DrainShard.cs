@@ -69,7 +69,7 @@ public sealed class DrainShard : TaskOrchestrator<DrainShardInput, string>
                 input.Operation, input.AsCordon.Shard, round, input.Migrations, $"{input.AsCordon.Shard} is slow"), Patient);
             if (plan.Error is not null) return plan.Error;
             if (plan.Migrations.Count == 0) return null;
-            await MigrationRuns.RunAsync(context, plan.Migrations, Patient);
+            await ChildRuns.RunAsync(context, plan.Migrations, Patient);
         }
         return new WireError(ErrorCodes.DrainFailed, $"'{input.Incarnation}' is slow and still owns something after {RoundsMax} rounds of moving it away; it keeps that, and its lease decides.",
             "Look at the migrations of this operation and at the shard's machine; it is tried again by itself.");

@@ -34,7 +34,7 @@ internal static class Rehearse
         {
             var start = await context.CallActivityAsync<MigrationStart?>(nameof(PlanRehearsal), new RehearsalTurn(operation, shard, turn), Patient);
             if (start is null) return null;
-            if (await MigrationRuns.RunAsync(context, start, Patient) == nameof(MigrationOutcome.Done)) moves++;
+            if (await ChildRuns.RunAsync(context, start, Patient) == nameof(MigrationOutcome.Done)) moves++;
         }
         return moves == MovesWanted ? null : new WireError(ErrorCodes.RehearsalFailed,
             $"Of {TurnsMax} moves of an unused endpoint to and from shard '{shard}' {moves} were done; {MovesWanted} are wanted.",

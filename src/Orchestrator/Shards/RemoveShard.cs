@@ -48,7 +48,7 @@ public sealed class RemoveShard : TaskOrchestrator<RemoveShardInput, string>
                 input.Operation, input.Shard, round, $"migrate-{input.Operation[(input.Operation.IndexOf('-') + 1)..]}", $"{input.Shard} is being removed"), Patient);
             if (plan.Error is not null) return plan.Error;
             isEmpty = plan.Migrations.Count == 0;
-            await MigrationRuns.RunAsync(context, plan.Migrations, Patient);
+            await ChildRuns.RunAsync(context, plan.Migrations, Patient);
         }
         if (!isEmpty)
             return new WireError(ErrorCodes.StepTimedOut, $"Shard '{input.Shard}' still owns something after {RoundsMax} rounds.", "Look at the migrations of this operation, then try again.");

@@ -101,7 +101,7 @@ public sealed class ReplaceShard : TaskOrchestrator<ReplaceShardInput, string>
             var plan = await context.CallActivityAsync<RemovalPlan>(nameof(PlanRefill), new RefillRound(input.Operation, input.Incarnation, round), Patient);
             if (plan.Error is not null) return plan.Error;
             if (plan.Migrations.Count == 0) return null;
-            await MigrationRuns.RunAsync(context, plan.Migrations, Patient);
+            await ChildRuns.RunAsync(context, plan.Migrations, Patient);
         }
         return null; // What is still elsewhere is served there; others may be moving it.
     }

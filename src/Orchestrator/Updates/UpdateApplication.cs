@@ -73,21 +73,21 @@ public sealed class UpdateApplication : TaskOrchestrator<UpdateStart, string>
     private static async Task MakeAsync(TaskOrchestrationContext context, UpdateStart input)
     {
         var wanted = await context.CallActivityAsync<IReadOnlyList<CreateShardInput>>(nameof(PrepareShards), input.Id, Patient);
-        await Task.WhenAll(wanted.Select(shard => MigrationRuns.RunAsync<CreateShardResult>(context, nameof(CreateShard), shard.Operation, shard, nameof(ReadOperation), Patient)));
+        await Task.WhenAll(wanted.Select(shard => ChildRuns.RunAsync<CreateShardResult>(context, nameof(CreateShard), shard.Operation, shard, nameof(ReadOperation), Patient)));
         await context.CallActivityAsync<bool>(nameof(RecordShards), new MadeShards(input.Id, [.. wanted.Select(shard => shard.Operation)]), Patient);
     }
 
     private static async Task MoveAsync(TaskOrchestrationContext context, UpdateRound round, int parallel)
     {
         foreach (var together in round.Migrations.Chunk(parallel))
-            await MigrationRuns.RunAsync(context, together.Select(start => start with { Parallel = Math.Max(1, parallel / together.Length) }), Patient);
+            await ChildRuns.RunAsync(context, together.Select(start => start with { Parallel = Math.Max(1, parallel / together.Length) }), Patient);
     }
 
     private static async Task RemoveAsync(TaskOrchestrationContext context, UpdateStart input)
     {
         var run = await context.CallActivityAsync<RemovalRun>(nameof(BeginRemovals), input.Id, Patient);
         if (run.Waits) return;
-        await Task.WhenAll(run.Removals.Select(removal => MigrationRuns.RunAsync<string>(context, nameof(RemoveShard), removal.Operation, removal, nameof(ReadOperation), Patient)));
+        await Task.WhenAll(run.Removals.Select(removal => ChildRuns.RunAsync<string>(context, nameof(RemoveShard), removal.Operation, removal, nameof(ReadOperation), Patient)));
         await context.CallActivityAsync<bool>(nameof(EndRemovals), input.Id, Patient);
     }
 

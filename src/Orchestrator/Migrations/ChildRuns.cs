@@ -2,12 +2,12 @@ using ShardCloud.DurableTask;
 
 namespace ShardCloud.Orchestrator.Migrations;
 
-/// <summary>Migrations as parts of an operation's orchestration: started as its children, and over when their records say so.</summary>
+/// <summary>Migrations and operations as parts of an orchestration: started as its children, and over when their records say so.</summary>
 /// <remarks>
 /// A host tells a parent of the end of a child that this parent has started, and of no other: where the Monitor has started a lost one again that word never comes, and a parent that began anew while the child ran
 /// is told that it failed, for there is one. So the record is asked too, every <see cref="LookEvery"/>; it is what counts.
 /// </remarks>
-internal static class MigrationRuns
+internal static class ChildRuns
 {
     /// <summary>Six hours: longer than a migration whose steps are all as patient as they may be, and a history that a host can still carry.</summary>
     private const int LooksMax = 2_160;
