@@ -95,6 +95,23 @@ public sealed class TaskHubTests
         Assert.All(Enum.GetValues<HubTable>(), table => Assert.Empty(_tables.Rows(table)));
     }
 
+    [Fact]
+    public async Task Instance_StartedAgainUnderItsId_IsNotTouchedByWhatWakesTheOldOne()
+    {
+        var hub = await OpenAsync();
+        await hub.StartAsync(Start(1), default);
+        await hub.ReceiveAsync("main", Go(), default);
+        var old = hub.Find("main")!;
+        await RunToEndAsync(hub);
+        await hub.StartAsync(Start(1, execution: "another"), default);
+
+        await hub.ProjectAsync(old, default);
+        await hub.TidyAsync(old, default);
+
+        Assert.Equal("another", (await hub.GetAsync("main", default))!.ExecutionId);
+        Assert.Equal("another", (await OpenAsync()).Find("main")?.Head.ExecutionId);
+    }
+
     private HistoryEvent Go() => TurnOutcome.At(_time.GetUtcNow().UtcDateTime, new HistoryEvent { EventRaised = new() { Name = "Go", Input = "\"went\"" } });
 
     private async Task<int> CountAsync(int width)

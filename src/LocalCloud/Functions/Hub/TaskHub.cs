@@ -207,6 +207,7 @@ internal sealed class TaskHub(HubTables tables, TimeProvider time)
         await work.Gate.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
+            if (Find(work.Id) != work) return; // Tidied before, and the head may be that of its successor: a timer that was left over wakes an instance long after its end.
             await tables.RemoveAsync(HubTable.Work, work.Id, [HeadKey], cancellationToken).ConfigureAwait(false);
             _unfinished.TryRemove(new KeyValuePair<string, InstanceWork>(work.Id, work));
         }
@@ -443,7 +444,7 @@ internal sealed class TaskHub(HubTables tables, TimeProvider time)
         await work.Gate.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            if (work.Started?.ExecutionStarted is not { } started) return;
+            if (Find(work.Id) != work || work.Started?.ExecutionStarted is not { } started) return; // What was replaced would hide its successor.
             var state = View(work, started);
             await WriteAllAsync(HubTable.Instances, work.Id, [.. Pieces.Split(HubWriteKind.Put, StateKey, state.ToByteArray())], cancellationToken).ConfigureAwait(false);
         }
