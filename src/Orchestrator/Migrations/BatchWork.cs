@@ -1,5 +1,6 @@
 using ShardCloud.Contracts;
 using ShardCloud.Orchestrator.Members;
+using ShardCloud.Placement;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Migrations;

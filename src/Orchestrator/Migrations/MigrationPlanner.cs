@@ -1,5 +1,6 @@
 using ShardCloud.Contracts;
 using ShardCloud.Orchestrator.Management;
+using ShardCloud.Placement;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Migrations;
@@ -7,16 +8,11 @@ namespace ShardCloud.Orchestrator.Migrations;
 /// <summary>Checks a wish to move endpoints against the map, and cuts it into batches of one (source, destination) each.</summary>
 public sealed class MigrationPlanner(MapStore store, MemberDirectory directory, MigrationStore migrations, TimeProvider time)
 {
-    /// <summary>The incarnation of a shard that may be given endpoints: ready, not cordoned; of several, the newest.</summary>
-    public static LiveMember? DestinationOf(RoutingMap map, ShardId shard) => map.Live.Values
-        .Where(member => member.Incarnation.Shard == shard && member is { Ready: true, Cordoned: false })
-        .MaxBy(member => member.JoinedAt);
-
     /// <summary>Refuses a destination that cannot take endpoints now.</summary>
     /// <exception cref="ShardCloudException">SC5005 or SC5007.</exception>
     public async Task CheckDestinationAsync(RoutingMap map, ShardId to, CancellationToken cancellationToken)
     {
-        if (DestinationOf(map, to) is not null) return;
+        if (Destinations.Of(map, to) is not null) return;
         if (map.Live.Values.Any(member => member.Incarnation.Shard == to && member.Cordoned))
             throw new ShardCloudException(ErrorCodes.DestinationNotReady, $"Shard '{to}' is cordoned: it is being removed and takes nothing more.", "Choose another shard.");
         var rows = await directory.ListAsync(cancellationToken);
@@ -53,7 +49,7 @@ public sealed class MigrationPlanner(MapStore store, MemberDirectory directory, 
     /// <exception cref="ShardCloudException">SC5018: an entry has no owner yet. SC5005: the destination has gone.</exception>
     public Migration Plan(RoutingMap map, string id, IReadOnlyList<EntryKey> entries, ShardId to, string reason, string requestedBy)
     {
-        var destination = DestinationOf(map, to)?.Incarnation ?? throw new ShardCloudException(
+        var destination = Destinations.Of(map, to)?.Incarnation ?? throw new ShardCloudException(
             ErrorCodes.UnknownShard, $"Shard '{to}' cannot take endpoints any more.", "Look at 'shardcloud status' and choose another shard.");
         var owners = entries.ToLookup(entry => OwnerOf(map, entry));
         var there = owners.Where(group => group.Key == destination).SelectMany(group => group).ToList();

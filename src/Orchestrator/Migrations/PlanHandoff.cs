@@ -2,6 +2,7 @@ using System.Diagnostics;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask;
 using ShardCloud.Orchestrator.Members;
+using ShardCloud.Placement;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Migrations;

@@ -5,6 +5,7 @@ using ShardCloud.DurableTask;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
+using ShardCloud.Placement;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Shards;
@@ -69,7 +70,7 @@ public sealed class AwaitJoin(MapReader maps, IShardHost host) : TaskActivity<In
         var shard = new ShardId(input.Shard);
         for (var look = 0; Stopwatch.GetElapsedTime(started) < BatchWork.ActivityBudget; look++)
         {
-            if (MigrationPlanner.DestinationOf(await maps.ReadAsync(cancellationToken), shard) is { } joined) return new JoinLook(input.Handle, joined.Incarnation.Value);
+            if (Destinations.Of(await maps.ReadAsync(cancellationToken), shard) is { } joined) return new JoinLook(input.Handle, joined.Incarnation.Value);
             if (look % 5 == 4)
             {
                 var instance = (await host.ListAsync(cancellationToken)).FirstOrDefault(known => known.Handle == input.Handle);

@@ -5,6 +5,7 @@ using ShardCloud.DurableTask;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
+using ShardCloud.Placement;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Shards;
@@ -51,14 +52,6 @@ public sealed record RehearsalTurn(string Operation, string Shard, int Turn);
 /// <summary>Plans the next move: away from the shard if it owns the rehearsal's endpoint, else to it. Null where there is no second shard.</summary>
 public sealed class PlanRehearsal(MapReader maps, MigrationPlanner planner, MigrationStore migrations, OperationStore operations) : TaskActivity<RehearsalTurn, MigrationStart?>
 {
-    private const string Prefix = "_shard/rehearsal/";
-
-    /// <summary>The endpoint, one a shard, so that shards rehearse side by side. Its path is one that the public listener keeps closed.</summary>
-    public static EndpointId EndpointOf(ShardId shard) => EndpointKey.Normalise($"{Prefix}{shard}");
-
-    /// <summary>True for the endpoint of some shard's rehearsal.</summary>
-    public static bool IsOne(EndpointId endpoint) => endpoint.Value.StartsWith(Prefix, StringComparison.Ordinal);
-
     /// <inheritdoc/>
     public override async Task<MigrationStart?> RunAsync(TaskActivityContext context, RehearsalTurn input)
     {
@@ -72,7 +65,7 @@ public sealed class PlanRehearsal(MapReader maps, MigrationPlanner planner, Migr
 
         var map = await maps.ReadAsync(cancellationToken);
         var shard = new ShardId(input.Shard);
-        var endpoint = EndpointOf(shard);
+        var endpoint = RehearsalEndpoint.Of(shard);
         if (DestinationOf(map, shard, endpoint) is not { } to) return null;
 
         var migration = planner.Plan(map, id, [EntryKey.Of(endpoint)], to, $"rehearsal of {shard}", operation?.RequestedBy ?? "orchestrator");
@@ -86,7 +79,7 @@ public sealed class PlanRehearsal(MapReader maps, MigrationPlanner planner, Migr
     private static ShardId? DestinationOf(RoutingMap map, ShardId shard, EndpointId endpoint)
     {
         if (map.Lookup(endpoint) is not { } entry || entry.Owner.Shard != shard) return shard;
-        var others = map.Live.Keys.Select(incarnation => incarnation.Shard).Where(other => other != shard && MigrationPlanner.DestinationOf(map, other) is not null)
+        var others = map.Live.Keys.Select(incarnation => incarnation.Shard).Where(other => other != shard && Destinations.Of(map, other) is not null)
             .Distinct().Order(ShardId.InOrder).ToList();
         var next = others.FindIndex(other => ShardId.InOrder.Compare(other, shard) > 0);
         return others.Count == 0 ? null : others[Math.Max(0, next)]; // The next one of the ring, so that shards that start together take part evenly.

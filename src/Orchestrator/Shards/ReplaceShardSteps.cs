@@ -6,6 +6,7 @@ using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Updates;
+using ShardCloud.Placement;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Shards;
@@ -63,7 +64,7 @@ public sealed class AwaitNewcomer(MapReader maps, MemberDirectory directory, Ope
         var shard = new IncarnationId(input.Incarnation).Shard;
         for (var started = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(started) < BatchWork.ActivityBudget; await Task.Delay(Poll, cancellationToken))
         {
-            if (MigrationPlanner.DestinationOf(await maps.ReadAsync(cancellationToken), shard) is not null) return true;
+            if (Destinations.Of(await maps.ReadAsync(cancellationToken), shard) is not null) return true;
             var rows = await directory.ListAsync(cancellationToken);
             if (!rows.Any(row => row.Role == MemberRole.Shard && row.Incarnation.Shard == shard && !row.IsFinal)) return false;
         }
@@ -89,7 +90,7 @@ public sealed class PlanRefill(MapStore store, MapReader maps, MigrationPlanner 
         if (await migrations.ReadAsync(id, cancellationToken) is { } recorded) return new RemovalPlan([new MigrationStart(id, recorded.Batches.Count)]);
 
         var map = await maps.ReadAsync(cancellationToken);
-        if (MigrationPlanner.DestinationOf(map, dead.Shard) is not { } newcomer)
+        if (Destinations.Of(map, dead.Shard) is not { } newcomer)
             return new RemovalPlan([], new WireError(ErrorCodes.UnknownShard, $"The replacement of '{dead}' is gone again.", "Nothing: it is replaced in its turn."));
         var changes = await store.ReadChangesAsync(new MapVersion(Math.Max(0, map.Version.Value - ChangesMax)), cancellationToken);
         var entries = RefillPlanner.Back(map, changes, dead, newcomer.Incarnation);

@@ -5,6 +5,7 @@ using ShardCloud.DurableTask;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
+using ShardCloud.Placement;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Updates;
@@ -61,7 +62,7 @@ public sealed class RecordShards(UpdateTools tools, OperationStore operations) :
             var operation = await operations.ReadAsync(id, context.CancellationToken);
             error ??= operation?.Error;
             if (operation is not { Shards: [var shard] }) continue;
-            if (MigrationPlanner.DestinationOf(map, new ShardId(shard)) is { } member) made.Add(new UpdateShard(shard, member.Incarnation.Value, new Dictionary<string, int>()));
+            if (Destinations.Of(map, new ShardId(shard)) is { } member) made.Add(new UpdateShard(shard, member.Incarnation.Value, new Dictionary<string, int>()));
             else error ??= new WireError(ErrorCodes.UpdateFailed, $"Shard '{shard}' of the new version is gone again.", "Look at its log.");
         }
         await tools.Store.UpdateAsync(input.Id, record =>
@@ -101,7 +102,7 @@ public sealed class WarmShards(UpdateTools tools) : TaskActivity<string, bool>
             var map = await tools.Maps.ReadAsync(cancellationToken);
             var step = record.Public.Step;
             var shards = step == UpdateStep.Warm ? [record.Public.Staging!] : record.Public.Shards.New.Skip(1).ToList();
-            var from = step == UpdateStep.Warm ? null : MigrationPlanner.DestinationOf(map, new ShardId(record.Public.Staging!.Shard))?.Incarnation.Value;
+            var from = step == UpdateStep.Warm ? null : Destinations.Of(map, new ShardId(record.Public.Staging!.Shard))?.Incarnation.Value;
             var warm = await Task.WhenAll(shards.Select(shard => WarmAsync(map, shard, from, cancellationToken)));
             if (warm.All(shard => shard is not null))
             {
@@ -119,7 +120,7 @@ public sealed class WarmShards(UpdateTools tools) : TaskActivity<string, bool>
 
     private async Task<UpdateShard?> WarmAsync(RoutingMap map, UpdateShard shard, string? from, CancellationToken cancellationToken)
     {
-        if (MigrationPlanner.DestinationOf(map, new ShardId(shard.Shard)) is not { } member) return null;
+        if (Destinations.Of(map, new ShardId(shard.Shard)) is not { } member) return null;
         try
         {
             var status = await tools.Members.WarmAsync(member.MemberAddress, from, KeepSeconds, cancellationToken);

@@ -2,6 +2,7 @@ using System.Globalization;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask;
 using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Placement;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Updates;
@@ -72,7 +73,7 @@ public sealed class PlanWave(UpdateTools tools, UpdateRounds rounds, UpdateLooks
         var map = await tools.Maps.ReadAsync(cancellationToken);
         var (moved, summary) = await tools.MovedAsync(record, map, cancellationToken);
         var wave = LookAtUpdate.WaveOf(record);
-        var takers = UpdatePlanner.TakersOf(map, record.Public.Version);
+        var takers = Destinations.OfVersion(map, record.Public.Version);
         var plan = takers.Count > 0 ? UpdatePlanner.Wave(map, record.Public.FromVersion, takers, moved, wave.Percent) : new UpdatePlan([], 0, 0, 1);
         if (wave.State != UpdateWaveState.Moving)
         {
@@ -148,7 +149,7 @@ public sealed class PlanBack(UpdateTools tools, UpdateRounds rounds, MapStore st
         await CordonAsync(store, record.Public.Id, leaving, "the update goes back", cancellationToken);
 
         map = await tools.Maps.ReadAsync(cancellationToken);
-        var takers = UpdatePlanner.TakersOf(map, record.Public.FromVersion);
+        var takers = Destinations.OfVersion(map, record.Public.FromVersion);
         if (takers.Count == 0) throw new ShardCloudException(ErrorCodes.UpdateFailed, $"No shard of version {record.Public.FromVersion} can take anything now.", "Look at 'shardcloud status'; it is tried again.");
         var (moved, _) = await tools.MovedAsync(record, map, cancellationToken);
         var plan = UpdatePlanner.Back(map, leaving.ToHashSet(), takers, moved);

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask;
 using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Placement;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Updates;
@@ -31,7 +32,7 @@ public sealed class VerifyStaging(UpdateTools tools) : TaskActivity<string, bool
         {
             if (await tools.ReadAtAsync(input, UpdateStep.Verify, cancellationToken) is not { Public.Staging: { } staging } record) return true;
             var map = await tools.Maps.ReadAsync(cancellationToken);
-            if (MigrationPlanner.DestinationOf(map, new ShardId(staging.Shard)) is not { } member || member.Incarnation.Value != staging.Incarnation)
+            if (Destinations.Of(map, new ShardId(staging.Shard)) is not { } member || member.Incarnation.Value != staging.Incarnation)
                 return await GoBackAsync(input, record.Public.Verification, $"the staging shard {staging.Incarnation} died while it was verified", cancellationToken);
             try
             {

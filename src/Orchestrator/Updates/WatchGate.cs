@@ -2,6 +2,7 @@ using System.Diagnostics;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask;
 using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Placement;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Orchestrator.Updates;
@@ -59,7 +60,7 @@ public sealed class WatchGate(UpdateTools tools, UpdateLooks looks) : TaskActivi
         var known = record.Work.Known.Union(live.Select(member => member.Incarnation.Value), StringComparer.Ordinal).TakeLast(4 * GoneMax + live.Count).ToList();
         var gone = known.Where(incarnation => !map.Live.ContainsKey(new IncarnationId(incarnation))).Take(GoneMax).ToList();
         var silent = UpdateTools.ShardsOf(record, map, isNew: true)
-            .Where(shard => MigrationPlanner.DestinationOf(map, shard) is not { } member || !seen.ContainsKey(member.Incarnation.Value)).Select(shard => shard.Value).ToList();
+            .Where(shard => Destinations.Of(map, shard) is not { } member || !seen.ContainsKey(member.Incarnation.Value)).Select(shard => shard.Value).ToList();
         var work = record.Work with { Known = known, AwaySince = silent.Count == 0 ? null : record.Work.AwaySince ?? now };
         var old = Of(record.Public.FromVersion, record.Work.OldBefore);
         var fresh = Of(record.Public.Version, record.Work.NewBefore);

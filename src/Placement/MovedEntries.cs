@@ -1,8 +1,7 @@
 using ShardCloud.Contracts;
-using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Routing;
 
-namespace ShardCloud.Orchestrator.Updates;
+namespace ShardCloud.Placement;
 
 /// <summary>What migrations have moved so far, and from which shard, by their records. Pure.</summary>
 public sealed class MovedEntries

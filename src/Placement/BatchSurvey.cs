@@ -1,7 +1,7 @@
 using ShardCloud.Contracts;
 using ShardCloud.Routing;
 
-namespace ShardCloud.Orchestrator.Migrations;
+namespace ShardCloud.Placement;
 
 /// <summary>What the map says of a batch. Pure: the map alone decides where a handoff stands, whatever members and histories remember.</summary>
 public static class BatchSurvey

@@ -1,8 +1,6 @@
-using ShardCloud.Orchestrator.Migrations;
-using ShardCloud.Orchestrator.Shards;
 using ShardCloud.Routing;
 
-namespace ShardCloud.Orchestrator.Updates;
+namespace ShardCloud.Placement;
 
 /// <summary>Moves to make now, by destination, and how much should move but cannot now: it is on the move, or its owner is gone.</summary>
 public sealed record UpdatePlan(IReadOnlyList<(ShardId To, IReadOnlyList<EntryKey> Entries)> Moves, int Slots, int Endpoints, int NotNow)
@@ -89,19 +87,12 @@ public static class UpdatePlanner
         return new UpdatePlan(spread.Moves, slots, endpoints, notNow);
     }
 
-    /// <summary>Shards of a version that can take endpoints now, in the order of their names.</summary>
-    public static IReadOnlyList<ShardId> TakersOf(RoutingMap map, string version) =>
-    [
-        .. map.Live.Values.Where(member => member.ApplicationVersion == version).Select(member => member.Incarnation.Shard).Distinct()
-            .Where(shard => MigrationPlanner.DestinationOf(map, shard)?.ApplicationVersion == version).Order(ShardId.InOrder),
-    ];
-
     private static bool IsFree(RoutingMap map, MapEntry entry, string version) => CanMove(map, entry) && map.Live[entry.Owner].ApplicationVersion == version;
 
     private static bool CanMove(RoutingMap map, MapEntry entry) => !entry.IsMigrating && map.Live.ContainsKey(entry.Owner);
 
     private static IEnumerable<(EndpointId Endpoint, MapEntry Entry)> Placed(RoutingMap map) =>
-        map.Placed.Where(placed => !PlanRehearsal.IsOne(placed.Endpoint)).OrderBy(placed => placed.Endpoint.Value, StringComparer.Ordinal);
+        map.Placed.Where(placed => !RehearsalEndpoint.Is(placed.Endpoint)).OrderBy(placed => placed.Endpoint.Value, StringComparer.Ordinal);
 
     private static IEnumerable<(SlotRange Slots, T Value)> Runs<T>(SlotRange range, Func<int, T> valueOf)
     {

@@ -1,7 +1,6 @@
-using ShardCloud.Orchestrator.Updates;
 using ShardCloud.Routing;
 
-namespace ShardCloud.Orchestrator.Tests.Updates;
+namespace ShardCloud.Placement.Tests;
 
 /// <summary>The planner over whole rolls: random layouts, moves that are lost, owners that die in between.</summary>
 public sealed class UpdatePlannerTests
@@ -103,7 +102,7 @@ public sealed class UpdatePlannerTests
 
         public MovedEntries Moved { get; } = MovedEntries.None;
 
-        public UpdatePlan Plan(int percent) => UpdatePlanner.Wave(Map, "1.0.0", UpdatePlanner.TakersOf(Map, "2.0.0"), Moved, percent);
+        public UpdatePlan Plan(int percent) => UpdatePlanner.Wave(Map, "1.0.0", Destinations.OfVersion(Map, "2.0.0"), Moved, percent);
 
         public void Wave(int percent)
         {
@@ -127,10 +126,10 @@ public sealed class UpdatePlannerTests
 
         public void Back()
         {
-            var plan = UpdatePlanner.Back(Map, Fresh.ToHashSet(), UpdatePlanner.TakersOf(Map, "1.0.0"), Moved);
+            var plan = UpdatePlanner.Back(Map, Fresh.ToHashSet(), Destinations.OfVersion(Map, "1.0.0"), Moved);
             foreach (var (to, entries) in plan.Moves)
                 foreach (var batch in Batches(entries)) Move([.. batch], batch.Key, Map.Live.Keys.Single(incarnation => incarnation.Shard == to));
-            Assert.True(UpdatePlanner.Back(Map, Fresh.ToHashSet(), UpdatePlanner.TakersOf(Map, "1.0.0"), Moved).IsDone);
+            Assert.True(UpdatePlanner.Back(Map, Fresh.ToHashSet(), Destinations.OfVersion(Map, "1.0.0"), Moved).IsDone);
         }
 
         public string Owners() => string.Join(' ', Enumerable.Range(0, Slot.Count).Select(slot => Map.LookupSlot(new Slot((ushort)slot))!.Owner.Shard.Value)
