@@ -5,7 +5,7 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace ShardCloud.Identity;
 
-/// <summary>Who a token is for.</summary>
+/// <summary>Who a local token is for. Entra has one registration for both, and tells them apart by role.</summary>
 public static class Audiences
 {
     /// <summary>The member listeners of shards and routers, and the local shard host.</summary>

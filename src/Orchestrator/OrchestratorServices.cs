@@ -1,3 +1,4 @@
+using Azure.Core;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using ShardCloud.DurableTask.Handler;
@@ -21,14 +22,14 @@ public static class OrchestratorServices
     public static IServiceCollection AddOrchestrator(this IServiceCollection services)
     {
         services.AddOptions<OrchestratorSettings>().BindConfiguration(OrchestratorSettings.SectionName).ValidateDataAnnotations()
-            .Validate(settings => settings.Auth.KeyFile is { Length: > 0 }, "ShardCloud:Auth:KeyFile is missing: set it to the key file of the members.")
+            .Validate(settings => settings.Auth.Fault() is null, "ShardCloud:Auth needs either KeyFile or Entra with TenantId and ClientId: docs/operating/identity.md.")
             .Validate(settings => settings.ShardHost.Url is { IsAbsoluteUri: true }, "ShardCloud:ShardHost:Url is missing: set it to the address of the shard host.")
             .Validate(settings => settings.SlowShards.IsValid, "A value under ShardCloud:SlowShards is out of range, or PromptWithin is longer than AnswerWithin.")
             .ValidateOnStart();
         services.AddOptions<StorageOptions>().BindConfiguration(StorageOptions.SectionName);
         services.TryAddSingleton(TimeProvider.System);
         AddStores(services);
-        AddIdentity(services);
+        services.AddTokens(provider => Settings(provider).Auth, Audiences.Management, Roles.Orchestrator, _ => "orchestrator");
 
         services.AddSingleton<MapReader>();
         services.AddSingleton<MemberFence>();
@@ -78,7 +79,7 @@ public static class OrchestratorServices
     {
         // Map and leases go through the client that never repeats a request: a repeated compare-and-swap would take its own first try for
         // somebody else's (TRACES 12 and 25). Records may be repeated.
-        services.AddSingleton(provider => StorageClients.Create(provider.GetRequiredService<IOptions<StorageOptions>>().Value));
+        services.AddSingleton(provider => StorageClients.Create(provider.GetRequiredService<IOptions<StorageOptions>>().Value, provider.GetRequiredService<TokenCredential>()));
         services.AddSingleton(provider => new MapStore(
             Clients(provider).Decisions, Clients(provider).Blobs, Settings(provider).Application, provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<MapStore>>()));
@@ -90,16 +91,6 @@ public static class OrchestratorServices
         services.AddSingleton<UpdateStore>();
         services.AddSingleton<IdempotencyStore>();
         services.AddSingleton<AuditLog>();
-    }
-
-    private static void AddIdentity(IServiceCollection services)
-    {
-        services.AddSingleton(provider => LocalKey.LoadOrCreate(Settings(provider).Auth.KeyFile!));
-        services.AddSingleton(provider => new TokenIssuer(provider.GetRequiredService<LocalKey>(), provider.GetRequiredService<TimeProvider>()));
-        services.AddSingleton<ITokenSource>(provider => new LocalTokenSource(
-            provider.GetRequiredService<TokenIssuer>(), "orchestrator", Roles.Orchestrator, provider.GetRequiredService<TimeProvider>()));
-        services.AddSingleton(provider => new TokenValidator(
-            provider.GetRequiredService<LocalKey>(), Audiences.Management, provider.GetRequiredService<TimeProvider>()));
     }
 
     private static StorageClients Clients(IServiceProvider services) => services.GetRequiredService<StorageClients>();

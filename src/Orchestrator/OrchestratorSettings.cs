@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using ShardCloud.Identity;
 using ShardCloud.Orchestrator.Shards;
 
 namespace ShardCloud.Orchestrator;
@@ -17,7 +18,7 @@ public sealed class OrchestratorSettings
     public LogSettings Log { get; set; } = new();
 
     /// <summary>How callers and members are recognised.</summary>
-    public AuthSettings Auth { get; set; } = new();
+    public AuthOptions Auth { get; set; } = new();
 
     /// <summary>Who makes instances.</summary>
     public ShardHostSettings ShardHost { get; set; } = new();
@@ -39,13 +40,6 @@ public sealed class OrchestratorSettings
         /// <summary>What tells this log from a re-created one of the same name. Default <c>deltas</c>. Read only when the map is made.</summary>
         [Required]
         public string Identity { get; set; } = "deltas";
-    }
-
-    /// <summary>The local key.</summary>
-    public sealed class AuthSettings
-    {
-        /// <summary>File with the key that signs and validates tokens of a local cloud; made at first use.</summary>
-        public string? KeyFile { get; set; }
     }
 
     /// <summary>The shard host.</summary>

@@ -19,7 +19,7 @@ internal sealed class OptionsCheck : IValidateOptions<ShardRuntimeOptions>
         }
 
         if (!ShardId.IsValid(options.Shard)) failures.Add("ShardCloud:Shard must be 1 to 40 of a-z, 0-9 and '-', starting with a letter.");
-        if (options.Auth.KeyFile.Length == 0) failures.Add("ShardCloud:Auth:KeyFile is missing: every member and the Orchestrator name the same key file.");
+        if (options.Auth.Fault() is { } fault) failures.Add(fault);
 
         CheckApp(options, failures);
 

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using ShardCloud.Identity;
 using ShardCloud.Routing;
 
 namespace ShardCloud.ShardRuntime;
@@ -43,8 +44,8 @@ public sealed class ShardRuntimeOptions
     /// <summary>Event Hubs (Kafka protocol).</summary>
     public LogSettings Log { get; set; } = new();
 
-    /// <summary>Keys of member tokens.</summary>
-    public AuthSettings Auth { get; set; } = new();
+    /// <summary>How members recognise each other and the Orchestrator.</summary>
+    public AuthOptions Auth { get; set; } = new();
 
     /// <summary>Listener for other members: HTTP/2, cleartext, never reachable from outside.</summary>
     public ListenerSettings Member { get; set; } = new();
@@ -127,13 +128,6 @@ public sealed class LogSettings
         var share = 0.9 * ThroughputUnits / Math.Max(shards, 1);
         return (RecordsPerSecond > 0 ? RecordsPerSecond : share * 1_000, BytesPerSecond > 0 ? BytesPerSecond : share * 1_000_000);
     }
-}
-
-/// <summary>Keys of member tokens.</summary>
-public sealed class AuthSettings
-{
-    /// <summary>File of the local key, mode 0600; made on first use.</summary>
-    public string KeyFile { get; set; } = "";
 }
 
 /// <summary>One listener.</summary>

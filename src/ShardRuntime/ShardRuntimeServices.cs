@@ -69,12 +69,8 @@ public static class ShardRuntimeServices
         services.AddOptions<Microsoft.AspNetCore.Server.Kestrel.Core.KestrelServerOptions>()
             .Configure<Listeners, ShardRuntimeOptions>((kestrel, listeners, options) => listeners.Configure(kestrel, options));
 
-        services.AddSingleton(p => LocalKey.LoadOrCreate(p.GetRequiredService<ShardRuntimeOptions>().Auth.KeyFile));
-        services.AddSingleton(p => new TokenValidator(p.GetRequiredService<LocalKey>(), Audiences.Members, p.GetRequiredService<TimeProvider>()));
-        services.TryAddSingleton<ITokenSource>(p => new LocalTokenSource(
-            new TokenIssuer(p.GetRequiredService<LocalKey>(), p.GetRequiredService<TimeProvider>()),
-            p.GetRequiredService<ShardContext>().Self.Value, Roles.Member, p.GetRequiredService<TimeProvider>()));
-        services.AddSingleton(p => new MemberClient(p.GetRequiredService<ITokenSource>(), p.GetRequiredService<ShardRuntimeOptions>().Proxy));
+        services.AddTokens(p => p.GetRequiredService<ShardRuntimeOptions>().Auth, Audiences.Members, Roles.Member, p => p.GetRequiredService<ShardContext>().Self.Value);
+        services.AddSingleton(p => new MemberClient(p.GetRequiredService<ITokenSource>(), p.GetRequiredService<ShardContext>().Self, p.GetRequiredService<ShardRuntimeOptions>().Proxy));
         services.AddSingleton<ListenerGate>();
         services.AddSingleton<FirstMap>();
 
@@ -178,4 +174,9 @@ public static class ShardRuntimeServices
 
     /// <summary>Who called over the member listener; null on the public one.</summary>
     public static Caller? MemberCaller(this HttpContext context) => context.Features.Get<Caller>();
+
+    /// <summary>The incarnation that called: a local token is its own; members of an Entra tenant share an identity and say their names beside it.</summary>
+    /// <exception cref="ShardCloudException">SC1002: it does not say.</exception>
+    internal static IncarnationId CallingMember(this HttpContext context) =>
+        new(context.MemberCaller() is { Subject: var subject } && subject.Contains('~', StringComparison.Ordinal) ? subject : context.Request.Headers[Contracts.ShardHeaders.From].ToString());
 }

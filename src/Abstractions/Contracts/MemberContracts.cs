@@ -9,6 +9,9 @@ public static class ShardHeaders
 {
     public const string Token = "X-Shard-Token";
 
+    /// <summary>On control calls: the incarnation that calls, where its token does not say (members of an Entra tenant share an identity).</summary>
+    public const string From = "X-Shard-From";
+
     /// <summary>Whom a leg is for: incarnation, epoch and legs so far, with spaces between. One header: each costs both ends of every request (bench/Load).</summary>
     public const string To = "X-Shard-To";
 

@@ -1,5 +1,5 @@
+using Azure.Core;
 using Azure.Data.Tables;
-using Azure.Identity;
 using Azure.Storage.Blobs;
 
 namespace ShardCloud.Routing;
@@ -13,10 +13,10 @@ public sealed class StorageOptions
     /// <summary>Connection string of a storage account or of Azurite. Empty: use the addresses.</summary>
     public string? ConnectionString { get; set; }
 
-    /// <summary>Table endpoint, e.g. <c>https://account.table.core.windows.net</c>; with DefaultAzureCredential.</summary>
+    /// <summary>Table endpoint, e.g. <c>https://account.table.core.windows.net</c>; with the process's own identity.</summary>
     public Uri? TableUri { get; set; }
 
-    /// <summary>Blob endpoint, e.g. <c>https://account.blob.core.windows.net</c>; with DefaultAzureCredential.</summary>
+    /// <summary>Blob endpoint, e.g. <c>https://account.blob.core.windows.net</c>; with the process's own identity.</summary>
     public Uri? BlobUri { get; set; }
 }
 
@@ -30,8 +30,10 @@ public sealed record StorageClients(TableServiceClient Tables, TableServiceClien
     public static readonly TimeSpan DecisionTimeout = TimeSpan.FromSeconds(10);
 
     /// <summary>Clients for these options.</summary>
+    /// <param name="options">Which account.</param>
+    /// <param name="credential">Identity for the two addresses; not needed with a connection string.</param>
     /// <exception cref="ShardCloudException">SC5019: neither a connection string nor both addresses.</exception>
-    public static StorageClients Create(StorageOptions options)
+    public static StorageClients Create(StorageOptions options, TokenCredential? credential = null)
     {
         if (!string.IsNullOrEmpty(options.ConnectionString))
         {
@@ -42,7 +44,7 @@ public sealed record StorageClients(TableServiceClient Tables, TableServiceClien
             throw new ShardCloudException(ErrorCodes.MissingValue, "The storage account is not configured.",
                 "Set ShardCloud:Storage:ConnectionString, or ShardCloud:Storage:TableUri and ShardCloud:Storage:BlobUri.");
         }
-        var credential = new DefaultAzureCredential();
+        ArgumentNullException.ThrowIfNull(credential);
         return new StorageClients(new TableServiceClient(options.TableUri, credential), new TableServiceClient(options.TableUri, credential, NoRetries()), new BlobServiceClient(options.BlobUri, credential));
     }
 

@@ -7,7 +7,7 @@ using ShardCloud.Identity;
 namespace ShardCloud.ShardRuntime.Hosting;
 
 /// <summary>Calls to the member listeners of others: HTTP/2 without TLS inside the private network, with this member's token.</summary>
-public sealed class MemberClient(ITokenSource tokens, ProxySettings settings) : IDisposable
+public sealed class MemberClient(ITokenSource tokens, IncarnationId self, ProxySettings settings) : IDisposable
 {
     /// <summary>One pool for forwarded requests and control calls. No proxy, cookies, redirects or decompression: bytes go through as they are.</summary>
     internal HttpMessageInvoker Invoker { get; } = new(new SocketsHttpHandler
@@ -44,6 +44,7 @@ public sealed class MemberClient(ITokenSource tokens, ProxySettings settings) : 
     {
         (request.Version, request.VersionPolicy) = (HttpVersion.Version20, HttpVersionPolicy.RequestVersionExact);
         request.Headers.TryAddWithoutValidation(ShardHeaders.Token, await tokens.GetTokenAsync(Audiences.Members, cancellationToken));
+        request.Headers.TryAddWithoutValidation(ShardHeaders.From, self.Value);
         return await Invoker.SendAsync(request, cancellationToken);
     }
 

@@ -48,7 +48,7 @@ internal sealed class BackupPlane(ShardContext shard, MapFollowerService followe
     {
         var partition = PartitionOf(context);
         var batch = BackupBatch.Read(await Control.BytesAsync(context, BatchBytesMax));
-        var owner = new IncarnationId(context.MemberCaller()!.Subject); // Who says so by its token, and nobody else.
+        var owner = context.CallingMember(); // Who says so itself, and nobody else.
 
         // The lease at the moment of keeping: whoever was fenced may keep nothing that somebody else's take-over should have found.
         if (batch.Backup != shard.Self) throw new ShardCloudException(ErrorCodes.WrongIncarnation, $"The batch is for {batch.Backup}, this is {shard.Self}.", "Read the routing map and send it to the backup it names.");

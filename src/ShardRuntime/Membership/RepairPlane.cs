@@ -20,7 +20,7 @@ internal sealed class RepairPlane(MemberParts parts) : IControlPlane
     private async Task ExchangeAsync(HttpContext context)
     {
         var message = await Control.BytesAsync(context, MessageBytesMax);
-        var asker = context.MemberCaller()!.Subject; // Who says so by its token.
+        var asker = context.CallingMember().Value; // Who says so itself.
         var answer = await parts.RequireReplication().AnswerExchangeAsync(PartitionOf(context), asker, message, context.RequestAborted);
         context.Response.ContentType = MediaTypeNames.Application.Octet;
         context.Response.ContentLength = answer.Length;

@@ -11,7 +11,7 @@ internal sealed class SuspectPlane(Suspects suspects) : IControlPlane
     public void Map(IEndpointRouteBuilder endpoints) => endpoints.MapPost("/_shard/suspects", Control.Answer(async context =>
     {
         var report = await Control.ReadAsync(context, MemberJson.Default.SuspectReport);
-        if (context.MemberCaller() is { Role: Roles.Member } caller) suspects.Reported(new IncarnationId(report.Member), new IncarnationId(caller.Subject));
+        if (context.MemberCaller() is { Role: Roles.Member }) suspects.Reported(new IncarnationId(report.Member), context.CallingMember());
         context.Response.StatusCode = StatusCodes.Status202Accepted;
     }));
 }
