@@ -144,7 +144,7 @@ internal sealed partial class MembershipService(
             LogIdentity = map.LogIdentity,
             Security = Enum.Parse<LogSecurity>(options.Log.Security, ignoreCase: true),
             ConnectionString = options.Log.ConnectionString,
-            Credential = options.Log.Security == "entra" ? new Azure.Identity.DefaultAzureCredential() : null,
+            Credential = options.Log.Security == "entra" ? Identity.AzureCredentials.Create() : null,
             Ack = Ack,
             Reads = Enum.Parse<ReadMode>(options.Reads, ignoreCase: true),
         }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>(), backupLegs.SendAsync, () => follower.Current.Templates, metrics);
