@@ -57,6 +57,15 @@ public sealed class FunctionFolderTests(AzuriteFixture azurite)
         Assert.False(host.GetProperty("extensions").GetProperty("durableTask").GetProperty("extendedSessionsEnabled").GetBoolean());
     }
 
+    /// <summary>Anywhere else the real host reads past them: four partitions would be polled, each up to every 30 s when idle.</summary>
+    [Fact]
+    public void Host_HasOnePartition_AndPollsEverySecond()
+    {
+        var storage = JsonDocument.Parse(File.ReadAllText(Path.Combine(Root, "host.json"))).RootElement.GetProperty("extensions").GetProperty("durableTask").GetProperty("storageProvider");
+
+        Assert.Equal(("azureStorage", 1, "00:00:01"), (storage.GetProperty("type").GetString(), storage.GetProperty("partitionCount").GetInt32(), storage.GetProperty("maxQueuePollingInterval").GetString()));
+    }
+
     [Fact]
     public async Task EveryFolder_IsRegisteredInTheHandler()
     {

@@ -18,6 +18,9 @@ internal static class HostJsonKeys
             "maxConcurrentEntityFunctions", "extendedSessionsEnabled", "extendedSessionIdleTimeoutInSeconds", "maxEntityOperationBatchSize", "overridableExistingInstanceStates",
             "storeInputsInOrchestrationHistory", "useAppLease", "useGracefulShutdown", "maxOrchestrationActions", "entityMessageReorderWindowInMinutes", "rollbackEntityOperationsOnExceptions",
             "maximumShortTimerDuration", "longRunningTimerIntervalLength", "httpSettings", "grpcEnabled", "localRpcEndpointEnabled", "defaultVersion", "versionMatchStrategy", "versionFailureStrategy"],
+        ["extensions.durableTask.storageProvider"] = ["type", "connectionName", "connectionStringName", "partitionCount", "maxQueuePollingInterval", "controlQueueBatchSize", "controlQueueBufferThreshold",
+            "controlQueueVisibilityTimeout", "workItemQueueVisibilityTimeout", "trackingStoreConnectionName", "trackingStoreConnectionStringName", "trackingStoreNamePrefix", "useLegacyPartitionManagement",
+            "useTablePartitionManagement", "queueClientMessageEncoding", "fetchLargeMessagesAutomatically"],
     };
 
     public static List<string> Unknown(JsonElement root)
