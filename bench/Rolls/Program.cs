@@ -25,6 +25,8 @@ Console.WriteLine("| --- | --- | --- | --- | --- | --- | --- | --- |");
 Console.WriteLine($"| shardcloud update | {report.Rolls.Count} | {report.Sent} | {report.Failed} | {report.Lost} | {report.Duplicated} | {report.Sockets.Dropped} of {report.Sockets.Opened} | {report.Rolls.Sum(roll => roll.MovedMoreThanOnce)} |");
 Console.WriteLine($"| plain YARP, stop old, start new | 1 | {plain.Sent} | {plain.Failed} | {plain.Lost} | | {plain.Sockets.Dropped} of {plain.Sockets.Opened} | |");
 Console.WriteLine();
+foreach (var roll in report.Rolls.Where(roll => roll.CancelledIn is not null))
+    Console.WriteLine($"cancelled in {roll.CancelledIn}: {roll.Outcome}; {roll.Moves} moved and {roll.MovedBack} back, each changed hands {roll.Hands} times at most; {roll.Sent} requests, {roll.Failed} failed; {roll.Seconds:0} s");
 foreach (var broken in report.Rolls.Where(roll => roll.Fault is not null))
     Console.WriteLine($"broken build '{broken.Fault}': {broken.Outcome}, caught by {broken.CaughtBy}; {broken.Failed} requests failed, {broken.Errors} answered with 500 by the build itself; {broken.Why}");
 Console.WriteLine($"{report.Rolls.Sum(roll => roll.Moves)} entries moved, {report.Rolls.Sum(roll => roll.ShadowCompared)} answers compared, {report.Rolls.Sum(roll => roll.ShadowDifferent)} different; messages {report.Sockets.MessagesSent}, {report.Sockets.Lost} lost, {report.Sockets.Duplicated} twice, "
