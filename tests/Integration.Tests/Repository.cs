@@ -11,7 +11,8 @@ internal static class Repository
     /// <summary>The programs that a local cloud starts.</summary>
     public static string Apps => Path.Combine(CliFolder, "apps");
 
-    private static string Configuration => AppContext.BaseDirectory.Contains($"{Path.DirectorySeparatorChar}Release{Path.DirectorySeparatorChar}", StringComparison.Ordinal) ? "Release" : "Debug";
+    /// <summary>Debug or Release, as this test was built.</summary>
+    public static string Configuration => AppContext.BaseDirectory.Contains($"{Path.DirectorySeparatorChar}Release{Path.DirectorySeparatorChar}", StringComparison.Ordinal) ? "Release" : "Debug";
 
     public static string File(string relative) => Path.Combine(Root, relative);
 

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.IO.Compression;
 using ShardCloud.Contracts;
 
@@ -7,15 +6,9 @@ namespace ShardCloud.Integration.Tests;
 /// <summary>The scripts that the workflows run: environment in, files and an exit code out.</summary>
 public sealed class WorkflowScriptTests : IDisposable
 {
-    private static readonly string[] Programs = ["bash", "curl", "jq", "zip"];
-
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("shardcloud-test-");
 
-    public WorkflowScriptTests()
-    {
-        var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator);
-        foreach (var program in Programs) Assert.SkipUnless(folders.Any(folder => File.Exists(Path.Combine(folder, program))), $"There is no {program} on this machine.");
-    }
+    public WorkflowScriptTests() => WorkflowScripts.SkipWithoutPrograms();
 
     /// <summary>The way of a run with one approval: publish, start, follow to the approval, approve, follow to the end.</summary>
     [Fact]
@@ -111,19 +104,7 @@ public sealed class WorkflowScriptTests : IDisposable
 
     public void Dispose() => _folder.Delete(recursive: true);
 
-    private Task<(int Exit, string[] Outputs, string Said, string Summary)> RunAsync(ScriptedOrchestrator orchestrator, string script, params (string Name, string Value)[] environment) =>
-        RunAsync(orchestrator.Address, script, environment);
+    private Task<ScriptRun> RunAsync(ScriptedOrchestrator orchestrator, string script, params (string Name, string Value)[] environment) => RunAsync(orchestrator.Address, script, environment);
 
-    private async Task<(int Exit, string[] Outputs, string Said, string Summary)> RunAsync(string orchestrator, string script, params (string Name, string Value)[] environment)
-    {
-        var (outputs, summary) = (Path.Combine(_folder.FullName, "outputs"), Path.Combine(_folder.FullName, "summary"));
-        foreach (var file in (string[])[outputs, summary]) await File.WriteAllTextAsync(file, "", TestContext.Current.CancellationToken);
-        var start = new ProcessStartInfo("bash", [Repository.File($".github/scripts/{script}")]) { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var (name, value) in ((string, string)[])[("SHARDCLOUD_ORCHESTRATOR", orchestrator), ("SHARDCLOUD_TOKEN", ScriptedOrchestrator.Token), ("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", summary), ("POLL_SECONDS", "0"), .. environment])
-            start.Environment[name] = value;
-        using var process = Process.Start(start)!;
-        var (said, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        await process.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60));
-        return (process.ExitCode, await File.ReadAllLinesAsync(outputs), await said + await errors, await File.ReadAllTextAsync(summary));
-    }
+    private Task<ScriptRun> RunAsync(string orchestrator, string script, params (string Name, string Value)[] environment) => new WorkflowScripts(orchestrator, ScriptedOrchestrator.Token, _folder.FullName).RunAsync(script, environment);
 }
