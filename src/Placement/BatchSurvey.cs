@@ -47,6 +47,12 @@ public static class BatchSurvey
     public static bool IsGranted(RoutingMap map, MigrationBatch batch) => batch.Handoff is not null
         && Of(map, Entries(batch), new IncarnationId(batch.From), new IncarnationId(batch.To)).Standing == Standing.AtDestination;
 
+    /// <summary>The version by which a handoff was granted; null where it was not. A grant that nobody looked at stays one, whoever took over or moved on since.</summary>
+    /// <param name="handoff">The attempt.</param>
+    /// <param name="since">All changes after its plan.</param>
+    public static MapVersion? GrantOf(HandoffId handoff, IEnumerable<MapChange> since) =>
+        since.FirstOrDefault(change => change.Commit.Operations.Any(operation => operation is GrantMove grant && grant.Handoff == handoff))?.Version;
+
     // A range may have come apart since it was planned: every slot counts.
     private static IEnumerable<MapEntry?> Effective(this RoutingMap map, EntryKey key) => key.IsEndpoint
         ? [map.Lookup(key.Endpoint)]

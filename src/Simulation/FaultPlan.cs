@@ -38,7 +38,7 @@ internal sealed class FaultPlan(World world)
         if (!victim.IsAlive || world.Members.Count(m => m.IsAlive) < 2) return;
         if (kind is FaultKind.Roll)
         {
-            world.Orchestrator.Roll(victim);
+            if (!world.Update.Removes(victim.Self.Shard)) world.Orchestrator.Roll(victim);
             return;
         }
         world.FaultCount++;
@@ -115,7 +115,7 @@ internal sealed class FaultPlan(World world)
     {
         if (!victim.IsAlive) return;
         victim.End("crash");
-        if (Time.Chance(0.6)) Later(Time.Between(50, 2_000), () => world.StartAgain(victim.Self, isSuccessor: false));
+        if (Time.Chance(0.6) && world.Scenario.Update is null) Later(Time.Between(50, 2_000), () => world.StartAgain(victim.Self.Shard, isSuccessor: false)); // Where there is an update, it replaces whoever died.
     }
 
     private void Cut(Member victim, Ways ways, long length)

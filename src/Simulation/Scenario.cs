@@ -23,6 +23,9 @@ public enum PlantedBug
 
     /// <summary>Answers leave before the log or the backup has what they saw, and are promised all the same.</summary>
     AnswerBeforeLog,
+
+    /// <summary>The planner of an update's waves is not told what was moved before.</summary>
+    ForgetsMoved,
 }
 
 /// <summary>What happens to a world from outside.</summary>
@@ -65,6 +68,18 @@ internal enum FaultKind
     Roll,
 }
 
+/// <summary>A staged update of a world.</summary>
+/// <param name="At">When it begins at the earliest.</param>
+/// <param name="Shards">Of the next version, 1 or 2.</param>
+/// <param name="Waves">Per cent, rising, the last 100.</param>
+/// <param name="GateTime">How long each gate watches.</param>
+/// <param name="CancelAt">When somebody cancels it; null: nobody does.</param>
+/// <param name="Away">When the Orchestrator is away, and for how long; null: never.</param>
+internal sealed record UpdateScenario(long At, int Shards, IReadOnlyList<int> Waves, long GateTime, long? CancelAt, (long At, long For)? Away)
+{
+    public override string ToString() => $"update at {At} to {Shards} shards in waves of {string.Join(", ", Waves)} %, each watched for {GateTime}{(CancelAt is { } cancel ? $", cancelled at {cancel}" : "")}{(Away is { } away ? $", Orchestrator away at {away.At} for {away.For}" : "")}";
+}
+
 /// <summary>One seed's world: rates, modes and faults, drawn so that rare combinations are as frequent as common ones (swarm testing).</summary>
 internal sealed class Scenario
 {
@@ -74,7 +89,10 @@ internal sealed class Scenario
     /// <summary>No fault begins and no move is planned after this, in milliseconds.</summary>
     public const long FaultsUntil = 2_500;
 
-    public Scenario(Scheduler draw, SimulationOptions options)
+    /// <summary>Share of the worlds with a staged update.</summary>
+    private const double UpdateShare = 0.25;
+
+    public Scenario(Scheduler draw, int seed, SimulationOptions options)
     {
         Mode = options.Mode ?? (draw.Chance(0.12) ? Mode.Convergent : Mode.Exclusive);
         var ack = draw.Between(0, 99);
@@ -104,6 +122,18 @@ internal sealed class Scenario
         if (draw.Chance(0.25)) faults.Add((draw.Between(100, 1_200), FaultKind.Roll));
         Faults = faults;
         HitsTwice = draw.Chance(0.3);
+        Update = UpdateOf(new Scheduler(~seed), options.Updates); // Drawn apart: a world without one is what it was before there were any.
+    }
+
+    private static UpdateScenario? UpdateOf(Scheduler draw, bool? wanted)
+    {
+        var isDrawn = draw.Chance(UpdateShare);
+        if (!(wanted ?? isDrawn)) return null;
+        var at = draw.Between(50, 900);
+        IReadOnlyList<int> waves = draw.OneOf<IReadOnlyList<int>>([[100], [50, 100], [30, 70, 100], [10, 50, 100]]);
+        return new UpdateScenario(
+            at, (int)draw.Between(1, 2), waves, draw.OneOf([30L, 150L, 600L]), draw.Chance(0.4) ? at + draw.Between(0, 2_500) : null,
+            draw.Chance(0.3) ? (at + draw.Between(100, 2_000), draw.Between(200, 3 * Lease)) : null);
     }
 
     private static readonly FaultKind[] Kinds =
@@ -144,8 +174,11 @@ internal sealed class Scenario
     /// <summary>A second fault follows the first at who is closest to it: the backup, or the other side of its handoff.</summary>
     public bool HitsTwice { get; }
 
+    /// <summary>The staged update of this world; null: there is none.</summary>
+    public UpdateScenario? Update { get; }
+
     public bool IsConvergent => Mode is Mode.Convergent;
 
     public override string ToString() => $"ack {Ack}, {Mode}, reads {Reads}{(HasUnseenPauses ? ", pauses that no clock shows" : "")}, lost {Loss:0.##}/{StoreLoss:0.##}, slow network {SlowNetwork:0.##} store {SlowStore:0.##} log {SlowLog:0.##} reader {SlowReader:0.##}, "
-        + $"deaf {Deafness:0.##}, failed appends {AppendFailures:0.##}, long handlers {LongHandlers:0.##}, faults {string.Join(", ", Faults.Select(f => $"{f.Kind} at {f.At}"))}{(HitsTwice ? ", each followed by a second" : "")}";
+        + $"deaf {Deafness:0.##}, failed appends {AppendFailures:0.##}, long handlers {LongHandlers:0.##}, faults {string.Join(", ", Faults.Select(f => $"{f.Kind} at {f.At}"))}{(HitsTwice ? ", each followed by a second" : "")}{(Update is null ? "" : $", {Update}")}";
 }

@@ -18,6 +18,9 @@ public sealed record SimulationOptions
     /// <summary>Mode of the endpoints; null: drawn from the seed.</summary>
     public Mode? Mode { get; init; }
 
+    /// <summary>Whether the application is updated meanwhile; null: drawn from the seed.</summary>
+    public bool? Updates { get; init; }
+
     /// <summary>Only what clients were answered is looked at, and not inside the members.</summary>
     public bool OnlyAnswers { get; init; }
 

@@ -4,7 +4,7 @@ using ShardCloud.ShardRuntime.Membership;
 
 namespace ShardCloud.Simulation;
 
-/// <summary>A small cloud: three shards, two routers, one partition of the log, the tables of map and leases, an orchestrator and clients. Everything from one seed.</summary>
+/// <summary>A small cloud: three shards, those of the next version in some, two routers, one partition of the log, the tables of map and leases, an orchestrator and clients. Everything from one seed.</summary>
 /// <remarks>
 /// Until <see cref="Scenario.FaultsUntil"/>: moves, restarts, faults and clients. After that nothing new goes wrong, and everything must come to its end. After every event it is
 /// looked whether two members would serve one endpoint; the rest is judged when an answer leaves, when the map changes, and at the end by a fresh reader of the log.
@@ -26,15 +26,16 @@ internal sealed class World
     private readonly Clients _clients;
     private readonly Orchestrator _orchestrator;
     private readonly FaultPlan _faults;
+    private readonly StagedUpdate _update;
     private Func<Member, string, bool>? _atStep;
 
     public World(int seed, SimulationOptions options, bool records)
     {
         (Seed, Options, Records, Guards, Time) = (seed, options, records, options.InForce, new Scheduler(seed));
-        Scenario = new Scenario(Time, options);
+        Scenario = new Scenario(Time, seed, options);
         Templates = new TemplateTable([new TemplateSpec("/rooms/{room}", Scenario.Mode)]);
         Network = new Network(Time, Scenario);
-        (Map, Rows, Log) = (new MapTable(this, Guards), new MemberTable(Guards, Fenced), new SimulatedLog(this));
+        (Map, Rows, Log, _update) = (new MapTable(this, Guards), new MemberTable(Guards, Fenced), new SimulatedLog(this), new StagedUpdate(this));
 
         IncarnationId[] first = [new("a~1"), new("b~1"), new("c~1")];
         foreach (var incarnation in first) Map.Commit(_ => JoinOf(incarnation, isReady: true));
@@ -62,6 +63,7 @@ internal sealed class World
     public List<Member> Members { get; } = [];
     public IReadOnlyList<Router> Routers { get; }
     public Orchestrator Orchestrator => _orchestrator;
+    public StagedUpdate Update => _update;
     public IReadOnlyList<string> Timeline => _notes;
     public int Answers => _history.Count;
 
@@ -78,12 +80,12 @@ internal sealed class World
     }
 
     public static MapCommit JoinOf(IncarnationId incarnation, bool isReady) =>
-        new("join", "", [new Join(new LiveMember(incarnation, "", "", "1", incarnation.Shard.Value, Cordoned: false, Ready: isReady))]);
+        new("join", "", [new Join(new LiveMember(incarnation, "", "", StagedUpdate.VersionOf(incarnation.Shard), incarnation.Shard.Value, Cordoned: false, Ready: isReady))]);
 
-    /// <summary>A shard's next incarnation.</summary>
-    public Member StartAgain(IncarnationId before, bool isSuccessor)
+    /// <summary>A shard's next incarnation, or its first.</summary>
+    public Member StartAgain(ShardId shard, bool isSuccessor)
     {
-        var next = new IncarnationId($"{before.Shard}~{Members.Count(m => m.Self.Shard == before.Shard) + 1}");
+        var next = new IncarnationId($"{shard}~{Members.Count(m => m.Self.Shard == shard) + 1}");
         var member = new Member(this, next, isFirst: false, isSuccessor);
         Members.Add(member);
         if (Records) Note($"{next} starts");
@@ -98,6 +100,7 @@ internal sealed class World
         _clients.Start();
         _orchestrator.Start();
         _faults.Start();
+        _update.Start();
         try
         {
             Time.RunUntil(End, IsQuiet);
@@ -136,6 +139,7 @@ internal sealed class World
         foreach (var operation in change.Commit.Operations)
             if (operation is Fence fence) Fenced(fence.Incarnation);
         _history.Seen(Map.Head, Endpoints);
+        _update.Seen(change);
         Publish(change.Version);
     }
 
@@ -197,7 +201,7 @@ internal sealed class World
 
     // End ------------------------------------------------------------------------------------------------------------------------------
 
-    private bool IsQuiet() => Time.Now > Scenario.FaultsUntil + 200 && _clients.Waiting == 0 && _orchestrator.IsIdle && _faults.IsOver
+    private bool IsQuiet() => Time.Now > Scenario.FaultsUntil + 200 && _clients.Waiting == 0 && _orchestrator.IsIdle && _update.IsOver && _faults.IsOver
         && Members.All(m => m.IsAlive ? !m.IsPaused && m.Shut == Ways.None && !m.IsBusy && m.IsLogged && m.Map.Version == Map.Head.Version && Map.Head.Live.ContainsKey(m.Self) : !Map.Head.Live.ContainsKey(m.Self))
         && Endpoints.All(e => Members.Any(m => m.Serves(e)));
 
@@ -211,6 +215,7 @@ internal sealed class World
         if (Map.Head.Placed.Select(p => p.Entry).Concat(Map.Head.SlotRuns.Select(r => r.Entry)).FirstOrDefault(e => e.IsMigrating) is { } stuck) History.Broken(Promise.Ends, $"{stuck} is still migrating");
         foreach (var member in living.Where(m => m.IsBusy)) History.Broken(Promise.Ends, $"something did not end: {member.Describe()}");
         foreach (var member in living.Where(m => !m.IsLogged)) History.Broken(Promise.Ends, $"what {member.Self} wrote does not come into the log, or is not read back: {member.Describe()}");
+        if (!_update.IsOver) History.Broken(Promise.Ends, $"the update did not end: {_update.Describe()}");
         History.Broken(Promise.Ends, $"it does not come to rest: live in the map {string.Join(" ", Map.Head.Live.Keys)}; {string.Join("; ", Members.Select(m => m.Describe()))}");
     }
 
@@ -239,6 +244,7 @@ internal sealed class World
         ReturnToSlot o => $"return {string.Join(" ", o.Endpoints)}",
         GrantSlots o => $"grant {o.Slots} to {o.Owner}",
         SetBackup o => $"backup of {o.Owner}: {o.Backup}",
+        Cordon o => $"{(o.IsCordoned ? "cordon" : "uncordon")} {o.Shard}",
         Join o => $"join {o.Member.Incarnation}",
         MarkReady o => $"{(o.IsReady ? "ready" : "stops")} {o.Incarnation}",
         Fence o => $"fence {o.Incarnation}",

@@ -54,7 +54,7 @@ public sealed class SeedTests(ITestOutputHelper output)
 
     public static TheoryData<PlantedBug, int> Planted => new()
     {
-        { PlantedBug.RetireWithoutAcks, 3 }, { PlantedBug.LateRecord, 505 }, { PlantedBug.SplitRequest, 2 }, { PlantedBug.StaleRead, 1 }, { PlantedBug.AnswerBeforeLog, 4 },
+        { PlantedBug.RetireWithoutAcks, 3 }, { PlantedBug.LateRecord, 505 }, { PlantedBug.SplitRequest, 2 }, { PlantedBug.StaleRead, 1 }, { PlantedBug.AnswerBeforeLog, 4 }, { PlantedBug.ForgetsMoved, 442 },
     };
 
     private void Finds(SimulationOptions options, int from)

@@ -15,7 +15,7 @@ internal static class SimulateCommand
     private static readonly Option<int> Seeds = new("--seeds") { Description = "How many seeds to run, 1 to 1,000,000.", DefaultValueFactory = _ => 1_000 };
     private static readonly Option<int> From = new("--from") { Description = "First seed. One seed is one history, the same every time.", DefaultValueFactory = _ => 1 };
     private static readonly Option<string[]> Without = new("--without") { Description = "Run without this guard, G1 to G14 (docs/glossary.md): a promise must break. May be given several times.", DefaultValueFactory = _ => [], AllowMultipleArgumentsPerToken = true };
-    private static readonly Option<string?> Bug = new("--bug") { Description = "Plant a mistake, which must be found: retire-without-acks, late-record, split-request, stale-read or answer-before-log." };
+    private static readonly Option<string?> Bug = new("--bug") { Description = "Plant a mistake, which must be found: retire-without-acks, late-record, split-request, stale-read, answer-before-log or forgets-moved." };
     private static readonly Option<string?> Ack = new("--ack") { Description = "When answers leave: log, lease, replica or memory. Without: drawn from the seed." };
     private static readonly Option<string?> Kind = new("--mode") { Description = "Mode of the endpoints: exclusive or convergent. Without: drawn from the seed." };
     private static readonly Option<int> Timeline = new("--timeline") { Description = "Lines of the timeline to print of a broken seed, counted from its end.", DefaultValueFactory = _ => 120 };
@@ -27,6 +27,7 @@ internal static class SimulateCommand
         ["split-request"] = PlantedBug.SplitRequest,
         ["stale-read"] = PlantedBug.StaleRead,
         ["answer-before-log"] = PlantedBug.AnswerBeforeLog,
+        ["forgets-moved"] = PlantedBug.ForgetsMoved,
     };
 
     public static Command Create()
@@ -38,7 +39,7 @@ internal static class SimulateCommand
         Kind.AcceptOnlyFromAmong("exclusive", "convergent");
         return new Command("simulate",
             """
-            Run the production cores (leases, map, handoff, take-over, log reader, answer rule, proxy decision) through seeds of losses, delays, cuts, pauses and crashes,
+            Run the production cores (leases, map, handoff, take-over, log reader, answer rule, proxy decision, planner of updates) through seeds of losses, delays, cuts, pauses and crashes,
             and look whether every promise holds. Ends at the first seed that breaks one, with exit code 1 and that seed's timeline.
 
             Examples:

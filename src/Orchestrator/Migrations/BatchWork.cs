@@ -38,7 +38,22 @@ public sealed class BatchWork(MapReader maps, MapStore store, MemberDirectory di
     public async Task<string?> CauseAsync(MapVersion version, CancellationToken cancellationToken) =>
         version == MapVersion.None ? null : (await store.ReadChangeAsync(version, cancellationToken))?.Commit.Cause;
 
-    /// <summary>What the map says of an attempt that is before its grant; null while it is simply under way.</summary>
+    /// <summary>What the map says of an attempt that was before its grant; null while it is simply under way. Where it is over, the map's changes tell whether by its grant.</summary>
+    public async Task<StepResult?> DecidedAsync(BatchView view, BatchStep step, CancellationToken cancellationToken)
+    {
+        var decided = Decided(view, step);
+        return decided is { Verdict: StepVerdict.Cancelled } ? await GrantedAsync(step.Handoff, cancellationToken) ?? decided : decided;
+    }
+
+    /// <summary>The verdict on an attempt whose entries are elsewhere, if it was granted before that; null if it was not.</summary>
+    public async Task<StepResult?> GrantedAsync(long handoff, CancellationToken cancellationToken)
+    {
+        var attempt = new HandoffId(handoff);
+        var version = BatchSurvey.GrantOf(attempt, await store.ReadChangesAsync(attempt.PlannedAt, cancellationToken));
+        return version is { } granted ? new StepResult(StepVerdict.Granted, handoff, granted.Value) : null;
+    }
+
+    /// <summary>The same by the map alone, which does not tell of a grant that somebody has taken over from since.</summary>
     public static StepResult? Decided(BatchView view, BatchStep step)
     {
         var found = view.Survey();

@@ -21,7 +21,7 @@ public sealed class CancelHandoff(BatchWork work, ILogger<CancelHandoff> logger)
         if (commit.Outcome == CommitOutcome.Refused) throw commit.Refusal!; // Called again: the next look at the map decides.
 
         view = view with { Map = commit.Map };
-        if (BatchWork.Decided(view, input) is { Verdict: StepVerdict.Granted } granted) return granted;
+        if (await work.DecidedAsync(view, input, cancellationToken) is { Verdict: StepVerdict.Granted } granted) return granted;
         Log.Cancelled(logger, input.Id, input.Batch, handoff);
         await Task.WhenAll(HintAsync(view.DestinationAddress, handoff, cancellationToken), HintAsync(view.SourceAddress, handoff, cancellationToken));
         return new StepResult(StepVerdict.Cancelled, input.Handoff);

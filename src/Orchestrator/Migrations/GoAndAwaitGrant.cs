@@ -19,7 +19,7 @@ public sealed class GoAndAwaitGrant(BatchWork work, ILogger<GoAndAwaitGrant> log
         while (Stopwatch.GetElapsedTime(started) < BatchWork.ActivityBudget)
         {
             var view = await work.LookAsync(input, cancellationToken);
-            if (BatchWork.Decided(view, input) is { } decided)
+            if (await work.DecidedAsync(view, input, cancellationToken) is { } decided)
             {
                 if (decided.Verdict == StepVerdict.Granted) Log.Granted(logger, input.Id, input.Batch, handoff, new MapVersion(decided.GrantedVersion));
                 return decided;

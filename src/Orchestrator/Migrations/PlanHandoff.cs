@@ -38,6 +38,8 @@ public sealed class PlanHandoff(BatchWork work, MapHerald herald, ILogger<PlanHa
                 Log.Planned(logger, input.Id, input.Batch, found.Handoff, view.Entries.Count, view.Batch.From, view.Batch.To);
                 return new StepResult(StepVerdict.Ok, found.Handoff.Value);
             default:
+                // It may have been granted while nobody looked, and be somebody else's by now.
+                if (view.Batch.Handoff is { } attempt && await work.GrantedAsync(attempt, cancellationToken) is { } granted) return granted;
                 return await ConflictAsync(input, found.Version, cancellationToken);
         }
     }

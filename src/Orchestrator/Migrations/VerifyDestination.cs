@@ -21,7 +21,7 @@ public sealed class VerifyDestination(BatchWork work, ILogger<VerifyDestination>
     {
         var cancellationToken = context.CancellationToken;
         var view = await work.LookAsync(input, cancellationToken);
-        if (BatchWork.Decided(view, input) is { } decided) return decided;
+        if (await work.DecidedAsync(view, input, cancellationToken) is { } decided) return decided;
         if (view.DestinationAddress is not { } address) return StepResult.GiveUp(view.DestinationGone());
         try
         {

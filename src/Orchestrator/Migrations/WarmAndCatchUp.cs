@@ -18,7 +18,7 @@ public sealed class WarmAndCatchUp(BatchWork work, ILogger<WarmAndCatchUp> logge
         while (Stopwatch.GetElapsedTime(started) < BatchWork.ActivityBudget)
         {
             var view = await work.LookAsync(input, cancellationToken);
-            if (BatchWork.Decided(view, input) is { } decided) return decided;
+            if (await work.DecidedAsync(view, input, cancellationToken) is { } decided) return decided;
             if (view.DestinationAddress is not { } address) return StepResult.GiveUp(view.DestinationGone());
             if (await work.Migrations.IsCancellingAsync(input.Id, cancellationToken)) return new StepResult(StepVerdict.GiveUp, input.Handoff);
             try

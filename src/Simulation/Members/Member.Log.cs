@@ -7,6 +7,7 @@ internal sealed partial class Member
     private readonly Queue<(OutRecord Record, bool Fails, bool Lands)> _wire = new();
     private long _nextArrival, _nextAck, _wireEnds = long.MaxValue;
     private bool _reads;
+    private int _unacknowledged; // Records that are on the wire or whose answer is.
 
     /// <summary>The log has a record more.</summary>
     public void LogGrew()
@@ -44,6 +45,7 @@ internal sealed partial class Member
     {
         var fails = Time.Chance(Scenario.AppendFailures) && Time.Now < Scenario.FaultsUntil;
         _wire.Enqueue((record, fails, !fails || Time.Chance(0.5)));
+        _unacknowledged++;
         _nextArrival = Math.Max(_nextArrival + 1, Time.Now + World.Network.Delay(Scenario.SlowLog, Time.Chance(0.2) ? 2_000 : 200));
         Time.After(_nextArrival - Time.Now, Land);
     }
@@ -62,6 +64,7 @@ internal sealed partial class Member
         _nextAck = Math.Max(_nextAck + 1, Time.Now + World.Network.Delay(Scenario.SlowNetwork, 300));
         After(_nextAck - Time.Now, () =>
         {
+            _unacknowledged--;
             if (fails) Tenure.AppendFailed(record, "no answer");
             else Tenure.Produced(record, offset);
         });

@@ -113,7 +113,7 @@ internal sealed partial class Member : MemberNode
         foreach (var (handoff, source) in _sources) TryFreeze(handoff, source.Seal);
         foreach (var (handoff, destination) in _destinations) TrySettle(handoff, destination.Core, destination.Take);
         Pump();
-        if (_retiring?.All(retire => retire.IsCompleted) != false && (_retiring is not null || IsLeaving) && _held.Count == 0 && Tenure.QueuedBytes == 0 && !_isLast)
+        if (_retiring?.All(retire => retire.IsCompleted) != false && (_retiring is not null || IsLeaving) && _held.Count == 0 && Tenure.QueuedBytes == 0 && (!IsLeaving || _unacknowledged == 0) && !_isLast)
         {
             _isLast = true;
             if (!Scenario.IsConvergent) Tenure.Leave("leaves"); // What nobody took falls to its backups.

@@ -225,6 +225,28 @@ public sealed class MigrationTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal((MigrationOutcome.Done, handoff.Value), (record.Outcome, record.Batches[0].Handoff));
     }
 
+    /// <summary>The Orchestrator was away when the grant came, and when another took over from who was granted: it was moved all the same, and an update must not move it again.</summary>
+    [Fact]
+    public async Task Granted_AndSomebodyElsesBeforeAnybodyLooked_IsDone()
+    {
+        _cloud.Member("shard-2").HoldBefore = HandoffPhase.Granted;
+        var id = await _cloud.StartAsync("shard-2", "rooms/1");
+        var handoff = (await UnderWayAsync()).Handoff;
+        await Wait.ForAsync(() => _cloud.ReadMigrationAsync(id), migration => migration.Batches[0].Handoff is not null, "the record of the plan");
+        _cloud.Hub.Lose(id);
+        var (second, third) = (_cloud.Member("shard-2").Incarnation, _cloud.Member("shard-3").Incarnation);
+        foreach (var operation in (MapOperation[])[new GrantMove(handoff, [EntryKey.Of(Room)], second), new Fence(second), new Redirect(second, third)])
+        {
+            var commit = await _cloud.Store.CommitAsync(_ => new MapCommit("test", "", [operation]));
+            Assert.True(commit.IsCommitted, $"{commit.Refusal}");
+        }
+
+        await MonitorAt(new InAMinute()).TickAsync(TestContext.Current.CancellationToken);
+
+        var record = await _cloud.FinishedAsync(id);
+        Assert.True(record.Outcome == MigrationOutcome.Done, $"{record.Outcome}: {record.Error}");
+    }
+
     private Housekeeping.Monitor MonitorAt(TimeProvider time) => _cloud.MonitorAt(time);
 
     private Task<MapEntry> UnderWayAsync() => EntryAsync(entry => entry.IsMigrating, "the plan");
