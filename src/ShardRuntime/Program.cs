@@ -13,6 +13,7 @@ builder.Configuration.AddCommandLine(args, new Dictionary<string, string>
     ["--public-url"] = "ShardCloud:Public:Url",
     ["--app"] = "ShardCloud:App:Command",
     ["--app-port"] = "ShardCloud:App:Port",
+    ["--app-contract"] = "ShardCloud:App:Contract",
 });
 builder.Configuration.AddInMemoryCollection(EndpointArguments.Of(args));
 builder.AddSidecar();

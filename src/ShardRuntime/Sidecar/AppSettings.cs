@@ -19,6 +19,9 @@ public sealed class AppSettings
     /// <summary>Templates of its endpoints, e.g. <c>/rooms/{room}</c> or <c>convergent:/likes/{page}</c>.</summary>
     public IList<string> Endpoints { get; init; } = [];
 
+    /// <summary>File with what it says of its templates: contract probes and shadow rules (docs/probes.md), from its working directory. Empty (default): nothing.</summary>
+    public string Contract { get; set; } = "";
+
     /// <summary>Its working directory; null (default): the runtime's.</summary>
     public string? WorkingDirectory { get; set; }
 

@@ -27,11 +27,13 @@ internal static class SidecarServices
     }
 
     /// <summary>Declares the application's endpoints and sends every request to it that is not the runtime's own. False: there is none.</summary>
-    /// <exception cref="ShardCloudException">SC1003: not a template, or the same one twice.</exception>
+    /// <exception cref="ShardCloudException">SC1003: not a template, or the same one twice. SC1012: a probe or rule of its contract that cannot be meant so.</exception>
     public static bool MapSidecar(this WebApplication app)
     {
         if (app.Services.GetService<AppForwarder>() is not { } forwarder) return false;
-        foreach (var template in app.Services.GetRequiredService<AppSettings>().Templates()) app.Services.GetRequiredService<ShardTemplates>().Add(template);
+        var (settings, templates) = (app.Services.GetRequiredService<AppSettings>(), app.Services.GetRequiredService<ShardTemplates>());
+        foreach (var template in settings.Templates()) templates.Add(template);
+        if (settings.Contract.Length > 0) AppContract.Declare(Path.Combine(settings.WorkingDirectory ?? "", settings.Contract), templates);
         app.MapFallback("{**path}", forwarder.InvokeAsync);
         return true;
     }

@@ -33,7 +33,7 @@ public sealed class ShadowRules
         return this;
     }
 
-    private static bool IsPointer(string pointer)
+    internal static bool IsPointer(string pointer)
     {
         if (pointer.Length > 0 && pointer[0] != '/') return false;
         for (var at = pointer.IndexOf('~'); at >= 0; at = pointer.IndexOf('~', at + 1))
