@@ -15,6 +15,12 @@ public abstract class TaskOrchestrationContext
     /// <summary>Id of the instance.</summary>
     public abstract string InstanceId { get; }
 
+    /// <summary>Version that the instance was started under and keeps for life; a child has its parent's. Empty when the host kept none: older than every version.</summary>
+    public abstract string Version { get; }
+
+    /// <summary>Below zero when the instance was started under an older version: it must go on in the shape of that one.</summary>
+    public int CompareVersionTo(string version) => OrchestrationVersion.Compare(Version, version);
+
     /// <summary>The caller when this is a sub-orchestration.</summary>
     public abstract ParentOrchestrationInstance? Parent { get; }
 

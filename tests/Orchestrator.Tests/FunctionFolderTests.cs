@@ -54,7 +54,9 @@ public sealed class FunctionFolderTests(AzuriteFixture azurite)
 
         Assert.True(File.Exists(Path.Combine(Root, handler.GetProperty("description").GetProperty("defaultExecutablePath").GetString()! + ".dll")));
         Assert.False(handler.GetProperty("enableForwardingHttpRequest").GetBoolean());
-        Assert.False(host.GetProperty("extensions").GetProperty("durableTask").GetProperty("extendedSessionsEnabled").GetBoolean());
+        var durable = host.GetProperty("extensions").GetProperty("durableTask");
+        Assert.False(durable.GetProperty("extendedSessionsEnabled").GetBoolean());
+        Assert.Equal(OrchestratorServices.OrchestrationVersion, durable.GetProperty("defaultVersion").GetString());
     }
 
     /// <summary>Anywhere else the real host reads past them: four partitions would be polled, each up to every 30 s when idle.</summary>

@@ -13,7 +13,8 @@ public sealed record DurableClientBinding(
 /// <summary>Clients by address. The address comes with each envelope; a call without one uses the last that was seen, then the
 /// setting <see cref="OverrideVariable"/>, then the host's first choice of port.</summary>
 /// <param name="json">How payloads are written.</param>
-public sealed class DurableClients(System.Text.Json.JsonSerializerOptions? json = null)
+/// <param name="version">Version that instances are started under.</param>
+public sealed class DurableClients(System.Text.Json.JsonSerializerOptions? json = null, string? version = null)
 {
     /// <summary>Environment variable with an address for calls that carry no binding.</summary>
     public const string OverrideVariable = "DURABLE_RPC_BASE_URL";
@@ -34,14 +35,14 @@ public sealed class DurableClients(System.Text.Json.JsonSerializerOptions? json 
 
         if (!_clients.ContainsKey(binding) && _clients.Count >= ChannelsMax)
             throw new InvalidOperationException($"More than {ChannelsMax} task hub addresses were used by one process; the last is {binding.RpcBaseUrl}.");
-        return _clients.GetOrAdd(binding, b => Connect(b, json));
+        return _clients.GetOrAdd(binding, b => Connect(b, json, version));
     }
 
     /// <summary>A client for an address outside any binding.</summary>
-    public static DurableTaskClient Connect(DurableClientBinding binding, System.Text.Json.JsonSerializerOptions? json = null)
+    public static DurableTaskClient Connect(DurableClientBinding binding, System.Text.Json.JsonSerializerOptions? json = null, string? version = null)
     {
         // Outputs can be large: the default limit of 4 MB is too small.
         var channel = GrpcChannel.ForAddress(binding.RpcBaseUrl!, new GrpcChannelOptions { MaxReceiveMessageSize = null, MaxSendMessageSize = null });
-        return new GrpcDurableTaskClient(channel.CreateCallInvoker(), binding.TaskHubName, binding.ConnectionName, json);
+        return new GrpcDurableTaskClient(channel.CreateCallInvoker(), binding.TaskHubName, binding.ConnectionName, json, version);
     }
 }

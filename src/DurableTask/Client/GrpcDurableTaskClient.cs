@@ -12,7 +12,9 @@ namespace ShardCloud.DurableTask.Client;
 /// <param name="taskHubName">Sent with every call when set.</param>
 /// <param name="connectionName">Sent with every call when set.</param>
 /// <param name="json">How payloads are written; default: <see cref="PayloadJson.Options"/>.</param>
-public sealed class GrpcDurableTaskClient(CallInvoker invoker, string? taskHubName = null, string? connectionName = null, JsonSerializerOptions? json = null)
+/// <param name="version">Version that instances are started under; null: the host's default.</param>
+public sealed class GrpcDurableTaskClient(
+    CallInvoker invoker, string? taskHubName = null, string? connectionName = null, JsonSerializerOptions? json = null, string? version = null)
     : DurableTaskClient
 {
     /// <summary>How long one waiting call lasts before it is made again: the service polls as long as the caller stays.</summary>
@@ -25,7 +27,7 @@ public sealed class GrpcDurableTaskClient(CallInvoker invoker, string? taskHubNa
     public override async Task<string> ScheduleNewOrchestrationInstanceAsync(
         TaskName orchestratorName, object? input = null, string? instanceId = null, CancellationToken cancellationToken = default)
     {
-        var request = new CreateInstanceRequest { Name = orchestratorName, InstanceId = instanceId ?? Guid.NewGuid().ToString("N"), Input = Write(input) };
+        var request = new CreateInstanceRequest { Name = orchestratorName, InstanceId = instanceId ?? Guid.NewGuid().ToString("N"), Input = Write(input), Version = version };
         try
         {
             return (await _service.StartInstanceAsync(request, Call(cancellationToken)).ConfigureAwait(false)).InstanceId;

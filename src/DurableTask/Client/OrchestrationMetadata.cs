@@ -11,6 +11,7 @@ public sealed record OrchestrationMetadata
     {
         Name = state.Name;
         InstanceId = state.InstanceId;
+        Version = state.Version ?? "";
         RuntimeStatus = state.OrchestrationStatus;
         CreatedAt = state.CreatedTimestamp?.ToDateTimeOffset() ?? default;
         LastUpdatedAt = state.LastUpdatedTimestamp?.ToDateTimeOffset() ?? default;
@@ -25,6 +26,9 @@ public sealed record OrchestrationMetadata
 
     /// <summary>The instance.</summary>
     public string InstanceId { get; }
+
+    /// <summary>Version that it was started under; empty when the host kept none.</summary>
+    public string Version { get; }
 
     /// <summary>Where it stands.</summary>
     public OrchestrationStatus RuntimeStatus { get; }

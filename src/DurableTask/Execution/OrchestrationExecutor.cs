@@ -10,25 +10,29 @@ public sealed class OrchestrationExecutor
 {
     private readonly OrchestratorRegistry _orchestrators;
     private readonly TurnSettings _settings;
+    private readonly string? _version;
 
     /// <summary>Creates an executor.</summary>
     /// <param name="orchestrators">Code by name.</param>
     /// <param name="json">How payloads are written; default: <see cref="PayloadJson.Options"/>.</param>
     /// <param name="loggers">Where replay-safe loggers write.</param>
     /// <param name="unwrapActivityResults">True: activity results are in the envelope of <see cref="ActivityOutcome"/>, which also carries failures.</param>
+    /// <param name="version">The newest version that the code knows; null: any instance is run.</param>
     public OrchestrationExecutor(
-        OrchestratorRegistry orchestrators, JsonSerializerOptions? json = null, ILoggerFactory? loggers = null, bool unwrapActivityResults = false)
+        OrchestratorRegistry orchestrators, JsonSerializerOptions? json = null, ILoggerFactory? loggers = null, bool unwrapActivityResults = false, string? version = null)
     {
         _orchestrators = orchestrators;
+        _version = version;
         _settings = new TurnSettings(json ?? PayloadJson.Options, loggers ?? NullLoggerFactory.Instance, unwrapActivityResults);
     }
 
     /// <summary>Runs the orchestrator's code over the history of the request.</summary>
-    /// <returns>The answer of the turn. Failures of the code are answers (a Failed completion), never exceptions.</returns>
+    /// <returns>The answer of the turn. Failures of the code are answers (a Failed completion), never exceptions. <c>RequiresHistory</c> without actions: the turn is
+    /// handed back and comes again, as that of a newer instance does until the code that knows it is there.</returns>
     public OrchestratorResponse Execute(OrchestratorRequest request)
     {
         var response = new OrchestratorResponse { InstanceId = request.InstanceId };
-        if (LacksHistory(request))
+        if (LacksHistory(request) || NewerVersion(request) is not null)
         {
             response.RequiresHistory = true;
             return response;
@@ -47,6 +51,14 @@ public sealed class OrchestrationExecutor
         var response = new OrchestratorResponse { InstanceId = instanceId };
         response.Actions.Add(new OrchestratorAction { CompleteOrchestration = Turn.Failure(reason) });
         return response;
+    }
+
+    /// <summary>The version of an instance that was started by newer code than this; null when this code may run it.</summary>
+    public string? NewerVersion(OrchestratorRequest request)
+    {
+        if (_version is null) return null;
+        var started = request.PastEvents.Concat(request.NewEvents).FirstOrDefault(e => e.EventTypeCase == HistoryEvent.EventTypeOneofCase.ExecutionStarted)?.ExecutionStarted;
+        return OrchestrationVersion.Compare(started?.Version, _version) > 0 ? started!.Version : null;
     }
 
     /// <summary>The host kept the history back (extended sessions), and nothing here remembers it.</summary>

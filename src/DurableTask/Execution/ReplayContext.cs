@@ -16,6 +16,8 @@ internal sealed class ReplayContext(Turn turn) : TaskOrchestrationContext
 
     public override string InstanceId => turn.InstanceId;
 
+    public override string Version => turn.Started.Version ?? "";
+
     public override ParentOrchestrationInstance? Parent => turn.Started.ParentInstance is { } parent
         ? new(parent.Name ?? "", parent.OrchestrationInstance?.InstanceId ?? "")
         : null;

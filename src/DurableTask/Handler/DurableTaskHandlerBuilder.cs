@@ -25,6 +25,10 @@ public sealed class DurableTaskHandlerBuilder
     /// <summary>How inputs, results and events are written. Default: camelCase (Web defaults). Changing it breaks histories in flight.</summary>
     public JsonSerializerOptions Json { get; set; } = PayloadJson.Options;
 
+    /// <summary>Version that instances are started under, and the newest that is run here: turns of a newer one are handed back. Must be host.json's <c>defaultVersion</c>.
+    /// Null: instances have none, and all are run. Only a host that keeps versions (Durable Task extension 3.1 and later) gives them back.</summary>
+    public string? Version { get; set; }
+
     /// <summary>Adds an orchestrator class under its name. It has no services: its code is replayed.</summary>
     public DurableTaskHandlerBuilder AddOrchestrator<T>() where T : class, ITaskOrchestrator, new()
     {

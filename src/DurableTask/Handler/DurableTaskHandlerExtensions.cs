@@ -30,7 +30,7 @@ public static class DurableTaskHandlerExtensions
         services.AddSingleton<FunctionInvoker>();
         services.AddSingleton<HandlerPipeline>();
         services.AddSingleton<InProcessHttp>();
-        services.TryAddSingleton(new DurableClients(builder.Json));
+        services.TryAddSingleton(new DurableClients(builder.Json, builder.Version));
         services.AddScoped<InvocationClient>();
         services.TryAddScoped(s => s.GetRequiredService<DurableClients>().Get(s.GetRequiredService<InvocationClient>().Binding));
         services.AddSingleton<IStartupFilter, HandlerPipelineFilter>();

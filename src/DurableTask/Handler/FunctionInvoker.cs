@@ -24,7 +24,7 @@ internal sealed partial class FunctionInvoker
         _http = http;
         _scopes = scopes;
         _log = loggers.CreateLogger<FunctionInvoker>();
-        _executor = new OrchestrationExecutor(functions.Orchestrators, functions.Json, loggers, unwrapActivityResults: true);
+        _executor = new OrchestrationExecutor(functions.Orchestrators, functions.Json, loggers, unwrapActivityResults: true, functions.Version);
     }
 
     public async Task<IResult> InvokeAsync(string functionName, HttpContext context)
@@ -66,6 +66,7 @@ internal sealed partial class FunctionInvoker
             var request = OrchestratorRequest.Parser.ParseFrom(Convert.FromBase64String(text));
             instanceId = request.InstanceId;
             response = _executor.Execute(request);
+            if (_executor.NewerVersion(request) is { } newer) TurnIsNewer(_log, functionName, instanceId, newer, _functions.Version!);
         }
         catch (Exception e) when (!call.HttpContext.RequestAborted.IsCancellationRequested)
         {
@@ -129,6 +130,9 @@ internal sealed partial class FunctionInvoker
 
     [LoggerMessage(1, LogLevel.Error, "The turn of instance '{InstanceId}' in orchestrator '{FunctionName}' could not be run; the instance fails.")]
     private static partial void TurnFailed(ILogger log, Exception exception, string functionName, string instanceId);
+
+    [LoggerMessage(5, LogLevel.Error, "Instance '{InstanceId}' of '{FunctionName}' was started under version {Newer}, this handler knows those up to {Version}: it is left as it is and its turn comes again. Deploy the newer handler again.")]
+    private static partial void TurnIsNewer(ILogger log, string functionName, string instanceId, string newer, string version);
 
     [LoggerMessage(2, LogLevel.Warning, "Activity '{FunctionName}' of instance '{InstanceId}' failed.")]
     private static partial void ActivityFailed(ILogger log, Exception exception, string functionName, string instanceId);

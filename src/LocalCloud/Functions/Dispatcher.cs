@@ -48,7 +48,7 @@ internal sealed partial class Dispatcher(TaskHub hub, FunctionIndex functions, F
             ExecutionStarted = new()
             {
                 Name = name,
-                Version = version ?? "",
+                Version = string.IsNullOrEmpty(version) ? settings.DefaultVersion : version,
                 Input = input,
                 OrchestrationInstance = new() { InstanceId = instanceId, ExecutionId = Guid.NewGuid().ToString("N") },
             },

@@ -26,6 +26,9 @@ internal sealed partial record HostJson
 
     public int ActivitiesMax { get; private init; } = 10 * Environment.ProcessorCount;
 
+    /// <summary>Version of instances that are started under none.</summary>
+    public string DefaultVersion { get; private init; } = "";
+
     public QueueSettings Queues { get; private init; } = new();
 
     /// <summary>Keys that the real host ignores, with their paths.</summary>
@@ -61,6 +64,7 @@ internal sealed partial record HostJson
             HandlerArguments = At(description, "arguments") is { ValueKind: JsonValueKind.Array } list ? [.. list.EnumerateArray().Select(a => a.GetString()!)] : [],
             OrchestratorsMax = Number(path, "maxConcurrentOrchestratorFunctions", At(durable, "maxConcurrentOrchestratorFunctions")) ?? 10 * Environment.ProcessorCount,
             ActivitiesMax = Number(path, "maxConcurrentActivityFunctions", At(durable, "maxConcurrentActivityFunctions")) ?? 10 * Environment.ProcessorCount,
+            DefaultVersion = Text(path, "defaultVersion", At(durable, "defaultVersion")) ?? "",
             Queues = ReadQueues(path, At(root, "extensions", "queues")),
             UnknownKeys = HostJsonKeys.Unknown(root),
         };

@@ -20,7 +20,7 @@ public sealed class AppFolder : IDisposable
             {
               "version": "2.0", "functionTimeout": "00:00:05",
               "customHandler": { "description": { "defaultExecutablePath": "dotnet" } },
-              "extensions": { "durableTask": { "hubName": "%TASKHUB_NAME%", "maxConcurrentOrchestratorFunctions": 8, "maxConcurrentActivityFunctions": 8 } }
+              "extensions": { "durableTask": { "hubName": "%TASKHUB_NAME%", "defaultVersion": "1.0", "maxConcurrentOrchestratorFunctions": 8, "maxConcurrentActivityFunctions": 8 } }
             }
             """);
         foreach (var name in Orchestrators) WriteFunction(name, """{ "type": "orchestrationTrigger", "direction": "in", "name": "context" }""");

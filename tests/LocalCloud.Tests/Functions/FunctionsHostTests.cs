@@ -217,6 +217,19 @@ public sealed class FunctionsHostTests(AzuriteFixture azurite, ITestOutputHelper
     }
 
     [Fact]
+    public async Task Instance_KeepsItsVersion_OrTheDefaultOfHostJson()
+    {
+        await using var host = await StartAsync();
+        var (client, versioned) = (Client(host), DurableClients.Connect(new DurableClientBinding(host.TaskHubName, null, host.RpcAddress.ToString()), version: "1.1"));
+
+        await client.ScheduleNewOrchestrationInstanceAsync("Chain", 1, "d");
+        await versioned.ScheduleNewOrchestrationInstanceAsync("Chain", 1, "v");
+
+        Assert.Equal("1.0", (await client.WaitForInstanceCompletionAsync("d").WaitAsync(Deadline)).Version);
+        Assert.Equal("1.1", (await client.WaitForInstanceCompletionAsync("v").WaitAsync(Deadline)).Version);
+    }
+
+    [Fact]
     public async Task Orchestrator_AnswersNon2xx_FailsForGood()
     {
         await using var host = await StartAsync();

@@ -108,7 +108,7 @@ public sealed class MigrationTests(AzuriteFixture azurite) : IAsyncLifetime
         var (from, to) = (_cloud.Member("shard-1").Incarnation, _cloud.Member("shard-2").Incarnation);
         await _cloud.Store.CommitAsync(_ => new MapCommit("migrate-winner", "a test", [new PlanMove([EntryKey.Of(Room)], from, to)]));
 
-        _cloud.Hub.TryStart(loser.Id, nameof(MigrateEndpoints), $$"""{"id":"{{loser.Id}}","batches":1,"parallel":4}""");
+        _cloud.Hub.TryStart(loser.Id, nameof(MigrateEndpoints), $$"""{"id":"{{loser.Id}}","batches":1,"parallel":4}""", OrchestratorServices.OrchestrationVersion);
 
         var record = await _cloud.FinishedAsync(loser.Id);
         Assert.Equal((MigrationOutcome.Conflict, "migrate-winner"), (record.Outcome, record.ConflictWith));

@@ -16,6 +16,7 @@ public sealed class TaskHub
     private const int Haste = 200;
 
     private readonly ConcurrentDictionary<string, Instance> _instances = new(StringComparer.Ordinal);
+    private readonly string _test = TestContext.Current.TestMethod?.MethodName ?? "unknown";
 
     /// <summary>The handler.</summary>
     public HttpClient Handler { get; set; } = null!;
@@ -29,9 +30,9 @@ public sealed class TaskHub
     /// <summary>Activities in the order in which they were called, as <c>instance/Name</c>.</summary>
     public ConcurrentQueue<string> Calls { get; } = new();
 
-    public bool TryStart(string id, string name, string? input, Instance? parent = null, int parentTask = -1)
+    public bool TryStart(string id, string name, string? input, string? version, Instance? parent = null, int parentTask = -1)
     {
-        var instance = new Instance(id, name, input, parent, parentTask);
+        var instance = new Instance(id, name, input, version ?? "", parent, parentTask);
         while (!_instances.TryAdd(id, instance))
         {
             if (!_instances.TryGetValue(id, out var before) || before.IsRunning) return false;
@@ -40,7 +41,7 @@ public sealed class TaskHub
         instance.Inbox.Writer.TryWrite(Event(e => e.ExecutionStarted = new ExecutionStartedEvent
         {
             Name = name,
-            Version = "",
+            Version = instance.Version,
             Input = input,
             OrchestrationInstance = new OrchestrationInstance { InstanceId = id },
         }));
@@ -89,10 +90,13 @@ public sealed class TaskHub
                 request.NewEvents.Add(arrived);
                 var answer = await CallAsync(instance.Name, new JsonObject { ["context"] = Convert.ToBase64String(request.ToByteArray()) }, instance.Id);
                 var response = OrchestratorResponse.Parser.ParseFrom(Convert.FromBase64String(answer.GetProperty("ReturnValue").GetString()!));
+                if (response.RequiresHistory) continue; // Handed back.
                 instance.Past.AddRange(arrived);
+                var recordedFrom = instance.Past.Count;
                 foreach (var action in response.Actions.OrderBy(action => action.Id)) Take(instance, action);
-                if (BeginsAnew(instance, response)) continue;
                 instance.Past.Add(Event(e => e.OrchestratorCompleted = new OrchestratorCompletedEvent()));
+                if (HistoryRecorder.IsOn) Record(instance, HistoryRecorder.Turn(arrived, response, instance.Past.Skip(recordedFrom)), response);
+                if (BeginsAnew(instance, response)) continue;
                 if (!instance.IsRunning) return;
             }
         }
@@ -100,6 +104,14 @@ public sealed class TaskHub
         {
             instance.End(OrchestrationStatus.Failed, error.ToString());
         }
+    }
+
+    private void Record(Instance instance, string turn, OrchestratorResponse response)
+    {
+        instance.Turns.Add(turn);
+        if (response.Actions.All(action => action.CompleteOrchestration is null)) return;
+        HistoryRecorder.Write(_test, instance.Name, instance.Turns);
+        instance.Turns.Clear();
     }
 
     // The next generation: an empty history, the new input, and the events that the last one did not take. Words of the last one's own tasks do not count in it.
@@ -115,7 +127,7 @@ public sealed class TaskHub
         instance.Inbox.Writer.TryWrite(Event(e => e.ExecutionStarted = new ExecutionStartedEvent
         {
             Name = instance.Name,
-            Version = "",
+            Version = instance.Version,
             Input = end.Result,
             OrchestrationInstance = new OrchestrationInstance { InstanceId = instance.Id },
         }));
@@ -128,7 +140,7 @@ public sealed class TaskHub
         switch (action.OrchestratorActionTypeCase)
         {
             case OrchestratorAction.OrchestratorActionTypeOneofCase.ScheduleTask:
-                instance.Past.Add(Event(e => e.TaskScheduled = new TaskScheduledEvent { Name = action.ScheduleTask.Name }, action.Id));
+                instance.Past.Add(Event(e => e.TaskScheduled = new TaskScheduledEvent { Name = action.ScheduleTask.Name, Version = action.ScheduleTask.Version }, action.Id));
                 _ = Task.Run(() => RunActivityAsync(instance, action.Id, action.ScheduleTask.Name, action.ScheduleTask.Input));
                 break;
             case OrchestratorAction.OrchestratorActionTypeOneofCase.CreateTimer:
@@ -140,8 +152,8 @@ public sealed class TaskHub
                 break;
             case OrchestratorAction.OrchestratorActionTypeOneofCase.CreateSubOrchestration:
                 var child = action.CreateSubOrchestration;
-                instance.Past.Add(Event(e => e.SubOrchestrationInstanceCreated = new SubOrchestrationInstanceCreatedEvent { Name = child.Name, InstanceId = child.InstanceId }, action.Id));
-                if (!TryStart(child.InstanceId, child.Name, child.Input, instance, action.Id))
+                instance.Past.Add(Event(e => e.SubOrchestrationInstanceCreated = new SubOrchestrationInstanceCreatedEvent { Name = child.Name, InstanceId = child.InstanceId, Version = child.Version }, action.Id));
+                if (!TryStart(child.InstanceId, child.Name, child.Input, child.Version, instance, action.Id))
                     instance.Inbox.Writer.TryWrite(Event(e => e.SubOrchestrationInstanceFailed = new SubOrchestrationInstanceFailedEvent
                     {
                         TaskScheduledId = action.Id,
@@ -209,7 +221,7 @@ public sealed class TaskHub
         return made;
     }
 
-    public sealed class Instance(string id, string name, string? input, Instance? parent, int parentTask)
+    public sealed class Instance(string id, string name, string? input, string version, Instance? parent, int parentTask)
     {
         public string Id => id;
 
@@ -217,11 +229,16 @@ public sealed class TaskHub
 
         public string? Input => input;
 
+        public string Version => version;
+
         public Instance? Parent => parent;
 
         public int ParentTask => parentTask;
 
         public List<HistoryEvent> Past { get; } = [];
+
+        /// <summary>Of this generation, for <see cref="HistoryRecorder"/>.</summary>
+        public List<string> Turns { get; } = [];
 
         /// <summary>How often it has begun anew.</summary>
         public int Generation { get; set; }

@@ -10,7 +10,7 @@ public sealed class TaskHubInvoker(TaskHub hub) : CallInvoker
     {
         object? answer = request switch
         {
-            CreateInstanceRequest start => hub.TryStart(start.InstanceId, start.Name, start.Input)
+            CreateInstanceRequest start => hub.TryStart(start.InstanceId, start.Name, start.Input, start.Version)
                 ? new CreateInstanceResponse { InstanceId = start.InstanceId }
                 : throw new RpcException(new Status(StatusCode.AlreadyExists, "running")),
             RaiseEventRequest raise => hub.Raise(raise.InstanceId, raise.Name, raise.Input)

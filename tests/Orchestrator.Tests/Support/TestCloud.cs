@@ -51,7 +51,7 @@ public sealed class TestCloud : IAsyncDisposable
             builder.ConfigureTestServices(services =>
             {
                 services.AddSingleton<IShardHost>(Host);
-                services.AddScoped<DurableTaskClient>(_ => new GrpcDurableTaskClient(new TaskHubInvoker(Hub)));
+                services.AddScoped<DurableTaskClient>(_ => DurableClient());
             });
         });
         Hub.Handler = _factory.CreateClient();
@@ -59,6 +59,8 @@ public sealed class TestCloud : IAsyncDisposable
     }
 
     public TaskHub Hub { get; }
+
+    private GrpcDurableTaskClient DurableClient() => new(new TaskHubInvoker(Hub), version: OrchestratorServices.OrchestrationVersion);
 
     public TestShardHost Host { get; }
 
@@ -96,18 +98,18 @@ public sealed class TestCloud : IAsyncDisposable
     /// <summary>The timer's work, at a time of the test's own.</summary>
     public Housekeeping.Monitor MonitorAt(TimeProvider time)
     {
-        var (operations, durable) = (Services.GetRequiredService<OperationStore>(), new GrpcDurableTaskClient(new TaskHubInvoker(Hub)));
+        var (operations, durable) = (Services.GetRequiredService<OperationStore>(), DurableClient());
         return new(Services.GetRequiredService<MigrationStore>(), operations, Services.GetRequiredService<UpdateStore>(), ReplacementsAt(time), DrainsAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
     }
 
     /// <summary>What starts replacements, at a time of the test's own.</summary>
     public Replacements ReplacementsAt(TimeProvider time) => new(
-        Services.GetRequiredService<MapReader>(), Leases, Services.GetRequiredService<OperationStore>(), new GrpcDurableTaskClient(new TaskHubInvoker(Hub)), time);
+        Services.GetRequiredService<MapReader>(), Leases, Services.GetRequiredService<OperationStore>(), DurableClient(), time);
 
     /// <summary>What looks for slow shards, at a time of the test's own.</summary>
     public Drains DrainsAt(TimeProvider time) => new(
         Services.GetRequiredService<MapReader>(), Services.GetRequiredService<ShardLooks>(), Services.GetRequiredService<SlowShards>(), Services.GetRequiredService<OperationStore>(),
-        new GrpcDurableTaskClient(new TaskHubInvoker(Hub)), Services.GetRequiredService<IOptions<OrchestratorSettings>>(), time, NullLogger<Drains>.Instance);
+        DurableClient(), Services.GetRequiredService<IOptions<OrchestratorSettings>>(), time, NullLogger<Drains>.Instance);
 
     public HttpClient Client(string? role = Roles.Operator, string audience = Audiences.Management)
     {
