@@ -24,6 +24,7 @@ public static class ErrorCodes
     public const string BadKey = "SC2004";
     public const string ManyOver = "SC2005";
     public const string ManySlow = "SC2006";
+    public const string LevelTooFar = "SC2007";
 
     public const string WrongType = "SC3001";
     public const string NameTooLong = "SC3002";

@@ -18,6 +18,9 @@ namespace ShardCloud.Orchestrator;
 /// <summary>The Orchestrator's parts.</summary>
 public static class OrchestratorServices
 {
+    /// <summary>Version that orchestrations are started under, and the newest that runs here (CONTRIBUTING.md says when it grows). The same is in host.json.</summary>
+    public const string OrchestrationVersion = "1.0";
+
     /// <summary>Adds everything that <c>Program.cs</c> maps.</summary>
     public static IServiceCollection AddOrchestrator(this IServiceCollection services)
     {
@@ -42,6 +45,7 @@ public static class OrchestratorServices
         services.AddScoped<MigrationsApi>(); // Scoped, for the durable client of each call's envelope.
         services.AddScoped<ShardsApi>();
         services.AddScoped<ReadsApi>();
+        services.AddScoped<LevelApi>();
         services.AddSingleton(provider => new PackagesApi(provider.GetRequiredService<PackageStore>(), Settings(provider)));
         services.AddScoped<Replacements>();
         services.AddSingleton<ShardLooks>();
@@ -58,6 +62,7 @@ public static class OrchestratorServices
     /// <summary>Every orchestrator, activity and timer; each has a folder with a function.json of the same name, and a test holds the two together.</summary>
     public static void AddFunctions(DurableTaskHandlerBuilder functions)
     {
+        functions.Version = OrchestrationVersion;
         functions
             .AddOrchestrator<Bootstrap>().AddActivity<SurveyCloud>().AddActivity<GrantFirstSlots>().AddActivity<AwaitServing>()
             .AddOrchestrator<CreateShard>().AddActivity<ReserveShardName>().AddActivity<RequestInstance>().AddActivity<AwaitJoin>()

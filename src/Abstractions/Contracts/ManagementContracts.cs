@@ -124,7 +124,7 @@ public sealed record ShardList(IReadOnlyList<ShardSummary> Shards);
 /// <summary>A member as its row says, and as it says itself (<c>status</c>; null when it did not answer, then <c>unreachable</c> says why).</summary>
 public sealed record MemberSummary(
     string Incarnation, string Shard, string Role, string State, string Version, string FaultDomain, string PublicAddress, string MemberAddress,
-    int Pid, long AppliedMapVersion, double LeaseLengthMs, bool Live, int Slots, long PlacedEndpoints, MemberStatus? Status, string? Unreachable);
+    int Pid, long AppliedMapVersion, double LeaseLengthMs, bool Live, int Slots, long PlacedEndpoints, MemberStatus? Status, string? Unreachable, CloudRelease Release);
 
 public sealed record MemberList(IReadOnlyList<MemberSummary> Members, long MapVersion);
 
@@ -144,10 +144,17 @@ public sealed record PublishedPackage(string Version, long Bytes, string Sha256,
 
 public sealed record PackageList(IReadOnlyList<PublishedPackage> Packages);
 
-/// <summary>The whole at a glance.</summary>
+/// <summary>Raises the cloud's protocol level: one above the present one.</summary>
+public sealed record RaiseLevelRequest(int Level);
+
+/// <summary>The cloud's protocol level now.</summary>
+public sealed record CloudLevelState(int Level);
+
+/// <summary>The whole at a glance. <c>release</c>: what the Orchestrator runs; <c>level</c>: the cloud's protocol level; <c>mixed</c>: members, or the Orchestrator, are at different levels.</summary>
 public sealed record CloudStatus(
     string Application, bool Bootstrapped, long MapVersion, int PartitionCount, int ShardsReady, int Routers, int SlotsGranted, long PlacedEndpoints,
-    IReadOnlyList<MemberSummary> Members, IReadOnlyList<MigrationSummary> RunningMigrations, IReadOnlyList<Operation> RunningOperations);
+    IReadOnlyList<MemberSummary> Members, IReadOnlyList<MigrationSummary> RunningMigrations, IReadOnlyList<Operation> RunningOperations,
+    CloudRelease Release, int Level, bool Mixed);
 
 /// <summary>JSON of the management API: camelCase, absent instead of null. Request records refuse members they do not know.</summary>
 [JsonSourceGenerationOptions(
@@ -156,6 +163,8 @@ public sealed record CloudStatus(
 [JsonSerializable(typeof(StartMigrationRequest))]
 [JsonSerializable(typeof(AddShardRequest))]
 [JsonSerializable(typeof(TakeOverReport))]
+[JsonSerializable(typeof(RaiseLevelRequest))]
+[JsonSerializable(typeof(CloudLevelState))]
 [JsonSerializable(typeof(MigrationAccepted))]
 [JsonSerializable(typeof(OperationAccepted))]
 [JsonSerializable(typeof(Migration))]

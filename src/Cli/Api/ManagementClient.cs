@@ -59,6 +59,9 @@ internal sealed class ManagementClient : IDisposable
 
     public Task<CloudStatus> StatusAsync(CancellationToken cancellationToken) => GetAsync("status", ManagementJson.Default.CloudStatus, cancellationToken);
 
+    public Task<CloudLevelState> RaiseLevelAsync(int level, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Post, "level", Body(new RaiseLevelRequest(level), ManagementJson.Default.RaiseLevelRequest), ManagementJson.Default.CloudLevelState, cancellationToken);
+
     public Task<ShardList> ShardsAsync(CancellationToken cancellationToken) => GetAsync("shards", ManagementJson.Default.ShardList, cancellationToken);
 
     public Task<MigrationList> MigrationsAsync(CancellationToken cancellationToken) => GetAsync("migrations", ManagementJson.Default.MigrationList, cancellationToken);

@@ -22,6 +22,9 @@ internal static class StatusCommand
     private static void Show(IAnsiConsole console, CloudStatus status)
     {
         console.MarkupLineInterpolated($"Application [bold]{status.Application}[/]: map version {status.MapVersion}, {status.ShardsReady} shards, {status.Routers} routers, {status.PlacedEndpoints} placed endpoints");
+        console.MarkupLineInterpolated($"{status.Release}, the cloud at level {status.Level}{(status.Mixed ? "; levels are mixed:" : "")}");
+        if (status.Mixed)
+            foreach (var member in status.Members) console.MarkupLineInterpolated($"  {MigrationView.Short(member.Incarnation)}: {member.Release}");
         var table = Tables.Plain("member", "state", "version", "listens at", "pid", "lease", "slots", "placed", "lag");
         foreach (var member in status.Members)
         {

@@ -23,12 +23,13 @@ internal sealed record DoctorReport(IReadOnlyList<Finding> Findings);
 internal static class Checks
 {
     private const long DiskFail = 200L << 20, DiskWarn = 1L << 30;
+    private static readonly TimeSpan StatusWithin = TimeSpan.FromSeconds(5);
     private const int RouterPort = 8080, OrchestratorPort = 7071; // Defaults of 'up'.
 
     public static async Task<DoctorReport> RunAsync(string data, string apps, CancellationToken cancellationToken) => new(
     [
         DotNet(), await NodeAsync(cancellationToken), Azurite(), Programs(apps), Port(data, RouterPort, "--router-port"), Port(data, OrchestratorPort, "--orchestrator-port"),
-        Folder(data), Layout(data), Key(data), Disk(data), Processes(data),
+        Folder(data), Layout(data), Key(data), Disk(data), Processes(data), await LevelsAsync(data, cancellationToken),
     ]);
 
     private static Finding DotNet()
@@ -127,6 +128,27 @@ internal static class Checks
             : running.Count == 0 ? new("processes", Verdict.Ok, "none is left of an earlier run")
             : new("processes", Verdict.Warn, $"left of an earlier run: {names}", $"kill -9 {string.Join(' ', running.Select(process => process.Pid))}   (the next 'up' on this folder does it too).");
     }
+
+    private static async Task<Finding> LevelsAsync(string data, CancellationToken cancellationToken)
+    {
+        if (!DataDirectory.IsLocked(data) || DataDirectory.TryReadRun(data) is not { } run) return new("levels", Verdict.Ok, $"{CloudRelease.Own}; no local cloud runs on this folder");
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(StatusWithin);
+        try
+        {
+            using var api = Api.ManagementClient.Of(run);
+            return Of(await api.StatusAsync(limit.Token));
+        }
+        catch (Exception error) when (error is ShardCloudException or HttpRequestException || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            return new("levels", Verdict.Warn, $"{CloudRelease.Own}; the Orchestrator did not say what the members run", "See 'shardcloud logs orchestrator'.");
+        }
+    }
+
+    /// <summary>What the releases in a cloud are.</summary>
+    internal static Finding Of(Contracts.CloudStatus status) => status.Mixed
+        ? new("levels", Verdict.Warn, $"Orchestrator {status.Release}, members {string.Join(", ", status.Members.Select(member => $"{member.Release}").Distinct())}, the cloud at level {status.Level}", "Bring all to one release (docs/upgrading.md).")
+        : new("levels", Verdict.Ok, $"{status.Release} everywhere, the cloud at level {status.Level}");
 
     private static bool OpenToOthers(string path) =>
         !OperatingSystem.IsWindows() && (File.GetUnixFileMode(path) & (UnixFileMode.GroupRead | UnixFileMode.OtherRead | UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) != 0;

@@ -33,6 +33,7 @@ public static class ManagementRoutes
         api.MapGet("/updates/{id}", (string id, HttpContext context, UpdatesApi updates) => updates.GetAsync(id, context));
         api.MapPost("/updates/{id}/approve", (string id, HttpContext context, UpdatesApi updates) => updates.ApproveAsync(id, context));
         api.MapPost("/updates/{id}/cancel", (string id, HttpContext context, UpdatesApi updates) => updates.CancelAsync(id, context));
+        api.MapPost("/level", (HttpContext context, LevelApi levels) => levels.RaiseAsync(context));
         api.MapGet("/members", (HttpContext context, ReadsApi reads) => reads.MembersAsync(context));
         api.MapGet("/map", (HttpContext context, ReadsApi reads) => reads.OwnerAsync(context));
         api.MapGet("/status", (HttpContext context, ReadsApi reads) => reads.StatusAsync(context));

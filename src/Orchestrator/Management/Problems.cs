@@ -30,6 +30,7 @@ public static class Problems
         [ErrorCodes.DestinationNotReady] = (409, "Destination not ready"),
         [ErrorCodes.TooLateToCancel] = (409, "Too late to cancel"),
         [ErrorCodes.LastShard] = (409, "Last shard"),
+        [ErrorCodes.LevelTooFar] = (409, "Releases too far apart"),
         [ErrorCodes.NotBootstrapped] = (409, "Not bootstrapped"),
         [ErrorCodes.PackageExists] = (409, "Version published before"),
         [ErrorCodes.ShardBusy] = (409, "Shard is being changed"),

@@ -55,7 +55,7 @@ public sealed class ReadsApi(
         return Results.Json(new CloudStatus(
             settings.Value.Application, granted == Slot.Count, map?.Version.Value ?? 0, map?.PartitionCount ?? 0, map?.Live.Values.Count(member => member.Ready) ?? 0,
             listed.Count(member => member.Role == "router"), granted, map?.Placed.LongCount() ?? 0, listed, [.. running.Select(Summary)],
-            await operations.ReadRunningAsync(context.RequestAborted)), ManagementJson.Default.CloudStatus);
+            await operations.ReadRunningAsync(context.RequestAborted), CloudRelease.Own, map?.Level ?? CloudLevel.Own, listed.Any(member => member.Release.Level != CloudRelease.Own.Level)), ManagementJson.Default.CloudStatus);
     }
 
     private async Task<IReadOnlyList<MemberSummary>> ListAsync(RoutingMap? map, CancellationToken cancellationToken)
@@ -101,7 +101,7 @@ public sealed class ReadsApi(
         row.Incarnation.Value, row.Incarnation.Shard.Value, row.Role.ToString().ToLowerInvariant(), row.State.ToString().ToLowerInvariant(), row.ApplicationVersion, row.FaultDomain,
         row.PublicAddress, row.MemberAddress, row.Pid, row.AppliedMapVersion.Value, row.LeaseLength.TotalMilliseconds, map.Live.ContainsKey(row.Incarnation),
         map.SlotRuns.Where(run => run.Entry.Owner == row.Incarnation).Sum(run => run.Slots.Count),
-        map.Placed.LongCount(placed => placed.Entry.Owner == row.Incarnation), status, unreachable);
+        map.Placed.LongCount(placed => placed.Entry.Owner == row.Incarnation), status, unreachable, row.Release);
 
     private static MigrationSummary Summary(Migration migration) => new(
         migration.Id, migration.To, migration.Reason, migration.RequestedBy, migration.Endpoints.Count, migration.State, migration.Outcome,

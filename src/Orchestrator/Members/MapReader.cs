@@ -7,8 +7,13 @@ namespace ShardCloud.Orchestrator.Members;
 public sealed class MapReader(MapStore store)
 {
     /// <summary>The map as of a moment after the call began.</summary>
-    /// <exception cref="ShardCloudException">SC5018: there is no map yet.</exception>
-    public Task<RoutingMap> ReadAsync(CancellationToken cancellationToken) => store.LoadAsync(cancellationToken);
+    /// <exception cref="ShardCloudException">SC5018: there is no map yet. SC2007: this Orchestrator's release is too far from that of a live shard, or the cloud's level: it plans nothing there.</exception>
+    public async Task<RoutingMap> ReadAsync(CancellationToken cancellationToken)
+    {
+        var map = await store.LoadAsync(cancellationToken);
+        var live = map.Live.Values.Select(member => (member.Incarnation.Value, member.Release ?? CloudRelease.First));
+        return CloudLevel.Refusal("The Orchestrator", CloudRelease.Own, map.Level, live) is { } tooFar ? throw tooFar : map;
+    }
 
     /// <summary>The map, or null before the first bootstrap.</summary>
     public async Task<RoutingMap?> TryReadAsync(CancellationToken cancellationToken)

@@ -185,12 +185,12 @@ public sealed class MigrationStore(RecordTable records, TimeProvider time)
     private IEnumerable<TableEntity> ChunkRows(string id, string prefix, IReadOnlyList<string> items) => TextChunks.Split(items)
         .Select((chunk, i) => new TableEntity(Children(id), string.Create(CultureInfo.InvariantCulture, $"{prefix}|{i:D4}")) { ["Items"] = chunk });
 
-    private IEnumerable<TableEntity> BatchRows(string id, MigrationBatch batch) =>
+    internal IEnumerable<TableEntity> BatchRows(string id, MigrationBatch batch) =>
         ChunkRows(id, BatchKey(batch.Index), batch.Entries).Prepend(BatchRow(id, batch));
 
     private static string BatchKey(int index) => string.Create(CultureInfo.InvariantCulture, $"batch|{index:D4}");
 
-    private TableEntity HeadRow(Migration migration) => new(records.Application, migration.Id)
+    internal TableEntity HeadRow(Migration migration) => new(records.Application, migration.Id)
     {
         ["To"] = migration.To,
         ["Reason"] = migration.Reason,
@@ -219,13 +219,13 @@ public sealed class MigrationStore(RecordTable records, TimeProvider time)
         ["ConflictWith"] = batch.ConflictWith,
     };
 
-    private static MigrationSummary Summary(TableEntity head) => new(
+    internal static MigrationSummary Summary(TableEntity head) => new(
         head.RowKey, head.GetString("To"), head.GetString("Reason"), head.GetString("RequestedBy"), head.GetInt32("Endpoints") ?? 0,
         Enum.Parse<MigrationState>(head.GetString("State")), Outcome(head), head.GetDateTimeOffset("CreatedAt") ?? default,
         head.GetDateTimeOffset("FinishedAt"), Costs(head), head.GetString("ConflictWith"));
 
     // The row of the batch itself sorts before those of its entries.
-    private static MigrationBatch Batch(IReadOnlyList<TableEntity> rows) => new(
+    internal static MigrationBatch Batch(IReadOnlyList<TableEntity> rows) => new(
         int.Parse(rows[0].RowKey.Split('|')[1], CultureInfo.InvariantCulture), rows[0].GetString("From"), rows[0].GetString("To"),
         [.. rows.Skip(1).SelectMany(row => TextChunks.Join(row.GetString("Items")))], Enum.Parse<MigrationState>(rows[0].GetString("State")),
         Outcome(rows[0]), rows[0].GetString("Phase"), rows[0].GetInt64("Handoff"), rows[0].GetInt64("GrantedVersion"), Costs(rows[0]), Error(rows[0]),

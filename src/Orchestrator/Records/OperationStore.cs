@@ -123,7 +123,7 @@ public sealed class OperationStore(RecordTable records, TimeProvider time)
         }
     }
 
-    private TableEntity Row(Operation operation) => new(records.Application, operation.Id)
+    internal TableEntity Row(Operation operation) => new(records.Application, operation.Id)
     {
         ["Kind"] = operation.Kind,
         ["State"] = operation.State.ToString(),
@@ -135,7 +135,7 @@ public sealed class OperationStore(RecordTable records, TimeProvider time)
         ["Error"] = operation.Error is { } error ? JsonSerializer.Serialize(error, ManagementJson.Default.WireError) : null,
     };
 
-    private static Operation Read(TableEntity row) => new(
+    internal static Operation Read(TableEntity row) => new(
         row.RowKey, row.GetString("Kind"), Enum.Parse<OperationState>(row.GetString("State")), row.GetString("Step"),
         row.GetString("Shards").Split(',', StringSplitOptions.RemoveEmptyEntries), row.GetString("RequestedBy"),
         row.GetDateTimeOffset("CreatedAt") ?? default, row.GetDateTimeOffset("FinishedAt"),

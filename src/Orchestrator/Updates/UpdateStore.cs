@@ -122,7 +122,7 @@ public sealed class UpdateStore(RecordTable records)
 
     private static Management.InTheWayException InTheWay(string id) => new(ErrorCodes.UpdateRunning, $"The update '{id}' runs.", "Wait for it, or cancel it: 'shardcloud update cancel'.", id);
 
-    private TableEntity Row(UpdateRecord update)
+    internal TableEntity Row(UpdateRecord update)
     {
         var text = JsonSerializer.Serialize(update, UpdateRecordJson.Default.UpdateRecord);
         var row = new TableEntity(records.Application, update.Public.Id);
@@ -131,7 +131,7 @@ public sealed class UpdateStore(RecordTable records)
         return row;
     }
 
-    private static UpdateRecord Read(TableEntity row)
+    internal static UpdateRecord Read(TableEntity row)
     {
         var text = string.Concat(Enumerable.Range(0, PiecesMax).Select(piece => row.GetString(Piece(piece))));
         return JsonSerializer.Deserialize(text, UpdateRecordJson.Default.UpdateRecord)!;

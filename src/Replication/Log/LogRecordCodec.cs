@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Replication;
@@ -14,11 +15,14 @@ public static class LogRecordCodec
     /// <summary>Format of the envelope.</summary>
     public const byte Format = 1;
 
-    /// <summary>Version of this reader: it understands bodies that ask for at most this.</summary>
-    public const int ReaderVersion = 1;
+    /// <summary>Version of this reader: it understands bodies that ask for at most this. It is this build's protocol level.</summary>
+    public const int ReaderVersion = CloudLevel.Own;
+
+    /// <summary>What bodies of today's forms ask for: all kinds have the form they were born with. A new form of a kind gets the level of the release that first reads it.</summary>
+    private const int BodyLevel = 1;
 
     private const byte CarriedFlag = 1, ConvergentFlag = 1, AbandonFlag = 1;
-    private const int FixedLength = 13;
+    private const int FixedLength = 13, MinReaderAt = 4;
     private const int RangesMax = 16_384;
 
     /// <summary>Encodes deltas of one Event Hub partition.</summary>
@@ -148,14 +152,18 @@ public static class LogRecordCodec
         return reader.AtEnd && coverage is not null ? new RetireBody(new Epoch(epoch), owner, coverage, (flags & AbandonFlag) != 0) : null;
     }
 
-    internal static byte[] Seal(RecordKind kind, IncarnationId writer, IReadOnlyList<SlotRange> slots, ReadOnlySpan<byte> body)
+    /// <summary>The level that a record asks of its readers; 0 where it is no record.</summary>
+    internal static int MinReaderOf(ReadOnlySpan<byte> record) =>
+        record.Length >= FixedLength && record.StartsWith("SC"u8) ? BinaryPrimitives.ReadUInt16LittleEndian(record[MinReaderAt..]) : 0;
+
+    internal static byte[] Seal(RecordKind kind, IncarnationId writer, IReadOnlyList<SlotRange> slots, ReadOnlySpan<byte> body, int minReader = BodyLevel)
     {
         using var record = new ByteWriter(body.Length + 256);
         record.U8((byte)'S');
         record.U8((byte)'C');
         record.U8(Format);
         record.U8((byte)kind);
-        record.U16(ReaderVersion);
+        record.U16(minReader);
         record.U32(Crc32C.Of(body));
         record.U16(slots.Count);
         var writerBytes = System.Text.Encoding.UTF8.GetBytes(writer.Value);

@@ -33,6 +33,9 @@ internal sealed record LogShare
     /// <summary>The live templates, which say whose endpoints are convergent; null: none are.</summary>
     public Func<TemplateTable>? Templates { get; init; }
 
+    /// <summary>The cloud's protocol level now; null: 1.</summary>
+    public Func<int>? Level { get; init; }
+
     public required Action<TenureEnded> OnEnded { get; init; }
 
     public required Action<ReplicaFault, PartitionLog> OnFault { get; init; }

@@ -354,6 +354,11 @@ internal sealed class PartitionLog : IAsyncDisposable
             if (_tenure.TakeRecord() is not { } record) return;
             if (hasPlace) _share.Budget.Sent(record.Bytes.Length);
             else _share.Budget.SentAtOnce(record.Bytes.Length);
+            if (WhyNot(record.Bytes, _share.Level?.Invoke() ?? 1) is { } why)
+            {
+                _tenure.AppendFailed(record, why);
+                continue;
+            }
             try
             {
                 _share.Metrics.Appends(record.DeltaCount, record.Bytes.Length);
@@ -368,6 +373,10 @@ internal sealed class PartitionLog : IAsyncDisposable
             }
         }
     }
+
+    /// <summary>Why a record must not be appended to the log of a cloud at this level; null when it may. The last look before the producer: members that are there, or come back, could not read it.</summary>
+    internal static string? WhyNot(ReadOnlySpan<byte> record, int cloud) => LogRecordCodec.MinReaderOf(record) is var level && CloudLevel.MayWrite(level, cloud) ? null
+        : $"the record asks for readers of level {level}, and the cloud is at level {cloud}";
 
     private void CountWaiting()
     {

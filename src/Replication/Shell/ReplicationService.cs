@@ -42,8 +42,9 @@ public sealed partial class ReplicationService : IAsyncDisposable
     /// <param name="toBackup">Sends deltas to named backups, for <see cref="AckMode.Replica"/>; null: all answers wait for the log.</param>
     /// <param name="templates">The live templates, which say whose endpoints are convergent; null: none are.</param>
     /// <param name="metrics">Instruments; null: in a meter of its own.</param>
+    /// <param name="level">The cloud's protocol level now; null: 1.</param>
     public ReplicationService(ReplicationOptions options, IncarnationId self, Func<bool> leaseValid, BlobContainerClient? snapshots, TimeProvider time, ILogger<ReplicationService> logger,
-        BackupLink? toBackup = null, Func<TemplateTable>? templates = null, LogMetrics? metrics = null)
+        BackupLink? toBackup = null, Func<TemplateTable>? templates = null, LogMetrics? metrics = null, Func<int>? level = null)
     {
         options.Validate();
         (_options, Self, _time, _logger) = (options, self, time, logger);
@@ -62,6 +63,7 @@ public sealed partial class ReplicationService : IAsyncDisposable
             LeaseValid = leaseValid,
             ToBackup = toBackup,
             Templates = templates,
+            Level = level,
             OnEnded = OnEnded,
             OnFault = OnFault,
             OnAccepted = (in delta) => DeltaAccepted?.Invoke(delta),

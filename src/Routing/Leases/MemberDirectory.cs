@@ -137,7 +137,7 @@ public sealed class MemberDirectory(TableServiceClient tables, string applicatio
 
     private string PartitionOf(IncarnationId incarnation) => $"{application}|{KeyOf(incarnation, Guards.All)}";
 
-    private TableEntity ToEntity(MemberRow row) => new(PartitionOf(row.Incarnation), Row)
+    internal TableEntity ToEntity(MemberRow row) => new(PartitionOf(row.Incarnation), Row)
     {
         ["Incarnation"] = row.Incarnation.Value,
         ["Role"] = row.Role.ToString(),
@@ -147,6 +147,9 @@ public sealed class MemberDirectory(TableServiceClient tables, string applicatio
         ["FaultDomain"] = row.FaultDomain,
         ["HostHandle"] = row.HostHandle,
         ["ApplicationVersion"] = row.ApplicationVersion,
+        ["Release"] = row.Release.Version,
+        ["Level"] = row.Release.Level,
+        ["LowestLevel"] = row.Release.LowestLevel,
         ["LeaseMilliseconds"] = (long)row.LeaseLength.TotalMilliseconds,
         ["RenewalCount"] = row.RenewalCount,
         ["AppliedMapVersion"] = row.AppliedMapVersion.Value,
@@ -154,7 +157,7 @@ public sealed class MemberDirectory(TableServiceClient tables, string applicatio
         ["Pid"] = row.Pid,
     };
 
-    private static MemberRow FromEntity(TableEntity entity) => new()
+    internal static MemberRow FromEntity(TableEntity entity) => new()
     {
         Incarnation = new IncarnationId(entity.GetString("Incarnation")),
         Role = Enum.Parse<MemberRole>(entity.GetString("Role")),
@@ -164,6 +167,7 @@ public sealed class MemberDirectory(TableServiceClient tables, string applicatio
         FaultDomain = entity.GetString("FaultDomain") ?? "",
         HostHandle = entity.GetString("HostHandle") ?? "",
         ApplicationVersion = entity.GetString("ApplicationVersion") ?? "",
+        Release = new CloudRelease(entity.GetString("Release") ?? CloudRelease.First.Version, entity.GetInt32("Level") ?? CloudRelease.First.Level, entity.GetInt32("LowestLevel") ?? CloudRelease.First.LowestLevel),
         LeaseLength = TimeSpan.FromMilliseconds(entity.GetInt64("LeaseMilliseconds") ?? 0),
         RenewalCount = entity.GetInt64("RenewalCount") ?? 0,
         AppliedMapVersion = new MapVersion(entity.GetInt64("AppliedMapVersion") ?? 0),

@@ -50,6 +50,9 @@ public sealed record MemberRow
     /// <summary>Version of the application; empty for routers.</summary>
     public string ApplicationVersion { get; init; } = "";
 
+    /// <summary>What it runs of ShardCloud itself.</summary>
+    public CloudRelease Release { get; init; } = CloudRelease.Own;
+
     /// <summary>Observers wait for this long, plus 10 %.</summary>
     public required TimeSpan LeaseLength { get; init; }
 

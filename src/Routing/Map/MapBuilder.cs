@@ -16,7 +16,10 @@ internal sealed class MapBuilder(MapParts parts, MapVersion version, Guards guar
     private ImmutableDictionary<(int Partition, IncarnationId Owner), IncarnationId> _backups = parts.Backups;
     private ImmutableSortedDictionary<string, TemplateTable> _published = parts.Published;
 
+    private int _level = parts.Level;
+
     public int PartitionCount => parts.PartitionCount;
+    public int Level => _level;
     public IReadOnlyDictionary<IncarnationId, LiveMember> Live => _live;
     public IReadOnlyDictionary<string, TemplateTable> Published => _published;
     public bool IsFenced(IncarnationId incarnation) => _fenced.Contains(incarnation);
@@ -48,6 +51,7 @@ internal sealed class MapBuilder(MapParts parts, MapVersion version, Guards guar
             case SetBackup backup: SetBackup(backup); break;
             case PublishTemplates publish: Publish(publish); break;
             case Cordon cordon: Cordon(cordon); break;
+            case RaiseLevel raise: _level = raise.Level; break;
             default: throw new ShardCloudException(ErrorCodes.MapUnreadable, $"Change {version} has the unknown operation {operation.GetType().Name}.", "Update this member: a newer one wrote the map.");
         }
     }
@@ -66,6 +70,7 @@ internal sealed class MapBuilder(MapParts parts, MapVersion version, Guards guar
         return parts with
         {
             Version = version,
+            Level = _level,
             Slots = _slots,
             Base = baseTable,
             Overlay = overlay,

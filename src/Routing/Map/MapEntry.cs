@@ -28,4 +28,8 @@ public sealed record MapEntry(IncarnationId Owner, Epoch Epoch, IncarnationId To
 /// <param name="Ready">True once it is warm and healthy, and until it stops: planners, and whoever looks for a backup or any shard, take only such.</param>
 /// <param name="JoinedAt">Version of the commit by which it joined, set there: of two incarnations of one shard the later is the successor. No clock says so.</param>
 public sealed record LiveMember(
-    IncarnationId Incarnation, string MemberAddress, string PublicAddress, string ApplicationVersion, string FaultDomain, bool Cordoned, bool Ready, MapVersion JoinedAt = default);
+    IncarnationId Incarnation, string MemberAddress, string PublicAddress, string ApplicationVersion, string FaultDomain, bool Cordoned, bool Ready, MapVersion JoinedAt = default)
+{
+    /// <summary>What it runs; null in records that were written before members said so.</summary>
+    public CloudRelease? Release { get; init; }
+}

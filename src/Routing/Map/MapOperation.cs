@@ -17,6 +17,7 @@ namespace ShardCloud.Routing;
 [JsonDerivedType(typeof(SetBackup), "backup")]
 [JsonDerivedType(typeof(PublishTemplates), "templates")]
 [JsonDerivedType(typeof(Cordon), "cordon")]
+[JsonDerivedType(typeof(RaiseLevel), "level")]
 public abstract record MapOperation
 {
     /// <summary>How many entries it changes, towards <see cref="MapCommit.EntriesMax"/>.</summary>
@@ -95,6 +96,10 @@ public sealed record PublishTemplates(string ApplicationVersion, IReadOnlyList<T
 
 /// <summary>Marks a shard's live incarnations: planners give a cordoned shard nothing new.</summary>
 public sealed record Cordon(ShardId Shard, bool IsCordoned) : MapOperation;
+
+/// <summary>Raises the cloud to the next protocol level, once every live shard has it. There is no way back: what was written since may be unreadable below it.</summary>
+/// <param name="Level">The present one and one.</param>
+public sealed record RaiseLevel(int Level) : MapOperation;
 
 /// <summary>What one commit does and why.</summary>
 /// <param name="Cause">Which protocol, e.g. <c>bootstrap</c>, <c>migrate-2026…</c>, <c>take-over</c>.</param>

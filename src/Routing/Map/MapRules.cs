@@ -19,6 +19,7 @@ internal static class MapRules
         Redirect o => Redirect(map, o, guards),
         SetBackup o => Backup(map, o, guards),
         PublishTemplates o => Templates(map, o),
+        RaiseLevel o => CloudLevel.WhyNotRaised(o.Level, map.Level, Releases(map)),
         _ => null,
     };
 
@@ -46,8 +47,11 @@ internal static class MapRules
     {
         if (guards.HasFlag(Guards.G14) && map.IsFenced(member.Incarnation))
             return new ShardCloudException(ErrorCodes.Fenced, $"{member.Incarnation} was fenced.", "Start it again: a new start is a new incarnation.");
+        if (CloudLevel.Refusal(member.Incarnation.Value, member.Release ?? CloudRelease.First, map.Level, Releases(map)) is { } tooFar) return tooFar;
         return map.Published.TryGetValue(member.ApplicationVersion, out var templates) ? Agree(map, member.ApplicationVersion, templates) : null;
     }
+
+    private static IEnumerable<(string Who, CloudRelease Release)> Releases(MapBuilder map) => map.Live.Values.Select(member => (member.Incarnation.Value, member.Release ?? CloudRelease.First));
 
     private static ShardCloudException? Redirect(MapBuilder map, Redirect redirect, Guards guards)
     {

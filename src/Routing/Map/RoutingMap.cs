@@ -40,6 +40,9 @@ public sealed class RoutingMap
     /// <summary>Identity of the log.</summary>
     public string LogIdentity => Parts.LogIdentity;
 
+    /// <summary>Protocol level of the cloud: the newest form that may be written in it (<see cref="CloudLevel"/>).</summary>
+    public int Level => Parts.Level;
+
     /// <summary>Shard incarnations that commits may name.</summary>
     public IReadOnlyDictionary<IncarnationId, LiveMember> Live => Parts.Live;
 
@@ -149,6 +152,7 @@ public sealed class RoutingMap
 internal sealed record MapParts
 {
     public MapVersion Version { get; init; }
+    public int Level { get; init; } = 1;
     public required int PartitionCount { get; init; }
     public required string LogIdentity { get; init; }
     public MapEntry?[] Slots { get; init; } = new MapEntry?[Slot.Count];

@@ -44,7 +44,7 @@ internal sealed record ChangeRow(int F, MapVersion V, DateTimeOffset At, string?
 internal sealed record SnapshotFile(
     int F, MapVersion V, int Partitions, string Log, IReadOnlyList<LiveMember> Live, IReadOnlyList<IncarnationId> Fenced, IReadOnlyList<ShardId> Cordoned,
     IReadOnlyDictionary<string, IReadOnlyList<TemplateSpec>> Templates, IReadOnlyList<SnapshotEntry> Entries,
-    IReadOnlyList<SnapshotSlots> Slots, IReadOnlyList<SnapshotPlaced> Placed, IReadOnlyList<SnapshotBackup> Backups);
+    IReadOnlyList<SnapshotSlots> Slots, IReadOnlyList<SnapshotPlaced> Placed, IReadOnlyList<SnapshotBackup> Backups, int Level = 1);
 
 internal sealed record SnapshotEntry(IncarnationId O, long E, IncarnationId T, long H);
 

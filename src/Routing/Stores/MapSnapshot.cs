@@ -26,7 +26,7 @@ public static class MapSnapshot
             MapJson.Format, map.Version, map.PartitionCount, map.LogIdentity,
             [.. map.Live.Values.OrderBy(m => m.Incarnation.Value, StringComparer.Ordinal)], map.Fenced, [.. parts.Cordoned.OrderBy(s => s.Value, StringComparer.Ordinal)],
             parts.Published.ToDictionary(p => p.Key, p => p.Value.Specs), entries, slots, placed,
-            [.. map.Backups.Select(b => new SnapshotBackup(b.Partition, b.Owner, b.Backup))]));
+            [.. map.Backups.Select(b => new SnapshotBackup(b.Partition, b.Owner, b.Backup))], map.Level));
 
         using var bytes = new MemoryStream();
         using (var gzip = new GZipStream(bytes, CompressionLevel.Fastest)) gzip.Write(json);
@@ -63,6 +63,7 @@ public static class MapSnapshot
             Version = file.V,
             PartitionCount = file.Partitions,
             LogIdentity = file.Log,
+            Level = Math.Max(1, file.Level),
             Slots = slots,
             Base = PlacedTable.Empty.With([.. file.Placed.Select(p => new PlacedItem(p.K.KeyHash, p.K, entries[p.E]))], dropRemoved: false),
             Live = live,

@@ -6,7 +6,7 @@ namespace ShardCloud.ShardRuntime.Membership;
 
 /// <summary>The life of a member: row and lease, map, join, predecessors, readiness, tenures and backups while it lives, making room, and leaving last.</summary>
 /// <remarks>
-/// Start: the listeners are bound; the row is registered (Joining) and its lease runs; the map is followed. A router is ready then. A shard joins the live list together
+/// Start: the listeners are bound; a member whose release is too far from the others' ends here, before it wrote anything (<see cref="LevelCheck"/>); the row is registered (Joining) and its lease runs; the map is followed. A router is ready then. A shard joins the live list together
 /// with its templates, waits until earlier starts of itself are off the live list or seen to live, and is ready once what has fallen to it is served.
 /// Life: every change of the map is looked at (level-triggered) by <see cref="TenureKeeper"/> and <see cref="BackupKeeper"/>; the leases of the others by <see cref="TakeOverWatch"/>.
 /// Cut off from the tables: no lease, so exclusive endpoints wait; convergent ones go on, by the map as it was.
@@ -17,7 +17,7 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// Leaving: after the listeners have drained, what waits for the log is appended, and Leaving is written last.
 /// </remarks>
 internal sealed partial class MembershipService(
-    ShardContext shard, StorageClients storage, MapStore maps, MapFollowerService follower, MemberDirectory directory, MemberParts parts, ShardTemplates templates,
+    ShardContext shard, StorageClients storage, MapStore maps, MapFollowerService follower, MemberDirectory directory, LevelCheck levels, MemberParts parts, ShardTemplates templates,
     TenureClaims claims, MemberClient members, BackupLegs backupLegs, Suspects suspects, TakeOverReports reports, ShardMetrics counts, IParkingLot parking, TimeProvider time, IHostApplicationLifetime lifetime, LogMetrics metrics, ILoggerFactory loggers) : BackgroundService, IHostedLifecycleService
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(500), AskForMapEvery = TimeSpan.FromMilliseconds(100);
@@ -37,6 +37,7 @@ internal sealed partial class MembershipService(
         try
         {
             await shard.WhenListening.WaitAsync(stoppingToken);
+            await levels.CheckAsync(shard.Self, CloudRelease.Own, stoppingToken);
             var lease = await TakeLeaseAsync(stoppingToken);
             var map = await LoadMapAsync(stoppingToken);
             var replication = await StartReplicationAsync(map, lease, stoppingToken);
@@ -82,7 +83,6 @@ internal sealed partial class MembershipService(
 
     private async Task<LeaseService> TakeLeaseAsync(CancellationToken cancellationToken)
     {
-        await directory.EnsureCreatedAsync(cancellationToken);
         var options = shard.Options;
         var row = new MemberRow
         {
@@ -147,7 +147,7 @@ internal sealed partial class MembershipService(
             Credential = options.Log.Security == "entra" ? Identity.AzureCredentials.Create() : null,
             Ack = Ack,
             Reads = Enum.Parse<ReadMode>(options.Reads, ignoreCase: true),
-        }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>(), backupLegs.SendAsync, () => follower.Current.Templates, metrics);
+        }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>(), backupLegs.SendAsync, () => follower.Current.Templates, metrics, () => follower.Current.Level);
         await replication.StartAsync(cancellationToken);
         replication.Control.Heard += follower.Poke;
         SetBudget(map);
@@ -274,7 +274,7 @@ internal sealed partial class MembershipService(
 
     private Task JoinAsync(ReplicationService replication, CancellationToken cancellationToken)
     {
-        var member = new LiveMember(shard.Self, shard.MemberAddress, shard.PublicAddress, shard.Options.ApplicationVersion, shard.Options.FaultDomain, Cordoned: false, Ready: false);
+        var member = new LiveMember(shard.Self, shard.MemberAddress, shard.PublicAddress, shard.Options.ApplicationVersion, shard.Options.FaultDomain, Cordoned: false, Ready: false) { Release = CloudRelease.Own };
         return CommitAsync(replication, map => map.Live.ContainsKey(shard.Self) ? null
             : new MapCommit("join", $"{shard.Self.Shard} starts", [new Join(member), new PublishTemplates(member.ApplicationVersion, templates.All)]), cancellationToken);
     }

@@ -17,6 +17,7 @@ internal static class MembershipServices
             p.GetRequiredService<ShardRuntimeOptions>().Application, p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ILogger<MapStore>>()));
         services.AddSingleton(p => new MemberDirectory(p.GetRequiredService<StorageClients>().Decisions, p.GetRequiredService<ShardRuntimeOptions>().Application));
         services.AddSingleton(p => new MapFollowerService(p.GetRequiredService<MapStore>(), p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ILogger<MapFollowerService>>()));
+        services.AddSingleton<LevelCheck>();
         services.AddSingleton<MemberParts>();
         services.AddSingleton<TenureClaims>();
         services.AddSingleton<BackupLegs>();
