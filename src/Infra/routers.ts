@@ -29,9 +29,9 @@ export type Entry = "anybody" | { readonly frontDoorId: pulumi.Input<string> };
  */
 export function startCommand(name: string): string {
   return [
-    "dotnet ShardCloud.ShardRuntime.dll --role router",
+    "exec dotnet ShardCloud.ShardRuntime.dll --role router", // The process itself gets SIGTERM, not a shell before it.
     `--shard "${name}-$(printf %.12s "$WEBSITE_INSTANCE_ID")"`,
-    "--public-url \"http://0.0.0.0:${PORT:-8080}\"",
+    "--public-url http://0.0.0.0:8080",
     "--member-url \"http://0.0.0.0:${WEBSITE_PRIVATE_PORTS%%,*}\"",
     "--ShardCloud:Member:AdvertisedUrl=\"http://$WEBSITE_PRIVATE_IP:${WEBSITE_PRIVATE_PORTS%%,*}\"",
   ].join(" ");
@@ -75,6 +75,11 @@ export function createRouters(
           AZURE_CLIENT_ID: identities.members.clientId,
           WEBSITE_RUN_FROM_PACKAGE: packageUrl, // Named by its content: another package is another address, and the site restarts with it.
           WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID: identities.members.id,
+          PORT: "8080",
+          WEBSITES_PORT: "8080",
+          WEBSITES_ENABLE_APP_SERVICE_STORAGE: "false",
+          WEBSITE_WARMUP_PATH: "/readyz",
+          WEBSITE_WARMUP_STATUSES: "200", // Without it any answer counts, and a restart ends the old process before the new one has its map.
           WEBSITES_CONTAINER_STOP_TIME_LIMIT: "120", // The most that App Service gives; sockets are closed spread over it.
         }),
       },

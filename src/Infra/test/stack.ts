@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { before, describe, test } from "node:test";
 import { at, type Registered, type Run, settingsOf } from "../policy";
 import { roles } from "../roles";
@@ -168,11 +169,11 @@ describe("stack dev", () => {
       minTlsVersion: "1.2", scmMinTlsVersion: "1.2", ftpsState: "Disabled", vnetPrivatePortsCount: 1,
     });
     assert.equal(inputs.virtualNetworkSubnetId, `${inGroup}/providers/Microsoft.Network/virtualNetworks/network/subnets/routers`);
-    const { AZURE_CLIENT_ID, WEBSITE_RUN_FROM_PACKAGE, WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID, WEBSITES_CONTAINER_STOP_TIME_LIMIT, ...rest } = settings(dev, "router");
+    const { PORT, WEBSITES_PORT, WEBSITES_ENABLE_APP_SERVICE_STORAGE, WEBSITE_WARMUP_PATH, WEBSITE_WARMUP_STATUSES, AZURE_CLIENT_ID, WEBSITE_RUN_FROM_PACKAGE, WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID, WEBSITES_CONTAINER_STOP_TIME_LIMIT, ...rest } = settings(dev, "router");
     assert.equal(AZURE_CLIENT_ID, "22222222-2222-2222-2222-222222222222");
     assert.equal(WEBSITE_RUN_FROM_PACKAGE, "https://scsnapshots.blob.core.windows.net/packages/routers/bbbbbbbbbbbbbbbb.zip");
     assert.equal(WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID, `${inGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/members`);
-    assert.equal(WEBSITES_CONTAINER_STOP_TIME_LIMIT, "120");
+    assert.deepEqual([PORT, WEBSITES_PORT, WEBSITES_ENABLE_APP_SERVICE_STORAGE, WEBSITE_WARMUP_PATH, WEBSITE_WARMUP_STATUSES, WEBSITES_CONTAINER_STOP_TIME_LIMIT], ["8080", "8080", "false", "/readyz", "200", "120"]);
     assert.deepEqual(rest, membersAreTold(`https://${find(dev, "web:WebApp", "orchestrator").inputs.name}.azurewebsites.net`));
   });
 
@@ -288,5 +289,17 @@ describe("stack with a domain", () => {
     assert.equal(all.resources.find((one) => one.name === "bind-certificate")!.inputs.create,
       `az webapp config ssl bind --resource-group shardcloud-rooms-test --name ${router} --hostname app.example.com --certificate-thumbprint 0123456789ABCDEF0123456789ABCDEF01234567 --ssl-type SNI --output none`);
     assert.deepEqual(all.outputs.routerUrls, ["https://app.example.com"]);
+  });
+});
+
+describe("start command of a router", { skip: process.platform === "win32" && "App Service runs it in a POSIX shell" }, () => {
+  test("a shell makes of it the name of one worker, the first private port and the address of the container", () => {
+    const run = spawnSync("sh", ["-c", startCommand("http").replace("exec dotnet", "printf '%s\\n'")], {
+      encoding: "utf8", env: { PATH: process.env.PATH, WEBSITE_INSTANCE_ID: "0123456789abcdef".repeat(4), WEBSITE_PRIVATE_IP: "10.40.1.7", WEBSITE_PRIVATE_PORTS: "20134,20135" },
+    });
+    assert.deepEqual(run.stdout.trim().split("\n"), [
+      "ShardCloud.ShardRuntime.dll", "--role", "router", "--shard", "http-0123456789ab", "--public-url", "http://0.0.0.0:8080", "--member-url", "http://0.0.0.0:20134",
+      "--ShardCloud:Member:AdvertisedUrl=http://10.40.1.7:20134",
+    ]);
   });
 });
