@@ -4,8 +4,10 @@
 #   SHARDCLOUD_TOKEN         bearer token of an operator; where there is none, az is asked for one
 #   SHARDCLOUD_AUDIENCE      whom az asks it for: the application id URI of the Orchestrator
 #   AZURE_CLIENT_ID, AZURE_TENANT_ID  as whom az logs in again in a job of over an hour
+#   TITLE                    of annotations; 'Staged update' where nothing is said
 #   GITHUB_OUTPUT, GITHUB_STEP_SUMMARY  files that results and the report are added to; without them both go to standard output
 set -euo pipefail
+title=${TITLE:-Staged update}
 
 : "${SHARDCLOUD_ORCHESTRATOR:?is missing: set it to the address of the Orchestrator.}"
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -22,7 +24,7 @@ summarize() { cat >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"; }
 # One line for a person and for the run's page. Annotations have one line, and % and line ends of their own.
 fail() { # exit code, text
   local text=${2//'%'/'%25'}
-  echo "::error title=Staged update::${text//$'\n'/'%0A'}" >&2
+  echo "::error title=$title::${text//$'\n'/'%0A'}" >&2
   exit "$1"
 }
 

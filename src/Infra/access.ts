@@ -7,7 +7,7 @@ import { grant } from "./roles";
 import type { Storage } from "./storage";
 
 /** Who may do what, and nothing beside it. What starts without its roles fails: sites depend on what this returns. */
-export function grantAccess({ settings, group }: Ground, { orchestrator, members, deploy }: Identities, storage: Storage, log: Log, net: Network, { insights }: Monitoring): { forOrchestrator: pulumi.Resource[]; forMembers: pulumi.Resource[]; forUploads: pulumi.Resource[] } {
+export function grantAccess({ settings, group }: Ground, { orchestrator, members, deploy, preview }: Identities, storage: Storage, log: Log, net: Network, { insights }: Monitoring): { forOrchestrator: pulumi.Resource[]; forMembers: pulumi.Resource[]; forUploads: pulumi.Resource[] } {
   const asOrchestrator = orchestrator.principalId, asMember = members.principalId, asDeploy = deploy.principalId;
   return {
     forOrchestrator: [
@@ -32,6 +32,7 @@ export function grantAccess({ settings, group }: Ground, { orchestrator, members
     ],
     forUploads: [
       grant("deploy", asDeploy, "contributor", "group", group.id), // To change what is there. It may not give roles: a change of these is applied by a person.
+      grant("preview", preview.principalId, "reader", "group", group.id),
       grant("deploy", asDeploy, "blobDataContributor", "packages", storage.packages.id),
       ...settings.uploaders.map((person) => grant(`uploader-${person.slice(0, 8)}`, person, "blobDataContributor", "packages", storage.packages.id, true)),
     ],

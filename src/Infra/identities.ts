@@ -15,24 +15,28 @@ export interface Identities {
   readonly orchestrator: managedidentity.UserAssignedIdentity;
   /** Routers and shards, which the Orchestrator makes with it. */
   readonly members: managedidentity.UserAssignedIdentity;
-  /** GitHub's workflows, which Entra knows by their repository and environment. */
+  /** GitHub's workflows on `main`, which Entra knows by their repository and environment. */
   readonly deploy: managedidentity.UserAssignedIdentity;
+  /** GitHub's workflows on pull requests: whoever may open one may run what they like as this, so it can only read. */
+  readonly preview: managedidentity.UserAssignedIdentity;
 }
 
 const githubIssuer = "https://token.actions.githubusercontent.com";
 
 export function createIdentities({ settings, group }: Ground): Identities {
   const create = (name: string) => new managedidentity.UserAssignedIdentity(name, { resourceGroupName: group.name, location: settings.location });
-  const identities = { orchestrator: create("orchestrator"), members: create("members"), deploy: create("deploy") };
+  const identities = { orchestrator: create("orchestrator"), members: create("members"), deploy: create("deploy"), preview: create("preview") };
+  if (!settings.github) return identities;
+  const { repository, environments } = settings.github;
   let previous: managedidentity.FederatedIdentityCredential | undefined;
-  for (const environment of settings.github?.environments ?? []) {
+  for (const environment of [...environments, "preview"]) {
     // One after the other: Azure refuses credentials that are written to one identity at the same time.
     previous = new managedidentity.FederatedIdentityCredential(`github-${environment}`, {
       resourceGroupName: group.name,
-      resourceName: identities.deploy.name,
+      resourceName: environment === "preview" ? identities.preview.name : identities.deploy.name,
       federatedIdentityCredentialResourceName: `github-${environment}`,
       issuer: githubIssuer,
-      subject: `repo:${settings.github!.repository}:environment:${environment}`,
+      subject: `repo:${repository}:environment:${environment}`,
       audiences: ["api://AzureADTokenExchange"],
     }, { dependsOn: previous ? [previous] : [] });
   }

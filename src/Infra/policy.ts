@@ -63,6 +63,7 @@ export function faultsOf(run: Run, expectation: Expectation): string[] {
         want(resource, "issuer", "https://token.actions.githubusercontent.com");
         want(resource, "audiences.0", "api://AzureADTokenExchange");
         if (!/^repo:[\w.-]+\/[\w.-]+:environment:[\w.-]+$/.test(String(resource.inputs.subject))) say(resource, `subject ${resource.inputs.subject} is not one environment of one repository`);
+        if (String(resource.inputs.subject).endsWith(":environment:preview") !== (resource.inputs.resourceName === "preview")) say(resource, `pull requests would act as ${resource.inputs.resourceName}`);
         break;
       case "cdn:Route":
         want(resource, "cacheConfiguration", undefined);
@@ -143,6 +144,7 @@ const reserved: Readonly<Record<string, string>> = {
   [roles.managedIdentityOperator]: "orchestrator",
   [roles.blobDataOwner]: "orchestrator",
   [roles.contributor]: "deploy",
+  [roles.reader]: "preview",
 };
 
 function faultsOfRole(assignment: Registered): string[] {
@@ -150,8 +152,10 @@ function faultsOfRole(assignment: Registered): string[] {
   const holder = String(assignment.inputs.principalId);
   if (!Object.values(roles).some((known) => known === role)) return [`RoleAssignment ${assignment.name}: role ${role} is not one of those that are given here`];
   const only = reserved[role];
+  if (holder === "preview-principal" && role !== roles.reader) return [`RoleAssignment ${assignment.name}: whoever opens a pull request could use role ${role}`];
   if (only && holder !== `${only}-principal`) return [`RoleAssignment ${assignment.name}: ${holder} has role ${role}, which is for the ${only} only`];
-  if (role !== roles.contributor && role !== roles.websiteContributor && /\/resourceGroups\/[^/]+$/.test(String(assignment.inputs.scope))) return [`RoleAssignment ${assignment.name}: it is for the whole group`];
+  const ofGroup: readonly string[] = [roles.contributor, roles.websiteContributor, roles.reader];
+  if (!ofGroup.includes(role) && /\/resourceGroups\/[^/]+$/.test(String(assignment.inputs.scope))) return [`RoleAssignment ${assignment.name}: it is for the whole group`];
   return [];
 }
 

@@ -15,6 +15,7 @@ export const roles = {
   networkContributor: "4d97b98b-1d4f-4787-a291-c67834d212e7",
   managedIdentityOperator: "f1a07417-d97a-45cb-824c-7a7467783830",
   monitoringMetricsPublisher: "3913510d-42f4-4e42-8a64-420c390055eb",
+  reader: "acdd72a7-3385-48ef-bd42-f606fba81ae7",
   contributor: "b24988ac-6180-42a0-ab88-20f7382dd24c",
 } as const;
 

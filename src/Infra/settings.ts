@@ -80,11 +80,11 @@ export interface Settings {
   readonly frontDoor: boolean;
   /** Host name of your own for the routers, with a managed certificate; its CNAME and TXT records must exist before. Not together with `frontDoor`. Default none. */
   readonly domain: string | undefined;
-  /** Repository whose workflows may log in as the deploy identity. Default none. */
+  /** Repository whose workflows may log in: in these environments as the deploy identity, in `preview` as the one that only reads. Default none. */
   readonly github: {
     /** `owner/name`. */
     readonly repository: string;
-    /** Environments of that repository, at most 20. Default `production`, `production-waves`, `preview`. */
+    /** Environments of that repository, at most 19, without `preview`. Default `production`, `production-waves`. */
     readonly environments: readonly string[];
   } | undefined;
 }
@@ -165,7 +165,7 @@ export function readSettings(raw: RawSettings, defaultLocation?: string): Settin
     domain: read.optional("domain", /^[a-z0-9-]+(\.[a-z0-9-]+)+$/, "a host name, e.g. app.example.com"),
     github: repository === undefined ? undefined : {
       repository,
-      environments: read.list("github.environments", /^[\w.-]+$/, 20, "names of environments", ["production", "production-waves", "preview"]),
+      environments: read.list("github.environments", /^(?!preview$)[\w.-]+$/, 19, "names of environments, without preview", ["production", "production-waves"]),
     },
   };
   if (settings.frontDoor && settings.domain) faults.push("shardcloud:domain and shardcloud:frontDoor are both set: the domain is bound to the routers themselves. Bind it to Front Door by hand, or switch one off.");

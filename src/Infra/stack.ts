@@ -35,8 +35,9 @@ export interface Outputs {
   readonly workspaceId: pulumi.Output<string>;
   /** Of the identities; their principals get app roles of the Entra application (docs/operating/deploy.md, step 4). */
   readonly principals: { orchestrator: pulumi.Output<string>; members: pulumi.Output<string>; deploy: pulumi.Output<string> };
-  /** `AZURE_CLIENT_ID` of GitHub's workflows. */
+  /** `AZURE_CLIENT_ID` and `AZURE_PREVIEW_CLIENT_ID` of GitHub's workflows. */
   readonly deployClientId: pulumi.Output<string>;
+  readonly previewClientId: pulumi.Output<string>;
 }
 
 /** Everything but the shards, which the Orchestrator makes (docs/decisions/0003-pulumi-in-typescript.md). */
@@ -94,5 +95,6 @@ export function createStack(settings: Settings, packages: Packages, stack: strin
     workspaceId: monitoring.workspace.id,
     principals: { orchestrator: identities.orchestrator.principalId, members: identities.members.principalId, deploy: identities.deploy.principalId },
     deployClientId: identities.deploy.clientId,
+    previewClientId: identities.preview.clientId,
   };
 }

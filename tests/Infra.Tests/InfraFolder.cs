@@ -10,6 +10,9 @@ internal static class InfraFolder
     private static readonly string Path = System.IO.Path.Combine(FindRoot(), "src", "Infra");
     private static readonly Lazy<Task> Packages = new(InstallAsync);
 
+    /// <summary>The repository.</summary>
+    public static string Repository { get; } = FindRoot();
+
     /// <summary>Runs Node there, after its packages are installed; answers with its exit code and what it printed.</summary>
     public static async Task<(int Exit, string Printed, string Errors)> NodeAsync(params string[] arguments)
     {
@@ -20,7 +23,7 @@ internal static class InfraFolder
     /// <summary>Packages as the lock file says, with none of their scripts run; npm writes what it has installed beside them.</summary>
     private static async Task InstallAsync()
     {
-        var (wanted, installed) = (File($"package-lock.json"), File($"node_modules/.wanted-by-tests.json"));
+        var (wanted, installed) = (File("package-lock.json"), File("node_modules/.wanted-by-tests.json"));
         if (System.IO.File.Exists(installed) && await System.IO.File.ReadAllTextAsync(wanted) == await System.IO.File.ReadAllTextAsync(installed)) return;
         var (exit, printed, errors) = await RunAsync(OperatingSystem.IsWindows() ? "npm.cmd" : "npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
         Assert.True(exit == 0, $"npm ci in src/Infra ended with {exit}: {printed}{errors}");

@@ -33,7 +33,7 @@ describe("stack dev", () => {
     for (const names of Object.values(all)) names.sort();
     assert.deepEqual(all, {
       "resources:ResourceGroup": ["shardcloud-rooms-test"],
-      "managedidentity:UserAssignedIdentity": ["deploy", "members", "orchestrator"],
+      "managedidentity:UserAssignedIdentity": ["deploy", "members", "orchestrator", "preview"],
       "storage:StorageAccount": ["scleases", "scsnapshots", "sctasks"],
       "storage:ManagementPolicy": ["forgotten-uploads"],
       "storage:BlobContainer": ["dataprotection", "deployments", "packages", "shardmap", "snapshots"],
@@ -65,7 +65,7 @@ describe("stack dev", () => {
       "members-tableDataContributor-leases",
       "orchestrator-blobDataContributor-snapshots", "orchestrator-blobDataOwner-tasks", "orchestrator-managedIdentityOperator-members", "orchestrator-monitoringMetricsPublisher-insights",
       "orchestrator-networkContributor-shards", "orchestrator-queueDataContributor-tasks", "orchestrator-tableDataContributor-leases", "orchestrator-tableDataContributor-tasks",
-      "orchestrator-websiteContributor-group",
+      "orchestrator-websiteContributor-group", "preview-reader-group",
     ]);
     const ids = dev.resources.filter(({ type }) => type.endsWith(":RoleAssignment")).map(({ inputs }) => String(inputs.roleAssignmentName));
     assert.equal(new Set(ids).size, ids.length);
@@ -209,6 +209,7 @@ describe("stack dev", () => {
       orchestratorUrl: `https://${name}.azurewebsites.net`, routerUrls: [`https://${router}.azurewebsites.net`], audience: "api://66666666-6666-6666-6666-666666666666",
       tenantId: "55555555-5555-5555-5555-555555555555", application: "rooms", applicationVersion: "1.0.0", resourceGroup: "shardcloud-rooms-test", workspaceId: `${inGroup}/providers/Test/logs`,
       principals: { orchestrator: "orchestrator-principal", members: "members-principal", deploy: "deploy-principal" }, deployClientId: "22222222-2222-2222-2222-222222222222",
+      previewClientId: "22222222-2222-2222-2222-222222222222",
     });
     assert.deepEqual(dev.calls, ["azure-native:authorization:getClientConfig"]);
   });
@@ -263,6 +264,7 @@ describe("stack prod", () => {
     assert.deepEqual(named(prod, "managedidentity:FederatedIdentityCredential"), ["github-preview", "github-production", "github-production-waves"]);
     const { inputs } = find(prod, "managedidentity:FederatedIdentityCredential", "github-production");
     assert.deepEqual([inputs.subject, inputs.resourceName], ["repo:owner/name:environment:production", "deploy"]);
+    assert.equal(find(prod, "managedidentity:FederatedIdentityCredential", "github-preview").inputs.resourceName, "preview");
   });
 
   test("with a collector there are rules and charts of what members measure", () => {

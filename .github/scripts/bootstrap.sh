@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Makes the first shards and gives them everything, where nothing is bootstrapped yet; follows until they serve.
+#   VERSION       published version of the application
+#   SHARDS        how many shards, 1 to 64; 3 where nothing is said
+#   POLL_SECONDS  how often to look; 5 where nothing is said
+. "$(dirname "$0")/lib.sh"
+IDEMPOTENCY_KEY=
+: "${VERSION:?is missing: a published version.}"
+
+call GET status > "$work/status.json"
+if jq --exit-status .bootstrapped "$work/status.json" > /dev/null; then
+  jq --raw-output '"It is bootstrapped already: \(.shardsReady) shards are ready."' "$work/status.json"
+  exit 0
+fi
+operation=$(call POST bootstrap "$(jq --null-input --compact-output --arg version "$VERSION" --arg shards "${SHARDS:-3}" '{ shards: ($shards | tonumber), $version }')" | jq --raw-output .id)
+
+said=
+while :; do
+  call GET "operations/$operation" > "$work/operation.json"
+  line=$(jq --raw-output '"\(.state): \(.step // "")"' "$work/operation.json")
+  [ "$line" = "$said" ] || echo "$line"
+  said=$line
+  [ "$(jq --raw-output .state "$work/operation.json")" = running ] || break
+  sleep "${POLL_SECONDS:-5}"
+done
+jq --exit-status '.state == "succeeded"' "$work/operation.json" > /dev/null || fail 1 "$(jq --raw-output '.error // {} | "\(.code // "no code"): \(.message // "") \(.remedy // "")"' "$work/operation.json")"
