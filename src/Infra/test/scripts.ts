@@ -12,7 +12,8 @@ describe("scripts", { skip: process.platform === "win32" && "the stand-in for az
   const folder = mkdtempSync(join(tmpdir(), "shardcloud-test-"));
   const [answers, calls] = [join(folder, "answers"), join(folder, "calls")];
   writeFileSync(join(folder, "az"), `#!/bin/sh
-printf '%s\\n' "$*" >> "${calls}"
+line=; for word in "$@"; do case "$word" in @*) word=$(cat "\${word#@}") ;; esac; line="$line $word"; done
+printf '%s\\n' "\${line# }" >> "${calls}"
 n=$(wc -l < "${calls}")
 line=$(sed -n "\${n}p" "${answers}")
 [ -n "\$line" ] || exit 9
@@ -28,7 +29,7 @@ exit "$code"
     const run = spawnSync(process.execPath, [join(__dirname, "..", "scripts", script), ...args], {
       encoding: "utf8", env: { ...process.env, PATH: `${folder}${delimiter}${process.env.PATH}`, AZ_RETRY_PAUSE_MAX: "1", ...environment },
     });
-    return { exit: run.status, said: run.stderr.trim(), calls: existsSync(calls) ? readFileSync(calls, "utf8").trim().split("\n") : [] };
+    return { exit: run.status, said: run.stderr.trim(), printed: run.stdout.trim(), calls: existsSync(calls) ? readFileSync(calls, "utf8").trim().split("\n") : [] };
   }
   const upload = (...given: string[]) => run("upload-blob.mjs", ["account", "packages", "rooms/1.0.0.zip", "a.zip", sha256, "command=x"], given);
 
@@ -66,6 +67,37 @@ exit "$code"
     const { exit, calls } = run("publish-functions.mjs", ["group", "app", "a.zip"], ["1||ResourceNotFound", "0||"]);
     assert.equal(exit, 0);
     assert.deepEqual(calls, Array(2).fill("functionapp deployment source config-zip --resource-group group --name app --src a.zip --only-show-errors --output none"));
+  });
+
+  test("an application is registered with its four roles, and the command line may ask for its tokens", () => {
+    const { exit, said, printed, calls } = run("register.mjs", ["create", "shop"], ["0||", "0|app-id object-id|", "0||", "0||", "0||", "0||", "0|tenant-id|"]);
+    assert.deepEqual([exit, printed], [0, "shardcloud:entra: { tenantId: tenant-id, clientId: app-id }"], said);
+    assert.match(calls[1]!, /^ad app create --display-name shop --sign-in-audience AzureADMyOrg /);
+    assert.match(calls[2]!, /^rest --method PATCH --url https:\/\/graph.microsoft.com\/v1.0\/applications\/object-id --body \{"identifierUris":\["api:\/\/app-id"\],"appRoles":/);
+    const roles = (JSON.parse(/--body (\{.*\}) --only/.exec(calls[2]!)![1]!) as { appRoles: { id: string; value: string }[] }).appRoles;
+    assert.deepEqual(roles.map(({ value }) => value), ["member", "orchestrator", "operator", "observer"]);
+    assert.equal(new Set(roles.map(({ id }) => id)).size, 4);
+    assert.match(calls[3]!, /"preAuthorizedApplications":\[\{"appId":"04b07795-8ddb-461a-bbee-02f9e1bf7b46"/);
+    assert.match(calls[5]!, /^ad sp create --id app-id/);
+  });
+
+  test("one that is there already is brought up to date, and not made again", () => {
+    const { exit, calls } = run("register.mjs", ["create", "shop"], ["0|app-id object-id|", "0||", "0||", "0|sp-id|", "0|tenant-id|"]);
+    assert.equal(exit, 0);
+    assert.ok(!calls.some((call) => /create/.test(call)), calls.join("\n"));
+  });
+
+  test("roles are given, and given again without harm", () => {
+    const [one, two] = ["88888888-8888-8888-8888-888888888888", "99999999-9999-9999-9999-999999999999"];
+    const { exit, said, printed, calls } = run("register.mjs", ["assign", "app-id", `member=${one}`, `operator=${two}`], ["0|sp-id|", "0||", "1||Permission being assigned already exists on the object"]);
+    assert.deepEqual([exit, printed], [0, `${one} is member\n${two} was operator`], said);
+    assert.match(calls[1]!, new RegExp(`^rest --method POST --url https://graph.microsoft.com/v1.0/servicePrincipals/sp-id/appRoleAssignedTo --body \\{"principalId":"${one}","resourceId":"sp-id","appRoleId":"[0-9a-f-]{36}"\\}`));
+  });
+
+  test("a role that there is not is refused before anything is asked", () => {
+    const { exit, said, calls } = run("register.mjs", ["assign", "app-id", "owner=88888888-8888-8888-8888-888888888888"], []);
+    assert.deepEqual([exit, calls.length], [1, 0]);
+    assert.match(said, /is not one of member, orchestrator, operator, observer/);
   });
 
   test("without az it says what to install", () => {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
-import { guidOf, readSettings, SettingsError } from "../settings";
+import { guidOf, readSettings, settingNames, SettingsError } from "../settings";
 
 const entra = { tenantId: "55555555-5555-5555-5555-555555555555", clientId: "66666666-6666-6666-6666-666666666666" };
 
@@ -50,4 +52,19 @@ describe("settings", () => {
     assert.equal(guidOf("a"), guidOf("a"));
     assert.notEqual(guidOf("a"), guidOf("b"));
   });
+});
+
+describe("documents", () => {
+  const document = readFileSync(join(__dirname, "../../../docs/operating/deploy.md"), "utf8");
+
+  test("every setting is in the table, and no other", () => {
+    const all = read({ domain: "app.example.com", github: { repository: "owner/name" }, telemetry: { otlpEndpoint: "http://collector" } });
+    const names = Object.entries(all).flatMap(([name, value]) => (typeof value === "object" && !Array.isArray(value) ? Object.keys(value as object).map((inner) => `${name}.${inner}`) : [name]));
+    const table = document.slice(document.indexOf("| setting | default | what |"), document.indexOf("Front Door: it carries"));
+    const said = table.split("\n").slice(2).flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`([^`]+)`/g)].map((match) => match[1]!));
+    assert.deepEqual(said.sort(), names.sort());
+    assert.deepEqual([...new Set(names.map((name) => name.split(".")[0]!))].sort(), [...settingNames].sort());
+  });
+
+  test("every rule is in the table", () => assert.equal(document.slice(document.indexOf("| rule | fires when"), document.indexOf("## What it costs")).trim().split("\n").length - 2, 7));
 });
