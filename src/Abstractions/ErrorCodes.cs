@@ -117,6 +117,15 @@ public static class ErrorCodes
     public const string UpdateUnhealthy = "SC5056";
     public const string UpdateFailed = "SC5057";
 
+    public const string HostThrottled = "SC5060";
+    public const string HostForbidden = "SC5061";
+    public const string HostFull = "SC5062";
+    public const string ForeignSite = "SC5063";
+    public const string HostConflict = "SC5064";
+    public const string SiteIncomplete = "SC5065";
+    public const string HostRefused = "SC5066";
+    public const string StopNotConfirmed = "SC5067";
+
     public const string AppendFailed = "SC6001";
     public const string LogGap = "SC6002";
     public const string LogReplaced = "SC6003";

@@ -41,4 +41,10 @@ internal static partial class Log
 
     [LoggerMessage(13, LogLevel.Information, "{Update}: step {Step}, {Text}")]
     public static partial void UpdateStep(ILogger logger, string update, int step, string text);
+
+    [LoggerMessage(14, LogLevel.Warning, "{Handle} ({Shard}, made by {Operation}) is an orphan: no member in office names it and no operation is about it, for {Minutes:0} minutes. It is ended")]
+    public static partial void Orphan(ILogger logger, string handle, string shard, string operation, double minutes);
+
+    [LoggerMessage(15, LogLevel.Warning, "Orphans were not looked for, or one was not ended: {Code} {Why}")]
+    public static partial void OrphansNotSeen(ILogger logger, string code, string why);
 }

@@ -26,7 +26,7 @@ public static class OrchestratorServices
     {
         services.AddOptions<OrchestratorSettings>().BindConfiguration(OrchestratorSettings.SectionName).ValidateDataAnnotations()
             .Validate(settings => settings.Auth.Fault() is null, "ShardCloud:Auth needs either KeyFile or Entra with TenantId and ClientId: docs/operating/identity.md.")
-            .Validate(settings => settings.ShardHost.Url is { IsAbsoluteUri: true }, "ShardCloud:ShardHost:Url is missing: set it to the address of the shard host.")
+            .Validate(settings => settings.AppService.IsUsed != settings.ShardHost.Url is { IsAbsoluteUri: true }, "Exactly one of ShardCloud:ShardHost:Url (a shard host's address) and ShardCloud:AppService:SubscriptionId (sites of App Service) is to be set.")
             .Validate(settings => settings.SlowShards.IsValid, "A value under ShardCloud:SlowShards is out of range, or PromptWithin is longer than AnswerWithin.")
             .ValidateOnStart();
         services.AddOptions<StorageOptions>().BindConfiguration(StorageOptions.SectionName);
@@ -38,8 +38,7 @@ public static class OrchestratorServices
         services.AddSingleton<MemberFence>();
         services.AddSingleton<MapHerald>();
         services.AddSingleton(provider => new MemberClient(MemberClient.CreateHttpClient(), provider.GetRequiredService<ITokenSource>()));
-        services.TryAddSingleton<IShardHost>(provider => new LocalShardHost(
-            new HttpClient { Timeout = Timeout.InfiniteTimeSpan }, Settings(provider).ShardHost.Url!, provider.GetRequiredService<ITokenSource>()));
+        services.AddShardHost();
         services.AddSingleton<MigrationPlanner>();
         services.AddSingleton<BatchWork>();
         services.AddScoped<MigrationsApi>(); // Scoped, for the durable client of each call's envelope.
@@ -55,6 +54,7 @@ public static class OrchestratorServices
         services.AddSingleton<UpdateRounds>();
         services.AddSingleton<UpdateLooks>();
         services.AddScoped<UpdatesApi>();
+        services.AddSingleton<Housekeeping.Orphans>();
         services.AddScoped<Housekeeping.Monitor>();
         return services.AddDurableTaskHandler(AddFunctions);
     }
@@ -72,7 +72,7 @@ public static class OrchestratorServices
             .AddActivity<GoAndAwaitGrant>().AddActivity<CancelHandoff>().AddActivity<PublishAndRetire>().AddActivity<RecordBatch>().AddActivity<RecordMigration>().AddActivity<ReadOutcome>()
             .AddOrchestrator<RemoveShard>().AddActivity<CordonShard>().AddActivity<Uncordon>().AddActivity<PlanRemoval>().AddActivity<AskToLeave>()
             .AddActivity<EndShard>()
-            .AddOrchestrator<ReplaceShard>().AddActivity<ConfirmDeath>().AddActivity<AwaitNewcomer>().AddActivity<PlanRefill>().AddActivity<RecordReplacement>()
+            .AddOrchestrator<ReplaceShard>().AddActivity<ConfirmDeath>().AddActivity<AwaitNewcomer>().AddActivity<PlanRefill>().AddActivity<EndDeadInstance>().AddActivity<RecordReplacement>()
             .AddOrchestrator<DrainShard>().AddActivity<BeginDrain>().AddActivity<LookAtDrained>().AddActivity<EndDrained>()
             .AddOrchestrator<UpdateApplication>().AddActivity<LookAtUpdate>().AddActivity<PrepareShards>().AddActivity<RecordShards>().AddActivity<WarmShards>()
             .AddActivity<VerifyStaging>().AddActivity<PlanWave>().AddActivity<WatchGate>().AddActivity<PlanBack>().AddActivity<BeginRemovals>().AddActivity<EndRemovals>()

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using ShardCloud.Identity;
 using ShardCloud.Orchestrator.Shards;
+using ShardCloud.Orchestrator.Shards.AppService;
 
 namespace ShardCloud.Orchestrator;
 
@@ -22,6 +23,9 @@ public sealed class OrchestratorSettings
 
     /// <summary>Who makes instances.</summary>
     public ShardHostSettings ShardHost { get; set; } = new();
+
+    /// <summary>Shards as sites of App Service, instead of <see cref="ShardHost"/>.</summary>
+    public AppServiceSettings AppService { get; set; } = new();
 
     /// <summary>Where shards run, as .NET names platforms: what a package's program must be made for. Default: where the Orchestrator runs.</summary>
     [RegularExpression("^(linux|win|osx)-(x64|arm64)$")]
@@ -45,7 +49,7 @@ public sealed class OrchestratorSettings
     /// <summary>The shard host.</summary>
     public sealed class ShardHostSettings
     {
-        /// <summary>Base address of the local shard host.</summary>
+        /// <summary>Base address of the local shard host; null with <see cref="AppService"/>.</summary>
         public Uri? Url { get; set; }
     }
 }

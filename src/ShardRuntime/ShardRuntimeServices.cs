@@ -57,6 +57,7 @@ public static class ShardRuntimeServices
         services.AddOptions<ShardRuntimeOptions>()
             .BindConfiguration(ShardRuntimeOptions.SectionName)
             .ValidateOnStart();
+        services.AddSingleton<IPostConfigureOptions<ShardRuntimeOptions>, AppServiceAddresses>();
         services.AddSingleton<IValidateOptions<ShardRuntimeOptions>, OptionsCheck>();
         services.TryAddSingleton(TimeProvider.System);
         services.Configure<LoggerFilterOptions>(Quieten);

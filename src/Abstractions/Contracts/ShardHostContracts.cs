@@ -29,7 +29,8 @@ public sealed record ShardInstanceList(IReadOnlyList<ShardInstance> Instances);
 /// <param name="OverlapsRestarts">A restart starts the new process before it stops the old one.</param>
 /// <param name="StopNotice">A stopped process is told beforehand (SIGTERM) and given time.</param>
 /// <param name="TypicalSecondsToCreate">From the request until the incarnation has joined.</param>
-public sealed record ShardHostCapabilities(bool ConfirmsDeath, bool OverlapsRestarts, bool StopNotice, int TypicalSecondsToCreate);
+/// <param name="OrphanGraceSeconds">An instance for which nobody speaks for this long is ended; null: its instances do not outlive it, and none is.</param>
+public sealed record ShardHostCapabilities(bool ConfirmsDeath, bool OverlapsRestarts, bool StopNotice, int TypicalSecondsToCreate, int? OrphanGraceSeconds = null);
 
 [JsonSourceGenerationOptions(
     System.Text.Json.JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]

@@ -7,11 +7,11 @@ using ShardCloud.Orchestrator.Updates;
 
 namespace ShardCloud.Orchestrator.Housekeeping;
 
-/// <summary>Every 10 s: a record that is open while no orchestration works on it gets one again, a shard that died without a successor is replaced, and one that is slow drained.
+/// <summary>Every 10 s: a record that is open while no orchestration works on it gets one again, a shard that died without a successor is replaced, one that is slow drained, and an instance that nobody wants any more ended.
 /// Starting is idempotent: id of record = id of instance.</summary>
 /// <remarks>A host loses an orchestration when the handler dies in the middle of a turn; and a caller may die between record and start.</remarks>
 public sealed class Monitor(
-    MigrationStore migrations, OperationStore operations, UpdateStore updates, Replacements replacements, Drains drains, DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
+    MigrationStore migrations, OperationStore operations, UpdateStore updates, Replacements replacements, Drains drains, Orphans orphans, DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
 {
     /// <summary>A record younger than this is still being started by whoever wrote it.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
@@ -33,6 +33,7 @@ public sealed class Monitor(
         if (update is not null && time.GetUtcNow() - update.Public.StartedAt >= Grace)
             await ReviveAsync(nameof(UpdateApplication), update.Public.Id, new UpdateStart(update.Public.Id), cancellationToken);
         await replacements.StartMissingAsync(cancellationToken);
+        await orphans.LookAsync(cancellationToken);
         if (update is null) await drains.LookAsync(cancellationToken); // Last: it waits for those who do not answer. Not while versions are mixed: a drain moves to whom an update would not.
     }
 

@@ -50,7 +50,8 @@ public sealed class RequestInstance(IShardHost host, OperationStore operations, 
             var instance = await host.CreateAsync(input.Attempt, new ShardId(input.Shard), input.Version, context.CancellationToken);
             return new JoinLook(instance.Handle);
         }
-        catch (ShardCloudException error) when (error.Code is ErrorCodes.BadValue or ErrorCodes.UnknownVersion or ErrorCodes.ShardDidNotStart)
+        catch (ShardCloudException error) when (error.Code is ErrorCodes.BadValue or ErrorCodes.UnknownVersion or ErrorCodes.ShardDidNotStart
+            or ErrorCodes.HostFull or ErrorCodes.HostRefused or ErrorCodes.ForeignSite)
         {
             return new JoinLook(null, Error: error.ToWire()); // The host will say so again, however often it is asked.
         }
@@ -60,7 +61,9 @@ public sealed class RequestInstance(IShardHost host, OperationStore operations, 
 /// <summary>Waits until an incarnation of the shard is live and ready, or its process has ended, or the activity's time is over.</summary>
 public sealed class AwaitJoin(MapReader maps, IShardHost host) : TaskActivity<InstanceWanted, JoinLook>
 {
-    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(200);
+    private const int PollsASecond = 5, HostLookSecondsMax = 10;
+
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1) / PollsASecond;
 
     /// <inheritdoc/>
     public override async Task<JoinLook> RunAsync(TaskActivityContext context, InstanceWanted input)
@@ -68,10 +71,11 @@ public sealed class AwaitJoin(MapReader maps, IShardHost host) : TaskActivity<In
         var cancellationToken = context.CancellationToken;
         var started = Stopwatch.GetTimestamp();
         var shard = new ShardId(input.Shard);
+        var hostLook = PollsASecond * Math.Clamp((await host.GetCapabilitiesAsync(cancellationToken)).TypicalSecondsToCreate / 10, 1, HostLookSecondsMax); // Every 6 s where a creation takes a minute.
         for (var look = 0; Stopwatch.GetElapsedTime(started) < BatchWork.ActivityBudget; look++)
         {
             if (Destinations.Of(await maps.ReadAsync(cancellationToken), shard) is { } joined) return new JoinLook(input.Handle, joined.Incarnation.Value);
-            if (look % 5 == 4)
+            if (look % hostLook == hostLook - 1)
             {
                 var instance = (await host.ListAsync(cancellationToken)).FirstOrDefault(known => known.Handle == input.Handle);
                 if (instance is null or { State: InstanceState.Exited })

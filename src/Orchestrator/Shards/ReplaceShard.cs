@@ -62,7 +62,7 @@ public sealed class ReplaceShard : TaskOrchestrator<ReplaceShardInput, string>
         if (await RefillAsync(context, input) is { } notRefilled) return notRefilled;
 
         // (5) end: a process that only hung must not run for ever. What it believes to own it cannot serve.
-        if (confirmed.Handle is { } handle) await context.CallActivityAsync(nameof(DeleteInstance), handle, Patient);
+        if (confirmed.Handle is { } handle) await context.CallActivityAsync(nameof(EndDeadInstance), new DeadInstance(handle, input.Incarnation), Patient);
         // (6) record: how long it took, then the end.
         await context.CallActivityAsync(nameof(RecordReplacement), new ReplacementTimes(
             input.Operation, confirmed.Shard, (joined - began).TotalSeconds, (rehearsed - began).TotalSeconds, (context.CurrentUtcDateTime - began).TotalSeconds), Patient);
@@ -128,6 +128,9 @@ public enum DeathVerdict
 /// <param name="WaitSeconds">Pause before it is replaced: it has died several times lately.</param>
 /// <param name="Error">Why not.</param>
 public sealed record DeathLook(DeathVerdict Verdict, string Shard, string Version = "", string? Handle = null, int WaitSeconds = 0, WireError? Error = null);
+
+/// <summary>The instance in which a dead incarnation ran.</summary>
+public sealed record DeadInstance(string Handle, string Incarnation);
 
 /// <summary>Which round of giving back.</summary>
 public sealed record RefillRound(string Operation, string Incarnation, int Round);

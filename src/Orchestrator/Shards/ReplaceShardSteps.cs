@@ -101,6 +101,19 @@ public sealed class PlanRefill(MapStore store, MapReader maps, MigrationPlanner 
     }
 }
 
+/// <summary>(5) Has the host end the dead one's instance, unless a later incarnation runs in it: App Service starts a new process in the same site.</summary>
+public sealed class EndDeadInstance(MemberDirectory directory, IShardHost host) : TaskActivity<DeadInstance, bool>
+{
+    /// <inheritdoc/>
+    public override async Task<bool> RunAsync(TaskActivityContext context, DeadInstance input)
+    {
+        var rows = await directory.ListAsync(context.CancellationToken);
+        if (rows.Any(row => row.HostHandle == input.Handle && row.Incarnation.Value != input.Incarnation && !row.IsFinal)) return false;
+        await host.DeleteAsync(input.Handle, context.CancellationToken);
+        return true;
+    }
+}
+
 /// <summary>(6) Says in the record how long it took.</summary>
 public sealed class RecordReplacement(OperationStore operations, ILogger<RecordReplacement> logger) : TaskActivity<ReplacementTimes, bool>
 {

@@ -152,6 +152,23 @@ public sealed class ReplaceShardTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.All((await MapAsync()).SlotRuns, run => Assert.Equal(newcomer.Incarnation, run.Entry.Owner));
     }
 
+    /// <summary>App Service starts a new process in the site of the dead one: the site is not ended under it.</summary>
+    [Fact]
+    public async Task Newcomer_InTheInstanceOfTheDeadOne_KeepsIt()
+    {
+        var instance = await _cloud.Host.CreateAsync("add-3", new ShardId("shard-3"), "1.0.0", Cancelled);
+        await _cloud.Member("shard-3").KillAsync();
+        var first = await _cloud.JoinAsync("shard-3", TimeSpan.FromSeconds(30), handle: instance.Handle);
+        await first.KillAsync();
+        await TakeOverAsync(first.Incarnation, "shard-2");
+        await _cloud.JoinAsync("shard-3", TimeSpan.FromSeconds(30), handle: instance.Handle);
+
+        var operation = await _cloud.FinishedOperationAsync(await ReportAsync(first.Incarnation));
+
+        Assert.True(operation.State == OperationState.Succeeded, operation.Error?.Message);
+        Assert.Equal(InstanceState.Running, Assert.Single(_cloud.Host.Instances).State);
+    }
+
     [Fact]
     public async Task Replacement_ThatDiesBeforeItHasJoined_IsFollowedByAnother()
     {

@@ -29,7 +29,10 @@ public sealed class TestCloud : IAsyncDisposable
     private readonly WebApplicationFactory<Program> _factory;
     private readonly TokenIssuer _issuer;
 
-    public TestCloud(AzuriteFixture azurite)
+    /// <param name="azurite">Where map and records are.</param>
+    /// <param name="settings">Settings over those of every test.</param>
+    /// <param name="services">Services over those of every test; with them the Orchestrator's own shard host is used, as its settings say.</param>
+    public TestCloud(AzuriteFixture azurite, IReadOnlyDictionary<string, string?>? settings = null, Action<IServiceCollection>? services = null)
     {
         var application = AzuriteFixture.NewApplication();
         var keyFile = Path.Combine(_keyFolder, "key");
@@ -47,11 +50,12 @@ public sealed class TestCloud : IAsyncDisposable
                 ["ShardCloud:SlowShards:PromptWithin"] = "00:00:00.3",
                 ["ShardCloud:SlowShards:Looks"] = "2",
                 ["ShardCloud:SlowShards:GiveUpAfter"] = "00:00:40",
-            }));
-            builder.ConfigureTestServices(services =>
+            }).AddInMemoryCollection(settings ?? new Dictionary<string, string?>()));
+            builder.ConfigureTestServices(own =>
             {
-                services.AddSingleton<IShardHost>(Host);
-                services.AddScoped<DurableTaskClient>(_ => DurableClient());
+                if (services is null) own.AddSingleton<IShardHost>(Host);
+                else services(own);
+                own.AddScoped<DurableTaskClient>(_ => DurableClient());
             });
         });
         Hub.Handler = _factory.CreateClient();
@@ -83,9 +87,9 @@ public sealed class TestCloud : IAsyncDisposable
         return cloud;
     }
 
-    public async Task<TestMember> JoinAsync(string shard, TimeSpan lease, MemberRole role = MemberRole.Shard, string version = "1.0.0")
+    public async Task<TestMember> JoinAsync(string shard, TimeSpan lease, MemberRole role = MemberRole.Shard, string version = "1.0.0", string handle = "")
     {
-        var member = await TestMember.StartAsync(Store, Leases, shard, lease, role, version);
+        var member = await TestMember.StartAsync(Store, Leases, shard, lease, role, version, handle);
         lock (Members) Members.Add(member);
         return member;
     }
@@ -99,8 +103,12 @@ public sealed class TestCloud : IAsyncDisposable
     public Housekeeping.Monitor MonitorAt(TimeProvider time)
     {
         var (operations, durable) = (Services.GetRequiredService<OperationStore>(), DurableClient());
-        return new(Services.GetRequiredService<MigrationStore>(), operations, Services.GetRequiredService<UpdateStore>(), ReplacementsAt(time), DrainsAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
+        return new(Services.GetRequiredService<MigrationStore>(), operations, Services.GetRequiredService<UpdateStore>(), ReplacementsAt(time), DrainsAt(time), OrphansAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
     }
+
+    /// <summary>What ends orphans, at a time of the test's own.</summary>
+    public Housekeeping.Orphans OrphansAt(TimeProvider time) => new(
+        Services.GetRequiredService<IShardHost>(), Leases, Services.GetRequiredService<OperationStore>(), Services.GetRequiredService<UpdateStore>(), time, NullLogger<Housekeeping.Orphans>.Instance);
 
     /// <summary>What starts replacements, at a time of the test's own.</summary>
     public Replacements ReplacementsAt(TimeProvider time) => new(

@@ -66,7 +66,7 @@ public sealed class TestMember : IAsyncDisposable
     /// <summary>True: as a destination it says no when asked whether it is ready for the grant.</summary>
     public bool RefusesToVerify { get; set; }
 
-    public static async Task<TestMember> StartAsync(MapStore store, MemberDirectory directory, string shard, TimeSpan lease, MemberRole role = MemberRole.Shard, string version = "1.0.0")
+    public static async Task<TestMember> StartAsync(MapStore store, MemberDirectory directory, string shard, TimeSpan lease, MemberRole role = MemberRole.Shard, string version = "1.0.0", string handle = "")
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -76,7 +76,7 @@ public sealed class TestMember : IAsyncDisposable
         member.Map(app);
         await app.StartAsync();
         member.Address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
-        await member.RegisterAsync(role, lease);
+        await member.RegisterAsync(role, lease, handle);
         return member;
     }
 
@@ -94,7 +94,7 @@ public sealed class TestMember : IAsyncDisposable
         await _app.DisposeAsync();
     }
 
-    private async Task RegisterAsync(MemberRole role, TimeSpan lease)
+    private async Task RegisterAsync(MemberRole role, TimeSpan lease, string handle)
     {
         await _directory.EnsureCreatedAsync();
         _row = await _directory.RegisterAsync(new MemberRow
@@ -105,6 +105,7 @@ public sealed class TestMember : IAsyncDisposable
             PublicAddress = Address,
             FaultDomain = Incarnation.Value,
             ApplicationVersion = Version,
+            HostHandle = handle,
             LeaseLength = lease,
             State = MemberState.Ready,
             Pid = Environment.ProcessId,

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Configuration;
+using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Sidecar;
 
 namespace ShardCloud.ShardRuntime.Tests.Hosting;
@@ -32,6 +34,26 @@ public sealed class OptionsTests
         var result = new OptionsCheck().Validate(null, Options(breaks));
         Assert.Contains(named, result.FailureMessage);
         Assert.Single(result.Failures!);
+    }
+
+    [Theory]
+    [InlineData("", "http://0.0.0.0:20081/ http://10.0.1.4:20081/ worker-7")]
+    [InlineData("Member:Url=http://10.0.0.9:5000;FaultDomain=zone-2", "http://127.0.0.1:0/  zone-2")]
+    [InlineData("Member:AdvertisedUrl=http://relay:7000", "http://0.0.0.0:20081/ http://relay:7000/ worker-7")]
+    public void AppService_TellsAddressAndWorkerUnlessTheSettingsDo(string settings, string expected)
+    {
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>
+        {
+            ["WEBSITE_PRIVATE_IP"] = "10.0.1.4",
+            ["WEBSITE_PRIVATE_PORTS"] = "20081,20082",
+            ["WEBSITE_INSTANCE_ID"] = "worker-7",
+        }).AddInMemoryCollection(settings.Split(';', StringSplitOptions.RemoveEmptyEntries).Select(pair => KeyValuePair.Create($"ShardCloud:{pair[..pair.IndexOf('=')]}", (string?)pair[(pair.IndexOf('=') + 1)..]))).Build();
+        var options = new ShardRuntimeOptions { FaultDomain = configuration["ShardCloud:FaultDomain"] ?? "" };
+        if (configuration["ShardCloud:Member:AdvertisedUrl"] is { } advertised) options.Member.AdvertisedUrl = new Uri(advertised);
+
+        new AppServiceAddresses(configuration).PostConfigure(null, options);
+
+        Assert.Equal(expected, $"{options.Member.Url} {options.Member.AdvertisedUrl} {options.FaultDomain}");
     }
 
     [Fact]

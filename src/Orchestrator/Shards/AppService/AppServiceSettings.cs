@@ -101,18 +101,18 @@ public sealed class AppServiceSettings
         text is { Length: > 0 } && ResourceIdentifier.TryParse(text, out var id) && string.Equals(id!.ResourceType.ToString(), type, StringComparison.OrdinalIgnoreCase);
 }
 
-/// <summary>Limits of calls to Azure Resource Manager. Every call ends within <see cref="FinishWithin"/>, whatever Azure does.</summary>
+/// <summary>Limits of calls to Azure Resource Manager. Whatever Azure does, to create, list or end shards ends within <see cref="FinishWithin"/>.</summary>
 public sealed class ArmCallSettings
 {
     /// <summary>For one answer. Default 60 s.</summary>
-    [Range(typeof(TimeSpan), "00:00:01", "00:05:00")]
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:05:00")]
     public TimeSpan AnswerWithin { get; set; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>For one call with its repetitions and, where Azure goes on by itself (202), until it is done. Default 4 minutes.</summary>
-    [Range(typeof(TimeSpan), "00:00:01", "00:30:00")]
-    public TimeSpan FinishWithin { get; set; } = TimeSpan.FromMinutes(4);
+    /// <summary>For all calls of one creation, list or end together, with their repetitions and what Azure goes on with by itself (202). Default 5 minutes; below the Functions host's limit of 10.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:09:00")]
+    public TimeSpan FinishWithin { get; set; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>How often one request is sent, at most: after no answer, 408, 429 and 5xx. Default 5.</summary>
+    /// <summary>How often one request is sent, at most: after no answer, 408, 409, 429 and 5xx. Default 5.</summary>
     [Range(1, 20)]
     public int TriesMax { get; set; } = 5;
 
