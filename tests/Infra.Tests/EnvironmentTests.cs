@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
 using Microsoft.Extensions.Configuration;
+using ShardCloud.Orchestrator.Shards.AppService;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime;
 
@@ -22,6 +23,9 @@ public sealed class EnvironmentTests
         Validator.ValidateObject(settings, new ValidationContext(settings), validateAllProperties: true);
         Assert.Equal("shop", settings.Application);
         Assert.Null(settings.Auth.Fault());
+        var places = Bind<AppServiceSettings>(told, AppServiceSettings.SectionName, except: ["Environment"]);
+        Assert.Null(places.Fault());
+        Assert.Equal(2, places.Plans.Count);
         Assert.Equal("scleases.table.core.windows.net", Bind<StorageOptions>(told, "ShardCloud:Storage").TableUri!.Host);
     }
 
