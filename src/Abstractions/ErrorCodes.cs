@@ -150,5 +150,6 @@ public static class ErrorCodes
     public const string PartGivenUp = "SC7014";
     public const string UnknownTarget = "SC7015";
     public const string FaultNotPossible = "SC7016";
+    public const string BadOutputs = "SC7017";
 #pragma warning restore CS1591
 }

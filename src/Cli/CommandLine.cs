@@ -22,7 +22,14 @@ internal static class CommandLine
               shardcloud update start --version 2.0.0 --package rooms-2.0.0.zip --wait
               shardcloud explain rooms/1                    who owns it, since when, why, and what the move cost
             """);
-        foreach (var command in (Command[])[UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(), PackageCommand.Create(), UpdateCommand.Create(), LevelCommand.Create(), ExplainCommand.Create(), ChaosCommand.Create(), LogsCommand.Create(), DoctorCommand.Create(), SimulateCommand.Create(), SizeCommand.Create(), DemoCommand.Create()])
+        Command[] verbs =
+        [
+            UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(),
+            PackageCommand.Create(), UpdateCommand.Create(), LevelCommand.Create(), ExplainCommand.Create(),
+            ConnectCommand.Create(), SizeCommand.Create(), SimulateCommand.Create(),
+            ChaosCommand.Create(), LogsCommand.Create(), DoctorCommand.Create(), DemoCommand.Create(),
+        ];
+        foreach (var command in verbs)
             root.Subcommands.Add(command);
         return root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(60) });
     }

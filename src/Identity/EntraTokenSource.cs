@@ -2,9 +2,12 @@ using Azure.Core;
 
 namespace ShardCloud.Identity;
 
-/// <summary>Tokens of this process's identity for the registration. Thread-safe; asking costs nothing while the held one is good for five more minutes.</summary>
+/// <summary>Tokens of this process's identity for a registration. Thread-safe; asking costs nothing while the held one is good for five more minutes.</summary>
+/// <param name="credential">Who asks.</param>
+/// <param name="registration">Application ID URI of the registration.</param>
+/// <param name="time">Clock.</param>
 /// <remarks>There is one registration, whatever the audience: its app roles keep members and people apart.</remarks>
-public sealed class EntraTokenSource(TokenCredential credential, EntraOptions options, TimeProvider? time = null) : ITokenSource, IDisposable
+public sealed class EntraTokenSource(TokenCredential credential, string registration, TimeProvider? time = null) : ITokenSource, IDisposable
 {
     private static readonly TimeSpan RenewBefore = TimeSpan.FromMinutes(5);
 
@@ -12,7 +15,7 @@ public sealed class EntraTokenSource(TokenCredential credential, EntraOptions op
     private static readonly TimeSpan AskAgainAfter = TimeSpan.FromSeconds(10);
 
     private readonly TimeProvider _time = time ?? TimeProvider.System;
-    private readonly TokenRequestContext _request = new([$"{options.AudienceOrDefault}/.default"]);
+    private readonly TokenRequestContext _request = new([$"{registration}/.default"]);
     private readonly SemaphoreSlim _asking = new(1);
     private Held? _held;
 

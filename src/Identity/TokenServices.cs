@@ -22,7 +22,7 @@ public static class TokenServices
         services.TryAddSingleton(_ => AzureCredentials.Create());
         services.TryAddSingleton(provider => LocalKey.LoadOrCreate(auth(provider).KeyFile!));
         services.TryAddSingleton<ITokenSource>(provider => auth(provider).Entra is { } entra
-            ? new EntraTokenSource(provider.GetRequiredService<TokenCredential>(), entra, Time(provider))
+            ? new EntraTokenSource(provider.GetRequiredService<TokenCredential>(), entra.AudienceOrDefault, Time(provider))
             : new LocalTokenSource(new TokenIssuer(provider.GetRequiredService<LocalKey>(), Time(provider)), subject(provider), role, Time(provider)));
         services.TryAddSingleton(provider => auth(provider).Entra is { } entra
             ? new TokenValidator(entra, new HttpClient { Timeout = KeysWithin }, Time(provider))

@@ -107,7 +107,7 @@ public sealed class EntraTests : IDisposable
     public async Task Source_AsksOnceUntilFiveMinutesBeforeTheEnd_ForItsRegistration()
     {
         var credential = new Credential(_time);
-        using var source = new EntraTokenSource(credential, _entra.Options, _time);
+        using var source = new EntraTokenSource(credential, $"api://{_entra.Options.ClientId}", _time);
 
         var many = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => source.GetTokenAsync(Audiences.Members).AsTask()));
         _time.Advance(TimeSpan.FromMinutes(54));
@@ -124,7 +124,7 @@ public sealed class EntraTests : IDisposable
     public async Task Source_IssuerIsAway_ServesTheHeldTokenToItsEnd_AndAsksEveryTenSeconds()
     {
         var credential = new Credential(_time);
-        using var source = new EntraTokenSource(credential, _entra.Options, _time);
+        using var source = new EntraTokenSource(credential, $"api://{_entra.Options.ClientId}", _time);
         await source.GetTokenAsync(Audiences.Members);
         credential.IsAway = true;
         _time.Advance(TimeSpan.FromMinutes(56));

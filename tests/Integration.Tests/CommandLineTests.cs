@@ -105,6 +105,8 @@ public sealed class CommandLineTests
     [InlineData("chaos partition")]
     [InlineData("logs")]
     [InlineData("doctor")]
+    [InlineData("size")]
+    [InlineData("connect")]
     [InlineData("down")]
     public async Task Help_HasAnExample(string verb)
     {

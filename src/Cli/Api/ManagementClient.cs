@@ -4,6 +4,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Azure.Identity;
 using ShardCloud.Contracts;
 using ShardCloud.Identity;
 using ShardCloud.LocalCloud.Stack;
@@ -17,8 +18,8 @@ internal sealed class ManagementClient : IDisposable
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    /// <summary>Environment: address of an Orchestrator, and a bearer token for it.</summary>
-    public const string AddressVariable = "SHARDCLOUD_ORCHESTRATOR", TokenVariable = "SHARDCLOUD_TOKEN";
+    /// <summary>Environment: address of an Orchestrator, a bearer token for it, and the registration that tokens are asked for where none is given.</summary>
+    public const string AddressVariable = "SHARDCLOUD_ORCHESTRATOR", TokenVariable = "SHARDCLOUD_TOKEN", AudienceVariable = "SHARDCLOUD_AUDIENCE";
 
     private readonly HttpClient _http;
     private readonly ITokenSource _tokens;
@@ -38,15 +39,15 @@ internal sealed class ManagementClient : IDisposable
         return string.IsNullOrEmpty(address) ? Of(RunOf(parsed.GetRequiredValue(Shared.Data).FullName)) : At(address);
     }
 
-    /// <summary>Client of the Orchestrator at an address; the token comes from the environment, since everybody can read a command line.</summary>
+    /// <summary>Client of the Orchestrator at an address; the token comes from the environment, since everybody can read a command line, or from Entra for who has signed in.</summary>
     private static ManagementClient At(string address)
     {
         if (!Uri.TryCreate(address.TrimEnd('/') + "/", UriKind.Absolute, out var orchestrator) || orchestrator.Scheme is not ("http" or "https"))
             throw new ShardCloudException(ErrorCodes.BadValue, $"'{address}' is not an address of an Orchestrator.", "Write it as https://HOST.");
-        return Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } token
-            ? new(orchestrator, new GivenToken(token))
-            : throw new ShardCloudException(ErrorCodes.Unauthenticated, $"There is no token for the Orchestrator at {orchestrator}.",
-                $"Set {TokenVariable}, e.g. to the output of 'az account get-access-token --resource APPLICATION_ID_URI --query accessToken -o tsv'.");
+        if (Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } token) return new(orchestrator, new GivenToken(token));
+        if (Environment.GetEnvironmentVariable(AudienceVariable) is { Length: > 0 } audience) return new(orchestrator, new EntraTokenSource(AzureCredentials.Create(), audience));
+        throw new ShardCloudException(ErrorCodes.Unauthenticated, $"There is no token for the Orchestrator at {orchestrator}.",
+            $"Sign in with 'az login' and set {AudienceVariable} to the application ID URI ('shardcloud connect' says it), or set {TokenVariable} to a token.");
     }
 
     /// <summary>Where the local cloud on a data folder can be reached.</summary>
@@ -172,7 +173,7 @@ internal sealed class ManagementClient : IDisposable
     private async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, HttpContent? body, CancellationToken cancellationToken, string? idempotencyKey = null)
     {
         using var request = new HttpRequestMessage(method, path) { Content = body };
-        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", await _tokens.GetTokenAsync(Audiences.Management, cancellationToken));
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", await TokenAsync(cancellationToken));
         if (idempotencyKey is not null) request.Headers.Add("Idempotency-Key", idempotencyKey);
         HttpResponseMessage response;
         try
@@ -185,6 +186,18 @@ internal sealed class ManagementClient : IDisposable
         }
         if (response.IsSuccessStatusCode) return response;
         using (response) throw await RefusalAsync(response, cancellationToken);
+    }
+
+    private async Task<string> TokenAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _tokens.GetTokenAsync(Audiences.Management, cancellationToken);
+        }
+        catch (AuthenticationFailedException error)
+        {
+            throw new ShardCloudException(ErrorCodes.Unauthenticated, $"Entra gave no token: {error.Message.Split('\n')[0].Trim()}", $"Sign in with 'az login', or set {TokenVariable}.");
+        }
     }
 
     private sealed class GivenToken(string token) : ITokenSource
