@@ -71,14 +71,15 @@ public sealed class AwaitJoin(MapReader maps, IShardHost host) : TaskActivity<In
         var cancellationToken = context.CancellationToken;
         var started = Stopwatch.GetTimestamp();
         var shard = new ShardId(input.Shard);
-        var hostLook = PollsASecond * Math.Clamp((await host.GetCapabilitiesAsync(cancellationToken)).TypicalSecondsToCreate / 10, 1, HostLookSecondsMax); // Every 6 s where a creation takes a minute.
+        var can = await host.GetCapabilitiesAsync(cancellationToken);
+        var hostLook = PollsASecond * Math.Clamp(can.TypicalSecondsToCreate / 10, 1, HostLookSecondsMax); // Every 6 s where a creation takes a minute.
         for (var look = 0; Stopwatch.GetElapsedTime(started) < BatchWork.ActivityBudget; look++)
         {
             if (Destinations.Of(await maps.ReadAsync(cancellationToken), shard) is { } joined) return new JoinLook(input.Handle, joined.Incarnation.Value);
             if (look % hostLook == hostLook - 1)
             {
                 var instance = (await host.ListAsync(cancellationToken)).FirstOrDefault(known => known.Handle == input.Handle);
-                if (instance is null or { State: InstanceState.Exited })
+                if (instance is { State: InstanceState.Exited } || (instance is null && can.ConfirmsDeath)) // Elsewhere a list may be late.
                     return new JoinLook(input.Handle, Error: new WireError(ErrorCodes.ShardDidNotStart,
                         $"The process of shard '{input.Shard}' ended{(instance?.ExitCode is { } code ? $" with exit code {code}" : "")} before it had joined.", "Look at its log."));
             }

@@ -2,6 +2,8 @@ using System.Net.Http.Json;
 using Azure.Core;
 using Microsoft.Extensions.DependencyInjection;
 using ShardCloud.Contracts;
+using ShardCloud.DurableTask;
+using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
 using ShardCloud.Orchestrator.Tests.Support;
@@ -76,6 +78,19 @@ public sealed class SitesInACloudTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Single(_fake.Sites);
     }
 
+    /// <summary>A list that does not have the new site yet says nothing: only a host that sees processes end may say that one has.</summary>
+    [Fact]
+    public async Task AwaitJoin_OfASiteThatIsNotListedYet_GoesOnWaiting()
+    {
+        await _cloud.Store.EnsureCreatedAsync(16, "deltas", cancellationToken: Cancelled);
+        var host = new LateList(() => _ = _cloud.JoinAsync("shard-1", TimeSpan.FromSeconds(30)));
+        var step = new AwaitJoin(_cloud.Services.GetRequiredService<MapReader>(), host);
+
+        var look = await step.RunAsync(new TaskActivityContext(nameof(AwaitJoin), "add-1", Cancelled), new InstanceWanted("add-1", "add-1-1", "shard-1", "1.0.0", "site"));
+
+        Assert.Equal((null, "shard-1"), (look.Error, new IncarnationId(look.Incarnation!).Shard.Value));
+    }
+
     [Fact]
     public async Task Orphan_IsEndedAfterItsGraceOneALookAndNothingElseIs()
     {
@@ -146,6 +161,21 @@ public sealed class SitesInACloudTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.True(response.StatusCode == System.Net.HttpStatusCode.Accepted, await response.Content.ReadAsStringAsync(Cancelled));
         var id = (await response.Content.ReadFromJsonAsync(ManagementJson.Default.OperationAccepted, Cancelled))!.Id;
         return await _cloud.FinishedOperationAsync(id);
+    }
+
+    private sealed class LateList(Action listed) : IShardHost
+    {
+        public Task<ShardHostCapabilities> GetCapabilitiesAsync(CancellationToken cancellationToken) => Task.FromResult(new ShardHostCapabilities(false, true, true, 1));
+
+        public Task<ShardInstance> CreateAsync(string operation, ShardId shard, string version, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public Task<IReadOnlyList<ShardInstance>> ListAsync(CancellationToken cancellationToken)
+        {
+            listed();
+            return Task.FromResult<IReadOnlyList<ShardInstance>>([]);
+        }
+
+        public Task DeleteAsync(string handle, CancellationToken cancellationToken) => throw new NotSupportedException();
     }
 
     private sealed class Clock : TimeProvider
