@@ -90,7 +90,6 @@ public sealed class TaskHub
                 request.NewEvents.Add(arrived);
                 var answer = await CallAsync(instance.Name, new JsonObject { ["context"] = Convert.ToBase64String(request.ToByteArray()) }, instance.Id);
                 var response = OrchestratorResponse.Parser.ParseFrom(Convert.FromBase64String(answer.GetProperty("ReturnValue").GetString()!));
-                if (response.RequiresHistory) continue; // Handed back.
                 instance.Past.AddRange(arrived);
                 var recordedFrom = instance.Past.Count;
                 foreach (var action in response.Actions.OrderBy(action => action.Id)) Take(instance, action);
