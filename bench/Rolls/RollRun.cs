@@ -149,7 +149,7 @@ internal sealed class RollRun(LocalStack stack, Settings settings, string folder
     }
 
     private JsonElement Strategy() => JsonSerializer.SerializeToElement(
-        UpdateStrategy.Default with { Waves = settings.Waves, StableSeconds = settings.StableSeconds, Verify = UpdateStrategy.Default.Verify with { ShadowShare = 0.2, ShadowCompared = settings.RequestsPerSecond / 5, Seconds = 30 }, Gate = UpdateStrategy.Default.Gate with { LatencyFloorMs = 100 } }, UpdateJson.Default.UpdateStrategy);
+        UpdateStrategy.Default with { Waves = settings.Waves, StableSeconds = settings.StableSeconds, Verify = UpdateStrategy.Default.Verify with { ShadowShare = 0.2, ShadowCompared = settings.RequestsPerSecond / 5, Seconds = 30 }, Gate = UpdateStrategy.Default.Gate with { LatencyFloorMs = settings.LatencyFloorMs } }, UpdateJson.Default.UpdateStrategy);
 
     /// <summary>Kills the Orchestrator's process once in every wave, when it is first seen to move.</summary>
     private sealed class Killing(FaultPlane faults)
