@@ -22,6 +22,8 @@ internal sealed class StagedUpdate(World world)
     private readonly HashSet<HandoffId> _ofWaves = [], _ofWayBack = [];
     private readonly HashSet<EntryKey> _changedHands = []; // Single slots, and placed endpoints.
     private readonly Dictionary<ShardId, long> _replaceAt = [];
+    private Dictionary<EntryKey, ShardId> _before = []; // Owners when it began.
+    private bool _isDisturbed; // Somebody else has moved or taken over something since, or somebody of the old version is gone.
     private Step _step;
     private int _wave, _open, _rounds;
     private long _until;
@@ -63,7 +65,8 @@ internal sealed class StagedUpdate(World world)
     /// <summary>A commit of the map: each slot and each placed endpoint changes hands by the waves at most once, and only to the next version.</summary>
     public void Seen(MapChange change)
     {
-        if (world.Options.OnlyAnswers) return;
+        if (Scenario is null || world.Options.OnlyAnswers) return;
+        _isDisturbed |= change.Commit.Operations.Any(Disturbs);
         foreach (var grant in change.Commit.Operations.OfType<GrantMove>())
         {
             if (_ofWayBack.Contains(grant.Handoff) && VersionOf(grant.To.Shard) != OldVersion) History.Broken(Promise.OneMove, $"the way back gives {string.Join(" ", grant.Entries)} to {grant.To}");
@@ -73,6 +76,16 @@ internal sealed class StagedUpdate(World world)
                 if (!_changedHands.Add(part)) History.Broken(Promise.OneMove, $"{part} changes hands once more by a wave of the same update, with {grant.Handoff} to {grant.To}");
         }
     }
+
+    private bool Disturbs(MapOperation operation) => operation switch
+    {
+        GrantMove grant => !_ofWaves.Contains(grant.Handoff) && !_ofWayBack.Contains(grant.Handoff),
+        Fence fence => VersionOf(fence.Incarnation.Shard) == OldVersion, // It cannot take back what was taken from it.
+        _ => operation is Redirect,
+    };
+
+    private Dictionary<EntryKey, ShardId> Owners() => Head.SlotRuns.SelectMany(run => Parts(EntryKey.Of(run.Slots)).Select(slot => (Key: slot, run.Entry)))
+        .Concat(Head.Placed.Select(placed => (Key: EntryKey.Of(placed.Endpoint), placed.Entry))).ToDictionary(entry => entry.Key, entry => entry.Entry.Owner.Shard);
 
     private static IEnumerable<EntryKey> Parts(EntryKey entry) =>
         entry.IsEndpoint ? [entry] : Enumerable.Range(entry.Slots.First, entry.Slots.Count).Select(slot => EntryKey.Of(new SlotRange(slot, 1)));
@@ -88,6 +101,7 @@ internal sealed class StagedUpdate(World world)
         {
             case Step.Before:
                 if (world.Orchestrator.Driven > 0) break;
+                (_before, _isDisturbed) = (Owners(), false);
                 foreach (var shard in New) world.StartAgain(shard, isSuccessor: false);
                 Next(Step.Grow, Patience);
                 break;
@@ -202,8 +216,11 @@ internal sealed class StagedUpdate(World world)
         _step = Step.Over;
         if (world.Records) world.Note($"update: over, all at version {Staying}");
         if (world.Options.OnlyAnswers) return;
-        foreach (var entry in Head.SlotRuns.Select(run => run.Entry).Concat(Head.Placed.Select(placed => placed.Entry)))
-            if (VersionOf(entry.Owner.Shard) != Staying) History.Broken(Promise.OneMove, $"the update is over at version {Staying}, and {entry.Owner} owns something");
+        foreach (var (key, owner) in Owners())
+        {
+            if (VersionOf(owner) != Staying) History.Broken(Promise.OneMove, $"the update is over at version {Staying}, and {owner} owns {key}");
+            if (_goesBack && !_isDisturbed && _before.TryGetValue(key, out var before) && owner != before) History.Broken(Promise.OneMove, $"the update went back, and {owner} owns {key}, which was {before}'s");
+        }
     }
 
     private void Cordon(IReadOnlyList<ShardId> shards) => world.Map.Commit(map => shards.Where(shard => !map.CordonedShards.Contains(shard)).Select(shard => new Cordon(shard, true)).ToArray() is { Length: > 0 } cordons
