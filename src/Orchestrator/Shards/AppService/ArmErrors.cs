@@ -26,7 +26,7 @@ internal static class ArmErrors
         return status switch
         {
             401 or 403 => new ShardCloudException(ErrorCodes.HostForbidden, said,
-                "Give the Orchestrator's identity Website Contributor on the resource group, and Managed Identity Operator on the shards' identity. A new role takes some minutes to count."),
+                "Give the Orchestrator's identity its roles on resource group, plans, subnet and the shards' identity: docs/operating/app-service.md. A new role takes some minutes to count."),
             409 when Says("already exists") || Says("already taken") || Says("not available") => new ShardCloudException(ErrorCodes.ForeignSite, said,
                 "Choose a ShardCloud:AppService:NamePrefix that nobody else in the world has."),
             409 => new ShardCloudException(ErrorCodes.HostConflict, said, "Nothing: it is tried again by itself. If it stays, look for another deployment to the same plan, or a lock on the resource group."),
