@@ -116,6 +116,8 @@ public static class ErrorCodes
     public const string UpdateTooLate = "SC5055";
     public const string UpdateUnhealthy = "SC5056";
     public const string UpdateFailed = "SC5057";
+    public const string PlanUnreadable = "SC5058";
+    public const string PlannerUnknown = "SC5059";
 
     public const string HostThrottled = "SC5060";
     public const string HostForbidden = "SC5061";

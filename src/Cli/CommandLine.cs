@@ -20,12 +20,13 @@ internal static class CommandLine
               shardcloud status                             who owns how much, and what is moving
               shardcloud migrate rooms/1 rooms/2 --to shard-2 --wait
               shardcloud update start --version 2.0.0 --package rooms-2.0.0.zip --wait
+              shardcloud replay update-2.0.0                plans its moves again from what was stored, and compares
               shardcloud explain rooms/1                    who owns it, since when, why, and what the move cost
             """);
         Command[] verbs =
         [
             UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(),
-            PackageCommand.Create(), UpdateCommand.Create(), LevelCommand.Create(), ExplainCommand.Create(),
+            PackageCommand.Create(), UpdateCommand.Create(), ReplayCommand.Create(), LevelCommand.Create(), ExplainCommand.Create(),
             ConnectCommand.Create(), SizeCommand.Create(), SimulateCommand.Create(),
             ChaosCommand.Create(), LogsCommand.Create(), DoctorCommand.Create(), DemoCommand.Create(),
         ];

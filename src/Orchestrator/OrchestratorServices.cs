@@ -94,6 +94,7 @@ public static class OrchestratorServices
         services.AddSingleton<MigrationStore>();
         services.AddSingleton<OperationStore>();
         services.AddSingleton<UpdateStore>();
+        services.AddSingleton(provider => new PlanStore(Clients(provider).Blobs, Settings(provider).Application));
         services.AddSingleton<IdempotencyStore>();
         services.AddSingleton<AuditLog>();
     }

@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using ShardCloud.Contracts;
+using ShardCloud.Placement;
 
 namespace ShardCloud.Integration.Tests;
 
@@ -34,6 +35,9 @@ internal sealed class ScriptedOrchestrator : IAsyncDisposable
 
     /// <summary>So many calls are answered with 503 before any goes through.</summary>
     public int FailFirst { init => _failures = value; }
+
+    /// <summary>Stored plans of every update, from number 1.</summary>
+    public IReadOnlyList<byte[]> Plans { get; set; } = [];
 
     /// <summary>Every change is refused.</summary>
     public Problem? Refuses { get; init; }
@@ -97,6 +101,9 @@ internal sealed class ScriptedOrchestrator : IAsyncDisposable
         {
             lock (_records) return Json(_records.Count > 1 ? _records.Dequeue() : _records.Peek(), UpdateJson.Default.StagedUpdate);
         });
+        _app.MapGet("/api/updates/{id}/plans", () => Json(new UpdatePlanList([.. Plans.Select((bytes, i) => new UpdatePlanRef(
+            i + 1, 1, DateTimeOffset.UnixEpoch, 9, 1, 164, 0, 0, 0, 0, PlanFile.HashOf(bytes), bytes.Length))]), UpdateJson.Default.UpdatePlanList));
+        _app.MapGet("/api/updates/{id}/plans/{number:int}", (int number) => Results.Bytes(Plans[number - 1], "application/json"));
         _app.MapGet("/api/updates", () =>
         {
             lock (_records)

@@ -125,13 +125,20 @@ public sealed record UpdateGateInputs(UpdateTraffic Old, UpdateTraffic New, long
 /// <summary>Step 6. <c>since</c>: from when on everything has been well.</summary>
 public sealed record UpdateGateReport(UpdateGateInputs Inputs, UpdateVerdict Verdict, string Reason, int Looks, DateTimeOffset Since);
 
+/// <summary>A stored plan of one round: what moves now, what cannot, what waits until it is idle, and what moves though it is in use. <c>wave</c>: absent on the way back. <c>sha256</c> and <c>bytes</c>: of the plan with its inputs.</summary>
+public sealed record UpdatePlanRef(
+    int Number, int? Wave, DateTimeOffset At, long MapVersion, int Planner, int Slots, int Endpoints, int NotNow, int Deferred, int Busy, string Sha256, long Bytes);
+
+/// <summary>Stored plans of an update, in the order in which they were made: of each wave, and of the way back, the last 40.</summary>
+public sealed record UpdatePlanList(IReadOnlyList<UpdatePlanRef> Plans);
+
 /// <summary>Step 5: what one wave moves. <c>slots</c> and <c>endpoints</c> (placed ones): how many are to move; the migrations have their names.</summary>
 public sealed record UpdateWave(
     int Number, int Percent, UpdateWaveState State, int Slots, int Endpoints, int Entries, IReadOnlyList<string> Migrations,
-    DateTimeOffset? StartedAt, DateTimeOffset? MovedAt, UpdateGateReport? Gate);
+    DateTimeOffset? StartedAt, DateTimeOffset? MovedAt, UpdateGateReport? Gate, IReadOnlyList<UpdatePlanRef>? Plans = null);
 
 /// <summary>The way back: one more move of each that was moved.</summary>
-public sealed record UpdateRollBack(string Reason, DateTimeOffset StartedAt, int Slots, int Endpoints, IReadOnlyList<string> Migrations);
+public sealed record UpdateRollBack(string Reason, DateTimeOffset StartedAt, int Slots, int Endpoints, IReadOnlyList<string> Migrations, IReadOnlyList<UpdatePlanRef>? Plans = null);
 
 /// <summary>From the records of the migrations: slots and placed endpoints that waves moved, how many of them more than once (none, always), and how many were moved back.</summary>
 public sealed record UpdateMoves(int Count, int MovedMoreThanOnce, int MovedBack);
@@ -157,5 +164,6 @@ public sealed record UpdateList(IReadOnlyList<UpdateSummary> Updates);
 [JsonSerializable(typeof(ApproveUpdateRequest))]
 [JsonSerializable(typeof(StagedUpdate))]
 [JsonSerializable(typeof(UpdateList))]
+[JsonSerializable(typeof(UpdatePlanList))]
 [JsonSerializable(typeof(UpdateStrategy))]
 public sealed partial class UpdateJson : JsonSerializerContext;

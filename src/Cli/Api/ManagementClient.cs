@@ -101,6 +101,15 @@ internal sealed class ManagementClient : IDisposable
 
     public Task<UpdateList> UpdatesAsync(CancellationToken cancellationToken) => GetAsync("updates", UpdateJson.Default.UpdateList, cancellationToken);
 
+    public Task<UpdatePlanList> PlansAsync(string id, CancellationToken cancellationToken) => GetAsync($"updates/{Uri.EscapeDataString(id)}/plans", UpdateJson.Default.UpdatePlanList, cancellationToken);
+
+    /// <summary>The bytes of a stored plan with its inputs.</summary>
+    public async Task<byte[]> PlanAsync(string id, int number, CancellationToken cancellationToken)
+    {
+        using var response = await SendAsync(HttpMethod.Get, $"updates/{Uri.EscapeDataString(id)}/plans/{number}", null, cancellationToken);
+        return await response.Content.ReadAsByteArrayAsync(cancellationToken);
+    }
+
     public Task ApproveUpdateAsync(string id, int? wave, CancellationToken cancellationToken) =>
         SendAsync(HttpMethod.Post, $"updates/{Uri.EscapeDataString(id)}/approve", Body(new ApproveUpdateRequest(wave), UpdateJson.Default.ApproveUpdateRequest), cancellationToken);
 

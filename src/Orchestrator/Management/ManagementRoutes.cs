@@ -31,6 +31,8 @@ public static class ManagementRoutes
         api.MapPost("/updates", (HttpContext context, UpdatesApi updates) => updates.StartAsync(context));
         api.MapGet("/updates", (HttpContext context, UpdatesApi updates) => updates.ListAsync(context));
         api.MapGet("/updates/{id}", (string id, HttpContext context, UpdatesApi updates) => updates.GetAsync(id, context));
+        api.MapGet("/updates/{id}/plans", (string id, HttpContext context, UpdatesApi updates) => updates.PlansAsync(id, context));
+        api.MapGet("/updates/{id}/plans/{number}", (string id, string number, HttpContext context, UpdatesApi updates) => updates.PlanAsync(id, number, context));
         api.MapPost("/updates/{id}/approve", (string id, HttpContext context, UpdatesApi updates) => updates.ApproveAsync(id, context));
         api.MapPost("/updates/{id}/cancel", (string id, HttpContext context, UpdatesApi updates) => updates.CancelAsync(id, context));
         api.MapPost("/level", (HttpContext context, LevelApi levels) => levels.RaiseAsync(context));

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Grpc.Core;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask.Client;
@@ -12,7 +13,7 @@ namespace ShardCloud.Orchestrator.Management;
 
 /// <summary><c>/api/updates</c>: staged updates to a new version of the application (docs/updates.md).</summary>
 public sealed class UpdatesApi(
-    MapReader maps, UpdateStore updates, PackageStore packages, OperationStore operations, MigrationStore migrations, IdempotencyStore keys, DurableTaskClient durable, TimeProvider time)
+    MapReader maps, UpdateStore updates, PlanStore plans, PackageStore packages, OperationStore operations, MigrationStore migrations, IdempotencyStore keys, DurableTaskClient durable, TimeProvider time)
 {
     /// <summary>Checks everything that can be checked now, writes the record, starts the orchestration.</summary>
     public async Task<IResult> StartAsync(HttpContext context)
@@ -44,6 +45,19 @@ public sealed class UpdatesApi(
 
     /// <summary>One record.</summary>
     public async Task<IResult> GetAsync(string id, HttpContext context) => Results.Json((await FindAsync(id, context.RequestAborted)).Public, UpdateJson.Default.StagedUpdate);
+
+    /// <summary>The stored plans of an update.</summary>
+    public async Task<IResult> PlansAsync(string id, HttpContext context) =>
+        Results.Json(new UpdatePlanList(UpdateRounds.PlansOf((await FindAsync(id, context.RequestAborted)).Public)), UpdateJson.Default.UpdatePlanList);
+
+    /// <summary>One plan with its inputs, as it is stored: the very bytes that its hash is of.</summary>
+    public async Task<IResult> PlanAsync(string id, string number, HttpContext context)
+    {
+        if (!int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var wanted)) throw new ShardCloudException(ErrorCodes.BadValue, $"'{number}' is not the number of a plan.", "Send a whole number, from 1.");
+        var known = UpdateRounds.PlansOf((await FindAsync(id, context.RequestAborted)).Public).FirstOrDefault(plan => plan.Number == wanted);
+        return known is not null && await plans.ReadAsync(id, known, context.RequestAborted) is { } bytes ? Results.Bytes(bytes, "application/json") : throw new ShardCloudException(
+            ErrorCodes.NotFound, $"There is no plan {wanted} of '{id}', or it is not kept any more.", "List them with GET /api/updates/{id}/plans; kept are the last 40 of each wave, of the 20 newest updates.");
+    }
 
     /// <summary>Approves a wave: the one that is waited for, or one that will be.</summary>
     public async Task<IResult> ApproveAsync(string id, HttpContext context)

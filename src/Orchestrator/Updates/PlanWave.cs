@@ -13,8 +13,11 @@ namespace ShardCloud.Orchestrator.Updates;
 public sealed record UpdateRound(IReadOnlyList<MigrationStart> Migrations, bool IsDone);
 
 /// <summary>What planning a wave and planning the way back share: rounds of migrations, each written into the update's record before it exists.</summary>
-/// <remarks>The order is what makes it safe to stop anywhere: an id in the record whose migration was never written moves nothing, and is never used again.</remarks>
-public sealed class UpdateRounds(UpdateTools tools, MigrationPlanner planner)
+/// <remarks>
+/// The order is what makes it safe to stop anywhere. First the plan with its inputs is stored: no record means it, and nothing follows from it. Then the update's record names it and the ids of its
+/// migrations: an id whose migration was never written moves nothing, and is never used again. Then the migrations are written.
+/// </remarks>
+public sealed class UpdateRounds(UpdateTools tools, MigrationPlanner planner, PlanStore plans)
 {
     /// <summary>Entries of one migration: 20 batches.</summary>
     public const int EntriesMax = 20 * ManagementLimits.BatchEntriesMax;
@@ -33,29 +36,54 @@ public sealed class UpdateRounds(UpdateTools tools, MigrationPlanner planner)
     public static Task PauseAsync(UpdateRecord record, CancellationToken cancellationToken) =>
         record.Work.Tries == 0 ? Task.CompletedTask : Task.Delay(TimeSpan.FromSeconds(Math.Min(5, 0.25 * (1 << Math.Min(record.Work.Tries, 5)))), cancellationToken);
 
-    /// <summary>Records the round, then writes its migrations.</summary>
+    /// <summary>Stores the plan, records the round, then writes its migrations.</summary>
     /// <param name="record">The update as it was read for this plan.</param>
     /// <param name="map">The map that it was planned from.</param>
+    /// <param name="inputs">What of it was looked at.</param>
     /// <param name="plan">What moves.</param>
     /// <param name="reason">For people.</param>
-    /// <param name="note">Writes the ids into the wave, or into the way back.</param>
+    /// <param name="note">Writes the plan and the ids into the wave, or into the way back.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public async Task<UpdateRound> StartAsync(UpdateRecord record, RoutingMap map, UpdatePlan plan, string reason, Func<UpdateRecord, IReadOnlyList<string>, UpdateRecord> note, CancellationToken cancellationToken)
+    public async Task<UpdateRound> StartAsync(
+        UpdateRecord record, RoutingMap map, PlanInputs inputs, UpdatePlan plan, string reason, Func<UpdateRecord, UpdatePlanRef, IReadOnlyList<string>, UpdateRecord> note, CancellationToken cancellationToken)
     {
         var (number, step) = (record.Work.Plans + 1, record.Public.Step);
+        var stored = await StoreAsync(record, number, inputs, plan, cancellationToken);
         var planned = plan.Moves.SelectMany(move => move.Entries.Chunk(EntriesMax), (move, entries) => (move.To, Entries: entries))
             .Select((move, i) => planner.Plan(
                 map, string.Create(CultureInfo.InvariantCulture, $"{UpdateTools.MigrationsOf(record)}-{number}-{i}"), move.Entries, move.To, reason, record.Public.RequestedBy)).ToList();
         var ids = planned.Select(migration => migration.Id).ToList();
         var isMine = false;
-        await tools.Store.UpdateAsync(record.Public.Id, now =>
+        var after = await tools.Store.UpdateAsync(record.Public.Id, now =>
         {
             isMine = UpdateTools.IsAt(now, step) && now.Work.Plans == record.Work.Plans; // False where this activity runs a second time beside itself.
-            return isMine ? note(now with { Work = now.Work with { Plans = number, Open = ids, Tries = now.Work.Tries + 1 } }, ids) : null;
+            return isMine ? note(now with { Work = now.Work with { Plans = number, Open = ids, Tries = now.Work.Tries + 1 } }, stored, ids) : null;
         }, cancellationToken);
         if (!isMine) return new UpdateRound([], IsDone: false);
         foreach (var migration in planned) await tools.Migrations.CreateAsync(migration, cancellationToken);
+        await plans.DeleteAsync(record.Public.Id, PlansOf(record.Public).Except(PlansOf(after.Public)), cancellationToken);
         return Of(planned);
+    }
+
+    /// <summary>All plans that a record names, in their order.</summary>
+    public static IReadOnlyList<UpdatePlanRef> PlansOf(StagedUpdate update) => [.. update.Waves.SelectMany(wave => wave.Plans ?? []).Concat(update.RollBack?.Plans ?? [])];
+
+    /// <summary>The plans of a wave, or of the way back, with one more: the last so many.</summary>
+    public static IReadOnlyList<UpdatePlanRef> With(IReadOnlyList<UpdatePlanRef>? plans, UpdatePlanRef next) => [.. (plans ?? []).Append(next).TakeLast(PlanStore.KeptMax)];
+
+    private async Task<UpdatePlanRef> StoreAsync(UpdateRecord record, int number, PlanInputs inputs, UpdatePlan plan, CancellationToken cancellationToken)
+    {
+        var bytes = PlanFile.Write(inputs, plan);
+        var hash = PlanFile.HashOf(bytes);
+        await plans.WriteAsync(record.Public.Id, number, hash, bytes, cancellationToken);
+        if (number == 1)
+        {
+            var newest = (await tools.Store.ListAsync(cancellationToken)).Updates.Take(PlanStore.UpdatesKept).Select(update => update.Id);
+            await plans.DeleteAllButAsync(newest.Append(record.Public.Id).ToHashSet(StringComparer.Ordinal), cancellationToken);
+        }
+        return new UpdatePlanRef(
+            number, inputs.Kind == PlanKind.Wave ? LookAtUpdate.WaveOf(record).Number : null, tools.Now, inputs.Map.Value, UpdatePlanner.Version,
+            plan.Slots, plan.Endpoints, plan.NotNow, plan.Deferred, plan.Busy, hash, bytes.Length);
     }
 }
 
@@ -74,7 +102,8 @@ public sealed class PlanWave(UpdateTools tools, UpdateRounds rounds, UpdateLooks
         var (moved, summary) = await tools.MovedAsync(record, map, cancellationToken);
         var wave = LookAtUpdate.WaveOf(record);
         var takers = Destinations.OfVersion(map, record.Public.Version);
-        var plan = takers.Count > 0 ? UpdatePlanner.Wave(map, record.Public.FromVersion, takers, moved, wave.Percent) : new UpdatePlan([], 0, 0, 1);
+        var inputs = PlanInputs.Wave(map, record.Public.FromVersion, takers, moved, wave.Percent);
+        var plan = takers.Count > 0 ? UpdatePlanner.Plan(inputs) : new UpdatePlan([], 0, 0, 1);
         if (wave.State != UpdateWaveState.Moving)
         {
             wave = wave with { State = UpdateWaveState.Moving, StartedAt = tools.Now, Slots = plan.Slots, Endpoints = plan.Endpoints, Entries = plan.Entries };
@@ -99,8 +128,8 @@ public sealed class PlanWave(UpdateTools tools, UpdateRounds rounds, UpdateLooks
             await tools.UpdateAtAsync(input, UpdateStep.Wave, now => now with { Work = now.Work with { Tries = now.Work.Tries + 1 } }, cancellationToken);
             return new UpdateRound([], IsDone: false);
         }
-        return await rounds.StartAsync(record, map, plan, $"{record.Public.Id}, wave {wave.Number}: {wave.Percent} % at {record.Public.Version}", (now, ids) => LookAtUpdate.With(
-            now, Present(now) with { Migrations = [.. Kept(Present(now).Migrations, moved), .. ids] }), cancellationToken);
+        return await rounds.StartAsync(record, map, inputs, plan, $"{record.Public.Id}, wave {wave.Number}: {wave.Percent} % at {record.Public.Version}", (now, stored, ids) => LookAtUpdate.With(
+            now, Present(now) with { Migrations = [.. Kept(Present(now).Migrations, moved), .. ids], Plans = UpdateRounds.With(Present(now).Plans, stored) }), cancellationToken);
 
         static UpdateWave Present(UpdateRecord now) => LookAtUpdate.WaveOf(now);
     }
@@ -152,14 +181,15 @@ public sealed class PlanBack(UpdateTools tools, UpdateRounds rounds, MapStore st
         var takers = Destinations.OfVersion(map, record.Public.FromVersion);
         if (takers.Count == 0) throw new ShardCloudException(ErrorCodes.UpdateFailed, $"No shard of version {record.Public.FromVersion} can take anything now.", "Look at 'shardcloud status'; it is tried again.");
         var (moved, _) = await tools.MovedAsync(record, map, cancellationToken);
-        var plan = UpdatePlanner.Back(map, leaving.ToHashSet(), takers, moved);
+        var inputs = PlanInputs.Back(map, leaving.ToHashSet(), takers, moved);
+        var plan = UpdatePlanner.Plan(inputs);
         if (plan.IsDone || record.Work.Tries >= RoundsMax) return new UpdateRound([], IsDone: true);
         if (plan.Moves.Count == 0)
         {
             await tools.UpdateAtAsync(input, UpdateStep.RollBack, now => now with { Work = now.Work with { Tries = now.Work.Tries + 1 } }, cancellationToken);
             return new UpdateRound([], IsDone: false);
         }
-        return await rounds.StartAsync(record, map, plan, $"{record.Public.Id} goes back to {record.Public.FromVersion}", (now, ids) => now with
+        return await rounds.StartAsync(record, map, inputs, plan, $"{record.Public.Id} goes back to {record.Public.FromVersion}", (now, stored, ids) => now with
         {
             Public = now.Public with
             {
@@ -168,6 +198,7 @@ public sealed class PlanBack(UpdateTools tools, UpdateRounds rounds, MapStore st
                     Slots = Math.Max(now.Public.RollBack.Slots, plan.Slots),
                     Endpoints = Math.Max(now.Public.RollBack.Endpoints, plan.Endpoints),
                     Migrations = [.. now.Public.RollBack.Migrations, .. ids],
+                    Plans = UpdateRounds.With(now.Public.RollBack.Plans, stored),
                 },
             },
         }, cancellationToken);

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Json;
 using ShardCloud.Contracts;
 using ShardCloud.Orchestrator.Tests.Support;
+using ShardCloud.Placement;
 using ShardCloud.Routing;
 using ShardCloud.Tests;
 
@@ -69,6 +70,21 @@ public static class UpdateCloud
     public static Task<StagedUpdate> UntilAsync(this TestCloud cloud, string id, Func<StagedUpdate, bool> fits, string what) => Wait.ForAsync(() => cloud.ReadUpdateAsync(id), fits, what);
 
     public static Task<StagedUpdate> EndOfAsync(this TestCloud cloud, string id) => cloud.UntilAsync(id, update => update.State == UpdateState.Finished, $"{id} to end");
+
+    /// <summary>Every plan that an update's record names, as it is stored: each must have its hash, and give the same bytes again.</summary>
+    public static async Task<IReadOnlyList<(UpdatePlanRef Named, PlanReplay Replay)>> ReplayAsync(this TestCloud cloud, string id)
+    {
+        var found = new List<(UpdatePlanRef, PlanReplay)>();
+        foreach (var plan in (await cloud.Client().GetFromJsonAsync($"/api/updates/{id}/plans", UpdateJson.Default.UpdatePlanList))!.Plans)
+        {
+            var bytes = await cloud.Client().GetByteArrayAsync(new Uri($"/api/updates/{id}/plans/{plan.Number}", UriKind.Relative));
+            Assert.Equal((plan.Sha256, plan.Bytes), (PlanFile.HashOf(bytes), bytes.Length));
+            var replay = PlanReplay.Of(bytes);
+            Assert.Null(replay.Difference);
+            found.Add((plan, replay));
+        }
+        return found;
+    }
 
     /// <summary>Who owns what, by shard: every slot and every placed endpoint that clients can name.</summary>
     public static async Task<string> OwnersAsync(this TestCloud cloud)

@@ -54,6 +54,19 @@ public sealed class UpdateTests(AzuriteFixture azurite) : IAsyncLifetime
 
         Assert.Equal([(1, 10, UpdateWaveState.Passed, 1_639, 1), (2, 100, UpdateWaveState.Passed, 14_745, 3)], update.Waves.Select(wave => (wave.Number, wave.Percent, wave.State, wave.Slots, wave.Endpoints)));
         Assert.All(update.Waves, wave => Assert.Equal(UpdateVerdict.Healthy, wave.Gate!.Verdict));
+
+        // Each wave was one plan, which its inputs give again; its moves are those of the wave's migrations.
+        var plans = await _cloud.ReplayAsync(id);
+        Assert.Equal([(1, 1, 1_639, 1), (2, 2, 14_745, 3)], plans.Select(plan => (plan.Named.Number, plan.Named.Wave ?? 0, plan.Named.Slots, plan.Named.Endpoints)));
+        foreach (var (wave, plan) in update.Waves.Zip(plans))
+        {
+            Assert.Equal([plan.Named], wave.Plans!);
+            var moved = new List<string>();
+            foreach (var migration in wave.Migrations) moved.AddRange((await _cloud.FinishedAsync(migration)).Batches.SelectMany(batch => batch.Entries));
+            Assert.Equal(plan.Replay.Stored.Moves.SelectMany(move => move.Entries).Select(entry => entry.ToString()).Order(StringComparer.Ordinal), moved.Order(StringComparer.Ordinal));
+        }
+        Assert.Equal(ErrorCodes.NotFound, await RefusalAsync($"/api/updates/{id}/plans/3"));
+        Assert.Equal(ErrorCodes.BadValue, await RefusalAsync($"/api/updates/{id}/plans/last"));
         Assert.Equal(HttpStatusCode.Conflict, (await _cloud.PostUpdateAsync("2.0.0", UpdateCloud.Quick)).StatusCode);
         Assert.Equal(["update-2.0.0"], (await ListAsync()).Select(known => known.Id));
     }
@@ -73,6 +86,7 @@ public sealed class UpdateTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Contains("server errors", update.Waves[0].Gate!.Reason, StringComparison.Ordinal);
         Assert.Equal(UpdateWaveState.Failed, update.Waves[0].State);
         Assert.Equal(new UpdateMoves(1_640, 0, 1_640), update.Moves);
+        Assert.Equal([(1, 1, 1_639, 1), (2, null, 1_639, 1)], (await _cloud.ReplayAsync(id)).Select(plan => (plan.Named.Number, plan.Named.Wave, plan.Named.Slots, plan.Named.Endpoints)));
         await AllAsBeforeAsync();
     }
 
@@ -219,6 +233,12 @@ public sealed class UpdateTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(["shard-1 1.0.0", "shard-2 1.0.0"], await _cloud.LiveAsync());
         Assert.Empty((await _cloud.Store.LoadAsync(Cancelled)).CordonedShards);
         Assert.DoesNotContain(_cloud.Host.Instances, instance => instance.State == InstanceState.Running);
+    }
+
+    private async Task<string> RefusalAsync(string path)
+    {
+        using var response = await _cloud.SendAsync(HttpMethod.Get, path);
+        return (await TestCloud.ProblemAsync(response)).Code;
     }
 
     private async Task<IReadOnlyList<UpdateSummary>> ListAsync()
