@@ -73,10 +73,21 @@ public sealed record MigrationCosts(
     public static MigrationCosts Of(IReadOnlyDictionary<string, double> phasesMs, IEnumerable<double> pausesMs, double maxWaitMs, long bytes, long parked, long forwarded, int retried)
     {
         double[] pauses = [.. pausesMs.Order()];
-        return new(phasesMs, At(0.5), At(0.99), At(1), maxWaitMs, bytes, parked, forwarded, retried) { PausesMs = pauses };
+        var spread = CostSpread.Of(pauses);
+        return new(phasesMs, spread?.P50, spread?.P99, spread?.Max, maxWaitMs, bytes, parked, forwarded, retried) { PausesMs = pauses };
+    }
+}
 
-        // Nearest rank: the smallest pause that at least this share of the endpoints did not exceed.
-        double? At(double share) => pauses.Length == 0 ? null : pauses[Math.Clamp((int)Math.Ceiling(share * pauses.Length) - 1, 0, pauses.Length - 1)];
+/// <summary>Nearest ranks of measured milliseconds: the smallest that at least this share of them did not exceed.</summary>
+public sealed record CostSpread(double P50, double P99, double Max)
+{
+    /// <summary>Of these values; null where there is none.</summary>
+    public static CostSpread? Of(IEnumerable<double> values)
+    {
+        double[] sorted = [.. values.Order()];
+        return sorted.Length == 0 ? null : new(At(0.5), At(0.99), sorted[^1]);
+
+        double At(double share) => sorted[Math.Clamp((int)Math.Ceiling(share * sorted.Length) - 1, 0, sorted.Length - 1)];
     }
 }
 

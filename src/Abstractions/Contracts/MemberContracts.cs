@@ -99,6 +99,14 @@ public sealed record WarmRequest(string? From, int Seconds);
 /// <summary>How far that is. <c>seededFrom</c>: member, <c>blob</c> or <c>log</c> -> how many of the complete replicas began with its state; <c>lagRecords</c>: of all of them together.</summary>
 public sealed record WarmStatus(int Partitions, int Complete, long LagRecords, IReadOnlyDictionary<string, int> SeededFrom);
 
+/// <summary>What is in use of all that a shard owns: ranges of slots with an endpoint in use that is not placed, as <c>slots:0-1</c>, and placed endpoints. <c>everyPlaced</c>: more than 10,000 of
+/// these are in use; none is named, and all that the shard owns count.</summary>
+public sealed record BusyReport(IReadOnlyList<string> Slots, IReadOnlyList<string> Endpoints, bool EveryPlaced)
+{
+    /// <summary>Longest idle time that may be asked for, in seconds.</summary>
+    public const int IdleSecondsMax = 3_600;
+}
+
 /// <summary>Asks a shard to run its application's contract probes, all of them within so long (1 to 600 s).</summary>
 public sealed record ProbeRequest(int Seconds);
 
@@ -150,5 +158,6 @@ public sealed record SetAsideReport(long Count, IReadOnlyList<SetAsideItem> Kept
 [JsonSerializable(typeof(ShadowSampling))]
 [JsonSerializable(typeof(ShadowRead))]
 [JsonSerializable(typeof(ShadowReport))]
+[JsonSerializable(typeof(BusyReport))]
 [JsonSerializable(typeof(Problem))]
 public sealed partial class MemberJson : JsonSerializerContext;

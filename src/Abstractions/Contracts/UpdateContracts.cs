@@ -132,13 +132,32 @@ public sealed record UpdatePlanRef(
 /// <summary>Stored plans of an update, in the order in which they were made: of each wave, and of the way back, the last 40.</summary>
 public sealed record UpdatePlanList(IReadOnlyList<UpdatePlanRef> Plans);
 
-/// <summary>Step 5: what one wave moves. <c>slots</c> and <c>endpoints</c> (placed ones): how many are to move; the migrations have their names.</summary>
+/// <summary>What the moves of a wave, or of the way back, cost. <c>phasesMs</c>: of its batches that moved something, each phase of docs/protocol/handoff.md; <c>pauseMs</c>: of its slots' and placed
+/// endpoints' entries, from the seal until the new owner may release answers. <c>retried</c>: attempts beyond the first.</summary>
+public sealed record UpdateCosts(
+    int Batches, int Entries, IReadOnlyDictionary<string, CostSpread> PhasesMs, CostSpread? PauseMs, double MaxWaitMs, long Bytes, long Parked, long Forwarded, int Retried)
+{
+    /// <summary>Of these batches; those that moved nothing count only for <c>retried</c>. Null where there is none.</summary>
+    public static UpdateCosts? Of(IReadOnlyCollection<MigrationBatch> batches)
+    {
+        if (batches.Count == 0) return null;
+        var moved = batches.Where(batch => batch.GrantedVersion is not null).ToList();
+        var phases = moved.SelectMany(batch => batch.Costs.PhasesMs).GroupBy(phase => phase.Key, StringComparer.Ordinal).OrderBy(phase => phase.Key, StringComparer.Ordinal);
+        return new UpdateCosts(
+            moved.Count, moved.Sum(batch => batch.Entries.Count), phases.ToDictionary(phase => phase.Key, phase => CostSpread.Of(phase.Select(one => one.Value))!, StringComparer.Ordinal),
+            CostSpread.Of(moved.SelectMany(batch => batch.Costs.PausesMs ?? [])), moved.Select(batch => batch.Costs.MaxWaitMs).DefaultIfEmpty().Max(),
+            moved.Sum(batch => batch.Costs.Bytes), moved.Sum(batch => batch.Costs.Parked), moved.Sum(batch => batch.Costs.Forwarded), batches.Sum(batch => batch.Costs.Retried));
+    }
+}
+
+/// <summary>Step 5: what one wave moves. <c>slots</c> and <c>endpoints</c> (placed ones): how many are to move; the migrations have their names. Where endpoints in use are deferred: <c>deferred</c>, how many slots
+/// and placed endpoints were waited for at the most, and <c>movedBusy</c>, how many moved at the deadline though in use.</summary>
 public sealed record UpdateWave(
     int Number, int Percent, UpdateWaveState State, int Slots, int Endpoints, int Entries, IReadOnlyList<string> Migrations,
-    DateTimeOffset? StartedAt, DateTimeOffset? MovedAt, UpdateGateReport? Gate, IReadOnlyList<UpdatePlanRef>? Plans = null);
+    DateTimeOffset? StartedAt, DateTimeOffset? MovedAt, UpdateGateReport? Gate, IReadOnlyList<UpdatePlanRef>? Plans = null, int? Deferred = null, int? MovedBusy = null, UpdateCosts? Costs = null);
 
 /// <summary>The way back: one more move of each that was moved.</summary>
-public sealed record UpdateRollBack(string Reason, DateTimeOffset StartedAt, int Slots, int Endpoints, IReadOnlyList<string> Migrations, IReadOnlyList<UpdatePlanRef>? Plans = null);
+public sealed record UpdateRollBack(string Reason, DateTimeOffset StartedAt, int Slots, int Endpoints, IReadOnlyList<string> Migrations, IReadOnlyList<UpdatePlanRef>? Plans = null, UpdateCosts? Costs = null);
 
 /// <summary>From the records of the migrations: slots and placed endpoints that waves moved, how many of them more than once (none, always), and how many were moved back.</summary>
 public sealed record UpdateMoves(int Count, int MovedMoreThanOnce, int MovedBack);

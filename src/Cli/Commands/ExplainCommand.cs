@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ShardCloud.Cli.Api;
+using ShardCloud.Cli.Output;
 using ShardCloud.Contracts;
 using Spectre.Console;
 
@@ -42,6 +43,7 @@ internal static class ExplainCommand
             Line("cost", $"pause p50 {Milliseconds(costs.PauseP50Ms)}, p99 {Milliseconds(costs.PauseP99Ms)}, max {Milliseconds(costs.PauseMaxMs)} over the {move.Entries.Count} entries of its batch; "
                 + $"longest wait {costs.MaxWaitMs:0.0} ms, {costs.Parked} parked, {costs.Forwarded} forwarded, {costs.Bytes} bytes");
         }
+        if (move is { Costs.PhasesMs.Count: > 0 }) Line("phases", MigrationView.PhasesOf(move.Costs.PhasesMs));
         if (owner.MovingTo is { } to) Line("moving to", $"{to}, handoff {owner.Handoff}");
 
         void Line(string name, string text) => console.WriteLine($"{name,-10} {text}");

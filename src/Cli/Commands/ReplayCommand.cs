@@ -4,7 +4,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using ShardCloud.Cli.Api;
 using ShardCloud.Cli.Output;
-using ShardCloud.Contracts;
 using ShardCloud.Placement;
 using Spectre.Console;
 

@@ -69,12 +69,15 @@ internal static class UpdateCommand
     {
         var id = NewId();
         var wait = NewWait();
-        return new Command("show", "One update: steps, verification, waves, gates. With --wait: follow it to its end.\n\nExample: shardcloud update show update-2.0.0") { id, wait, Shared.Orchestrator, Shared.Data, Shared.Json }
+        var moves = new Option<bool>("--moves") { Description = "Every move of every slot range and placed endpoint too: by which migration, whence, whither, why, and what each phase took." };
+        return new Command("show", "One update: steps, verification, waves with what their moves cost, gates. With --wait: follow it to its end.\n\nExamples:\n  shardcloud update show update-2.0.0\n  shardcloud update show update-2.0.0 --moves --json") { id, wait, moves, Shared.Orchestrator, Shared.Data, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
                 using var api = ManagementClient.Of(parsed);
                 if (parsed.GetValue(wait)) return await FollowAsync(api, terminal, parsed.GetRequiredValue(id), cancellationToken) == UpdateOutcome.Done ? 0 : 1;
-                UpdateView.Write(terminal, await api.UpdateAsync(parsed.GetRequiredValue(id), cancellationToken));
+                var update = await api.UpdateAsync(parsed.GetRequiredValue(id), cancellationToken);
+                if (parsed.GetValue(moves)) UpdateMovesView.Write(terminal, update, await UpdateMovesView.ReadAsync(api, update, cancellationToken));
+                else UpdateView.Write(terminal, update);
                 return 0;
             });
     }

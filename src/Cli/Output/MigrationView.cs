@@ -26,8 +26,14 @@ internal static class MigrationView
         }
         if (migration.Batches.Count > 0) console.Write(table);
         foreach (var batch in migration.Batches.Where(batch => batch.Costs.PhasesMs.Count > 0))
-            console.MarkupLineInterpolated($"{Short(batch.From)} phases in ms: {string.Join(", ", batch.Costs.PhasesMs.OrderBy(phase => Array.IndexOf(Phases, phase.Key)).Select(phase => $"{phase.Key} {phase.Value:0}"))}");
+            console.MarkupLineInterpolated($"{Short(batch.From)} phases: {PhasesOf(batch.Costs.PhasesMs)}");
     });
+
+    /// <summary>How long each phase took, in their order.</summary>
+    public static string PhasesOf(IReadOnlyDictionary<string, double> phasesMs) => string.Join(", ", InOrder(phasesMs).Select(phase => $"{phase.Key} {phase.Value:0.0} ms"));
+
+    /// <summary>Phases in the order in which they come.</summary>
+    public static IEnumerable<KeyValuePair<string, T>> InOrder<T>(IReadOnlyDictionary<string, T> phases) => phases.OrderBy(phase => Array.IndexOf(Phases, phase.Key)).ThenBy(phase => phase.Key, StringComparer.Ordinal);
 
     /// <summary>An incarnation as a table has room for it: <c>shard-1~002e</c>; <c>--json</c> has it whole.</summary>
     public static string Short(string incarnation) =>

@@ -6,7 +6,9 @@ namespace ShardCloud.Cli.Output;
 /// <summary>An update's record as a person reads it, and the line that says what it does now.</summary>
 internal static class UpdateView
 {
-    public static void Write(Terminal terminal, StagedUpdate update) => terminal.Result(update, UpdateJson.Default.StagedUpdate, console =>
+    public static void Write(Terminal terminal, StagedUpdate update) => terminal.Result(update, UpdateJson.Default.StagedUpdate, console => Write(console, update));
+
+    public static void Write(IAnsiConsole console, StagedUpdate update)
     {
         console.MarkupLineInterpolated($"[bold]{update.Id}[/]: {StateOf(update.State, update.Outcome)}, {update.FromVersion} -> {update.Version}, asked for by {update.RequestedBy}");
         if (update.CancelledBy is { } who) console.MarkupLineInterpolated($"cancelled by {who}");
@@ -17,8 +19,9 @@ internal static class UpdateView
             console.MarkupLineInterpolated($"{shard.Shard} began with the state of {string.Join(", ", shard.SeededFrom.Select(source => $"{MigrationView.Short(source.Key)} ({source.Value} Event Hub partitions)"))}");
         if (update.Verification is { } verification) WriteVerification(console, verification);
         WriteWaves(console, update.Waves);
+        WriteCosts(console, "the way back", update.RollBack?.Costs);
         console.MarkupLineInterpolated($"moves: {update.Moves.Count}, of them more than once {update.Moves.MovedMoreThanOnce}, moved back {update.Moves.MovedBack}");
-    });
+    }
 
     /// <summary>What it does now: step, wave, verdict of the gate. A new line where that changed.</summary>
     public static string ProgressOf(StagedUpdate update)
@@ -59,7 +62,21 @@ internal static class UpdateView
         if (waves.Count > 0) console.Write(table);
         foreach (var wave in waves)
             if (wave.Gate is { } gate) console.MarkupLineInterpolated($"gate of wave {wave.Number}: {NameOf(gate.Verdict)}, {gate.Reason}");
+        foreach (var wave in waves)
+        {
+            if (wave.Deferred is { } deferred) console.MarkupLineInterpolated($"wave {wave.Number}: {deferred} in use were waited for, {wave.MovedBusy ?? 0} moved at its deadline");
+            WriteCosts(console, $"wave {wave.Number}", wave.Costs);
+        }
     }
+
+    private static void WriteCosts(IAnsiConsole console, string of, UpdateCosts? costs)
+    {
+        if (costs is null) return;
+        console.MarkupLineInterpolated($"moves of {of}: {costs.Entries} in {costs.Batches} batches, {costs.Retried} tried again, pause {SpreadOf(costs.PauseMs)}, longest wait {costs.MaxWaitMs:0.0} ms, {costs.Parked} parked, {costs.Forwarded} forwarded, {costs.Bytes} bytes");
+        foreach (var (phase, spread) in MigrationView.InOrder(costs.PhasesMs)) console.MarkupLineInterpolated($"  {phase}: {SpreadOf(spread)}");
+    }
+
+    private static string SpreadOf(CostSpread? spread) => spread is null ? "-" : $"p50 {spread.P50:0.0} ms, p99 {spread.P99:0.0} ms, max {spread.Max:0.0} ms";
 
     private static string TrafficOf(UpdateTraffic? traffic) => traffic is null ? "-" : $"{traffic.ServerErrors} of {traffic.Answered}, {Milliseconds(traffic.P50Ms)}, {Milliseconds(traffic.P99Ms)}";
 

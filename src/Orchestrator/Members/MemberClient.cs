@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
@@ -90,6 +91,13 @@ public sealed class MemberClient(HttpClient http, ITokenSource tokens)
     /// <summary>What the shadow reads that reached a member showed since it started.</summary>
     public Task<ShadowReport> ShadowReportAsync(string address, CancellationToken cancellationToken) =>
         GetAsync(address, "shadow", MemberJson.Default.ShadowReport, TimeSpan.Zero, cancellationToken);
+
+    /// <summary>What is in use of all that a shard owns.</summary>
+    /// <param name="address">The shard's member address.</param>
+    /// <param name="idleSeconds">How long nothing may have run for an endpoint to be idle, 1 to 3,600.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public Task<BusyReport> BusyAsync(string address, int idleSeconds, CancellationToken cancellationToken) => GetAsync(
+        address, string.Create(CultureInfo.InvariantCulture, $"busy?idleSeconds={idleSeconds}"), MemberJson.Default.BusyReport, TimeSpan.Zero, cancellationToken);
 
     /// <summary>Asks a member that owns nothing any more to leave. Leaving is final.</summary>
     public Task LeaveAsync(string address, CancellationToken cancellationToken) =>

@@ -32,9 +32,14 @@ public sealed class UpdateRounds(UpdateTools tools, MigrationPlanner planner, Pl
     /// <summary>The same, to be started or waited for.</summary>
     public static UpdateRound Of(IEnumerable<Migration> migrations) => new([.. migrations.Select(migration => new MigrationStart(migration.Id, migration.Batches.Count))], IsDone: false);
 
-    /// <summary>Ever longer before each round, up to 5 s.</summary>
-    public static Task PauseAsync(UpdateRecord record, CancellationToken cancellationToken) =>
-        record.Work.Tries == 0 ? Task.CompletedTask : Task.Delay(TimeSpan.FromSeconds(Math.Min(5, 0.25 * (1 << Math.Min(record.Work.Tries, 5)))), cancellationToken);
+    /// <summary>Ever longer before each round, up to 5 s; where the deadline of what is in use is short, a 40th of it.</summary>
+    public static Task PauseAsync(UpdateRecord record, CancellationToken cancellationToken)
+    {
+        if (record.Work.Tries == 0) return Task.CompletedTask;
+        var busy = record.Public.Strategy.Busy;
+        var most = busy.Mode == UpdateBusyMode.Defer ? Math.Clamp(busy.DeadlineSeconds / (double)PlanStore.KeptMax, 0.25, 5) : 5;
+        return Task.Delay(TimeSpan.FromSeconds(Math.Min(most, 0.25 * (1 << Math.Min(record.Work.Tries, 5)))), cancellationToken);
+    }
 
     /// <summary>Stores the plan, records the round, then writes its migrations.</summary>
     /// <param name="record">The update as it was read for this plan.</param>
@@ -102,16 +107,26 @@ public sealed class PlanWave(UpdateTools tools, UpdateRounds rounds, UpdateLooks
         var (moved, summary) = await tools.MovedAsync(record, map, cancellationToken);
         var wave = LookAtUpdate.WaveOf(record);
         var takers = Destinations.OfVersion(map, record.Public.Version);
-        var inputs = PlanInputs.Wave(map, record.Public.FromVersion, takers, moved, wave.Percent);
+        var busy = await BusyAsync(record, wave, map, cancellationToken);
+        var inputs = PlanInputs.Wave(map, record.Public.FromVersion, takers, moved, wave.Percent, busy);
         var plan = takers.Count > 0 ? UpdatePlanner.Plan(inputs) : new UpdatePlan([], 0, 0, 1);
         if (wave.State != UpdateWaveState.Moving)
         {
-            wave = wave with { State = UpdateWaveState.Moving, StartedAt = tools.Now, Slots = plan.Slots, Endpoints = plan.Endpoints, Entries = plan.Entries };
+            wave = wave with { State = UpdateWaveState.Moving, StartedAt = tools.Now, Slots = plan.Slots + plan.DeferredSlots, Endpoints = plan.Endpoints + plan.DeferredEndpoints, Entries = plan.Entries };
             record = await tools.UpdateAtAsync(input, UpdateStep.Wave, now => LookAtUpdate.With(now with
             {
-                Public = now.Public with { StepText = $"wave {wave.Number} of {now.Public.Waves.Count} moves {plan.Slots} slots and {plan.Endpoints} placed endpoints", Moves = summary },
+                Public = now.Public with { StepText = $"wave {wave.Number} of {now.Public.Waves.Count} moves {wave.Slots} slots and {wave.Endpoints} placed endpoints{DeferredText(plan)}", Moves = summary },
                 Work = now.Work with { Since = tools.Now, Tries = 0, RetryUntil = null, NotMoved = 0, Known = Live(map, now), AwaySince = null, LookedAt = null },
             }, wave), cancellationToken);
+        }
+        else if (plan.Deferred > 0)
+        {
+            // Its time for retries begins when nothing is waited for any more, and the deadline bounds that.
+            record = await tools.UpdateAtAsync(input, UpdateStep.Wave, now => now with
+            {
+                Public = now.Public with { StepText = $"wave {wave.Number} of {now.Public.Waves.Count}{DeferredText(plan)}" },
+                Work = now.Work with { RetryUntil = null },
+            }, cancellationToken);
         }
         else if (record.Work.RetryUntil is null)
         {
@@ -123,7 +138,12 @@ public sealed class PlanWave(UpdateTools tools, UpdateRounds rounds, UpdateLooks
             await MovedAsync(record, wave, map, plan, summary, cancellationToken);
             return new UpdateRound([], IsDone: true);
         }
-        if (plan.Moves.Count == 0)
+        if (busy is not null && (plan.Deferred > (wave.Deferred ?? -1) || plan.Busy > (wave.MovedBusy ?? -1)))
+        {
+            wave = wave with { Deferred = Math.Max(wave.Deferred ?? 0, plan.Deferred), MovedBusy = Math.Max(wave.MovedBusy ?? 0, plan.Busy) };
+            record = await tools.UpdateAtAsync(input, UpdateStep.Wave, now => LookAtUpdate.With(now, LookAtUpdate.WaveOf(now) with { Deferred = wave.Deferred, MovedBusy = wave.MovedBusy }), cancellationToken);
+        }
+        if (plan.Moves.Count == 0 || IsEarly(record, wave, plan))
         {
             await tools.UpdateAtAsync(input, UpdateStep.Wave, now => now with { Work = now.Work with { Tries = now.Work.Tries + 1 } }, cancellationToken);
             return new UpdateRound([], IsDone: false);
@@ -134,6 +154,21 @@ public sealed class PlanWave(UpdateTools tools, UpdateRounds rounds, UpdateLooks
         static UpdateWave Present(UpdateRecord now) => LookAtUpdate.WaveOf(now);
     }
 
+    // What is in use is asked for where the strategy defers it; once the deadline is over it is moved too, after what is idle.
+    private async Task<BusyEntries?> BusyAsync(UpdateRecord record, UpdateWave wave, RoutingMap map, CancellationToken cancellationToken)
+    {
+        var strategy = record.Public.Strategy.Busy;
+        if (strategy.Mode != UpdateBusyMode.Defer) return null;
+        var isWaitedFor = wave.StartedAt is not { } started || wave.State != UpdateWaveState.Moving || tools.Now < started + TimeSpan.FromSeconds(strategy.DeadlineSeconds);
+        return await looks.BusyAsync(map, record.Public.FromVersion, strategy.IdleSeconds, isWaitedFor, cancellationToken);
+    }
+
+    // While something is waited for, rounds keep a distance: a wave has some 40 of them at most, however long its deadline, and its record stays small.
+    private bool IsEarly(UpdateRecord record, UpdateWave wave, UpdatePlan plan) =>
+        plan.Deferred > 0 && wave.Plans is [.., var last] && tools.Now - last.At < TimeSpan.FromSeconds(record.Public.Strategy.Busy.DeadlineSeconds) / PlanStore.KeptMax;
+
+    private static string DeferredText(UpdatePlan plan) => plan.Deferred == 0 ? "" : $", {plan.DeferredSlots} slots and {plan.DeferredEndpoints} placed endpoints in use are waited for";
+
     // Those that moved nothing need not be remembered; a wave that is tried again for an hour must not outgrow its record.
     private static IReadOnlyList<string> Kept(IReadOnlyList<string> ids, MovedEntries moved) => ids.Count <= UpdateRounds.KeptMax ? ids : [.. ids.Where(moved.IsOf)];
 
@@ -143,11 +178,12 @@ public sealed class PlanWave(UpdateTools tools, UpdateRounds rounds, UpdateLooks
         var seen = await looks.StatusesAsync(map, withRouters: true, cancellationToken);
         var traffic = UpdateLooks.Traffic(seen.Values.Where(status => status.Version == record.Public.Version));
         var parked = seen.ToDictionary(status => status.Key, status => status.Value.Parked, StringComparer.Ordinal);
+        var costs = await tools.CostsAsync(wave.Migrations, cancellationToken);
         await tools.UpdateAtAsync(record.Public.Id, UpdateStep.Wave, now =>
         {
-            now = LookAtUpdate.With(now with { Public = now.Public with { Moves = summary } }, LookAtUpdate.WaveOf(now) with { State = UpdateWaveState.Watched, MovedAt = tools.Now });
+            now = LookAtUpdate.With(now with { Public = now.Public with { Moves = summary } }, LookAtUpdate.WaveOf(now) with { State = UpdateWaveState.Watched, MovedAt = tools.Now, Costs = costs });
             now = tools.Next(now, UpdateStep.Gate, $"wave {wave.Number} is watched");
-            return now with { Work = now.Work with { Open = [], NotMoved = plan.Slots + plan.Endpoints + plan.NotNow, NewBefore = traffic, ParkedBefore = parked } };
+            return now with { Work = now.Work with { Open = [], NotMoved = plan.Slots + plan.Endpoints + plan.Deferred + plan.NotNow, NewBefore = traffic, ParkedBefore = parked } };
         }, cancellationToken);
     }
 

@@ -51,8 +51,6 @@ public static class StrategyReader
             throw Contradictory($"'verify.shadowDifferentMax' ({strategy.Verify.ShadowDifferentMax}) is not below 'verify.shadowCompared' ({strategy.Verify.ShadowCompared}): every answer might differ.", "Allow fewer differences, or wait for more comparisons.");
         if (strategy.Busy.IdleSeconds > strategy.Busy.DeadlineSeconds)
             throw Contradictory($"'busy.idleSeconds' ({strategy.Busy.IdleSeconds}) is beyond 'busy.deadlineSeconds' ({strategy.Busy.DeadlineSeconds}).", "Let the deadline be the longer of the two.");
-        if (strategy.Busy.Mode == UpdateBusyMode.Defer)
-            throw Contradictory("'busy.mode' is 'defer', and members do not tell yet which endpoints are idle.", "Use 'move': a handoff holds requests back for some milliseconds and drops none.");
     }
 
     private static ShardCloudException Contradictory(string what, string remedy) => new(ErrorCodes.StrategyContradictory, what, remedy);

@@ -76,6 +76,10 @@ public sealed class UpdateTools(UpdateStore store, MapReader maps, MemberClient 
         return found;
     }
 
+    /// <summary>What these migrations cost.</summary>
+    public async Task<UpdateCosts?> CostsAsync(IEnumerable<string> migrations, CancellationToken cancellationToken) =>
+        UpdateCosts.Of([.. (await ReadMigrationsAsync(migrations, cancellationToken)).SelectMany(migration => migration.Batches)]);
+
     /// <summary>What the records and the map say was moved, and moved back.</summary>
     public async Task<(MovedEntries Moved, UpdateMoves Summary)> MovedAsync(UpdateRecord record, RoutingMap map, CancellationToken cancellationToken)
     {
@@ -176,6 +180,7 @@ public sealed class RecordUpdate(UpdateTools tools) : TaskActivity<string, strin
         var cancellationToken = context.CancellationToken;
         if (await tools.ReadAtAsync(input, UpdateStep.Record, cancellationToken) is not { } record) return "";
         var (_, summary) = await tools.MovedAsync(record, await tools.Maps.ReadAsync(cancellationToken), cancellationToken);
+        var back = record.Public.RollBack is { } rollBack ? rollBack with { Costs = await tools.CostsAsync(rollBack.Migrations, cancellationToken) } : null;
         record = await tools.UpdateAtAsync(input, UpdateStep.Record, now =>
         {
             var outcome = now switch
@@ -191,6 +196,7 @@ public sealed class RecordUpdate(UpdateTools tools) : TaskActivity<string, strin
                 {
                     State = UpdateState.Finished,
                     Outcome = outcome,
+                    RollBack = back,
                     FinishedAt = tools.Now,
                     Moves = summary,
                     Error = now.Work.Left ?? now.Work.Failing,

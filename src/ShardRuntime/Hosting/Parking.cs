@@ -33,6 +33,9 @@ public sealed class Parking : IParkingLot
     /// <summary>Requests waiting now.</summary>
     public int Count { get { lock (_gate) return _count; } }
 
+    /// <summary>Endpoints that requests wait for now.</summary>
+    public IReadOnlyList<EndpointId> Waiting { get { lock (_gate) return [.. _lanes.Keys]; } }
+
     /// <summary>How many times everything was woken; read it before a decision, see <see cref="ParkTicket.Seen"/>.</summary>
     public long Round => Interlocked.Read(ref _round);
 

@@ -20,7 +20,7 @@ namespace ShardCloud.ShardRuntime.Proxy;
 internal sealed class ShardProxy(
     ShardContext shard, IMapView maps, ILeaseView lease, IEndpointStates states, IHandoffTable handoffs, EndpointExecutor executor, MemberLegs legs,
     LegRunner sockets, Reachability reachability, Parking parking, HandoffMeters meters, RequestIds ids, Confirmations confirmations, CompletionRecords records, ShardMetrics metrics,
-    EventStreams streams, ScratchRuns scratches, ILogger<ShardProxy> log)
+    EventStreams streams, ScratchRuns scratches, EndpointUses uses, ILogger<ShardProxy> log)
 {
     private static readonly TimeSpan RunAgainAfter = TimeSpan.FromMilliseconds(20);
 
@@ -85,7 +85,15 @@ internal sealed class ShardProxy(
                 switch (decision.Action)
                 {
                     case ProxyAction.Serve:
-                        if (await sockets.RunAsync(context, upgrade, endpoint, owned!, application) is RunOutcome.Answered) return;
+                        var open = uses.Begin(endpoint);
+                        try
+                        {
+                            if (await sockets.RunAsync(context, upgrade, endpoint, owned!, application) is RunOutcome.Answered) return;
+                        }
+                        finally
+                        {
+                            uses.End(open);
+                        }
                         break;
                     case ProxyAction.Park:
                         if (decision.Reason is ProxyReason.MapBehind) maps.Poke(arrival.NamedEpoch.GrantedAt);
@@ -146,6 +154,7 @@ internal sealed class ShardProxy(
                     case ProxyAction.Serve when application is not null && request.Events is null: // (3)
                         request.Tries++;
                         RunOutcome run;
+                        var use = uses.Begin(endpoint);
                         try
                         {
                             run = await executor.RunAsync(context, request, owned!, application);
@@ -155,6 +164,10 @@ internal sealed class ShardProxy(
                             request.HasBroken = true; // Once: it may be this request that ends the program.
                             context.Response.Clear();
                             run = RunOutcome.Again;
+                        }
+                        finally
+                        {
+                            uses.End(use);
                         }
                         if (run is RunOutcome.Answered)
                         {

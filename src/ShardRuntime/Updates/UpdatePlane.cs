@@ -1,3 +1,4 @@
+using System.Globalization;
 using ShardCloud.Contracts;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Handoff;
@@ -7,7 +8,7 @@ using ShardCloud.ShardRuntime.Proxy;
 namespace ShardCloud.ShardRuntime.Updates;
 
 /// <summary>What an update asks of a shard: docs/protocol/members.md.</summary>
-internal sealed class UpdatePlane(ShardContext shard, ContractProbes probes, ShadowSampler sampler, ShadowReads shadows, IMapView maps) : IControlPlane
+internal sealed class UpdatePlane(ShardContext shard, ContractProbes probes, ShadowSampler sampler, ShadowReads shadows, EndpointUses uses, IMapView maps) : IControlPlane
 {
     public void Map(IEndpointRouteBuilder endpoints)
     {
@@ -28,8 +29,13 @@ internal sealed class UpdatePlane(ShardContext shard, ContractProbes probes, Sha
             await shadows.CompareAsync(await Control.ReadAsync(context, MemberJson.Default.ShadowRead), context.RequestAborted);
             context.Response.StatusCode = StatusCodes.Status204NoContent;
         }));
+        group.MapGet("/busy", Control.Answer(context => Control.WriteAsync(
+            context, StatusCodes.Status200OK, uses.Read(IdleOf(context.Request.Query["idleSeconds"])), MemberJson.Default.BusyReport)));
         group.MapGet("/shadow", Control.Answer(context => Control.WriteAsync(context, StatusCodes.Status200OK, shadows.Report, MemberJson.Default.ShadowReport)));
     }
+
+    private static TimeSpan IdleOf(string? seconds) => int.TryParse(seconds, NumberStyles.None, CultureInfo.InvariantCulture, out var idle) && idle is >= 1 and <= BusyReport.IdleSecondsMax
+        ? TimeSpan.FromSeconds(idle) : throw UpdateErrors.BadValue($"'idleSeconds' is '{seconds}'.", $"Send 1 to {BusyReport.IdleSecondsMax}.");
 
     private void Sample(ShadowRequest request)
     {

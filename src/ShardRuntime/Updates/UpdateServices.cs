@@ -5,10 +5,11 @@ namespace ShardCloud.ShardRuntime.Updates;
 /// <summary>Composition of a shard's part in updates.</summary>
 internal static class UpdateServices
 {
-    /// <summary>Beside the data path: how handlers fare, and probes and shadow reads.</summary>
+    /// <summary>Beside the data path: how handlers fare, what is in use, probes and shadow reads.</summary>
     public static IServiceCollection AddUpdateChecks(this IServiceCollection services)
     {
         services.AddSingleton<OwnerTraffic>();
+        services.AddSingleton<EndpointUses>();
         services.AddSingleton<ScratchRuns>();
         services.AddSingleton<ContractProbes>();
         services.AddSingleton<ShadowSampler>();

@@ -46,6 +46,9 @@ public sealed class TestMember : IAsyncDisposable
     /// <summary>What shadow reads have shown here.</summary>
     public ShadowReport Shadow { get; set; } = new(100, 0, 0, 0, []);
 
+    /// <summary>What it says is in use.</summary>
+    public BusyReport Busy { get; set; } = new([], [], false);
+
     /// <summary>The last request for shadow reads.</summary>
     public ShadowRequest? Shadowing { get; private set; }
 
@@ -196,6 +199,7 @@ public sealed class TestMember : IAsyncDisposable
             var request = (await context.Request.ReadFromJsonAsync(MemberJson.Default.WarmRequest))!;
             return Results.Json(new WarmStatus(16, 16, 0, new Dictionary<string, int> { [request.From ?? "blob"] = 16 }), MemberJson.Default.WarmStatus);
         });
+        app.MapGet("/_shard/busy", (int idleSeconds) => idleSeconds > 0 ? Results.Json(Busy, MemberJson.Default.BusyReport) : Results.BadRequest());
         app.MapPost("/_shard/probes", () => Results.Json(Probes, MemberJson.Default.ProbeReport));
         app.MapPut("/_shard/shadow", async (HttpContext context) =>
         {

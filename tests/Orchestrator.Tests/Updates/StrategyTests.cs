@@ -36,7 +36,6 @@ public sealed class StrategyTests
     [InlineData("""{"verify":{"shadowShare":0,"shadowCompared":5}}""", ErrorCodes.StrategyContradictory, "verify.shadowShare")]
     [InlineData("""{"verify":{"shadowCompared":5,"shadowDifferentMax":5}}""", ErrorCodes.StrategyContradictory, "verify.shadowDifferentMax")]
     [InlineData("""{"busy":{"idleSeconds":400}}""", ErrorCodes.StrategyContradictory, "busy.idleSeconds")]
-    [InlineData("""{"busy":{"mode":"defer"}}""", ErrorCodes.StrategyContradictory, "busy.mode")]
     public void WhatCannotBe_IsRefusedAndNamed(string json, string code, string part)
     {
         var error = Assert.Throws<ShardCloudException>(() => Read(json));

@@ -65,6 +65,9 @@ public sealed class UpdateTests(AzuriteFixture azurite) : IAsyncLifetime
             foreach (var migration in wave.Migrations) moved.AddRange((await _cloud.FinishedAsync(migration)).Batches.SelectMany(batch => batch.Entries));
             Assert.Equal(plan.Replay.Stored.Moves.SelectMany(move => move.Entries).Select(entry => entry.ToString()).Order(StringComparer.Ordinal), moved.Order(StringComparer.Ordinal));
         }
+        Assert.All(update.Waves, wave => Assert.Equal(
+            (plans[wave.Number - 1].Replay.Stored.Entries, new CostSpread(7, 9, 9), new CostSpread(1, 1, 1), 11, 0), // As the members of the test say of each batch.
+            (wave.Costs!.Entries, wave.Costs.PauseMs!, wave.Costs.PhasesMs["warm"], wave.Costs.MaxWaitMs, wave.Costs.Retried)));
         Assert.Equal(ErrorCodes.NotFound, await RefusalAsync($"/api/updates/{id}/plans/3"));
         Assert.Equal(ErrorCodes.BadValue, await RefusalAsync($"/api/updates/{id}/plans/last"));
         Assert.Equal(HttpStatusCode.Conflict, (await _cloud.PostUpdateAsync("2.0.0", UpdateCloud.Quick)).StatusCode);
@@ -86,8 +89,37 @@ public sealed class UpdateTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Contains("server errors", update.Waves[0].Gate!.Reason, StringComparison.Ordinal);
         Assert.Equal(UpdateWaveState.Failed, update.Waves[0].State);
         Assert.Equal(new UpdateMoves(1_640, 0, 1_640), update.Moves);
+        Assert.True(update.RollBack!.Costs is { Batches: > 0, PauseMs: not null });
         Assert.Equal([(1, 1, 1_639, 1), (2, null, 1_639, 1)], (await _cloud.ReplayAsync(id)).Select(plan => (plan.Named.Number, plan.Named.Wave, plan.Named.Slots, plan.Named.Endpoints)));
         await AllAsBeforeAsync();
+    }
+
+    /// <summary>What is in use stays while the rest moves, goes when it has become idle, and at the deadline all the same.</summary>
+    [Fact]
+    public async Task Update_ThatDefersWhatIsInUse_MovesItWhenItIsIdleOrAtTheDeadline()
+    {
+        var (first, second) = (_cloud.Member("shard-1"), _cloud.Member("shard-2"));
+        (first.Busy, second.Busy) = (new BusyReport(["slots:0-99"], ["rooms/3"], false), new BusyReport([], [], EveryPlaced: true));
+        var id = await _cloud.UpdateAsync(UpdateCloud.Quick.Replace("[10,100]", "[50,100]", StringComparison.Ordinal).Replace("\"verify\"", "\"busy\":{\"mode\":\"defer\",\"idleSeconds\":1,\"deadlineSeconds\":8},\"verify\"", StringComparison.Ordinal));
+
+        // Half of the slots are idle and suffice; of the four placed endpoints two are wanted and one is idle.
+        await _cloud.UntilAsync(id, update => update.Waves[0].Deferred == 1, "one to be waited for");
+        await Wait.ForAsync(() => _cloud.Store.LoadAsync(Cancelled), map => map.Lookup(new EndpointId("rooms/4"))!.Owner.Shard.Value is "shard-3" or "shard-4", "what is idle to move");
+        var map = await _cloud.Store.LoadAsync(Cancelled);
+        Assert.Equal(["shard-1"], Enumerable.Range(0, 100).Select(slot => map.LookupSlot(new Slot((ushort)slot))!.Owner.Shard.Value).Distinct());
+        Assert.Equal(["shard-2", "shard-2", "shard-1"], new[] { 1, 2, 3 }.Select(room => map.Lookup(new EndpointId($"rooms/{room}"))!.Owner.Shard.Value));
+        second.Busy = new BusyReport([], [], false);
+
+        var update = await _cloud.EndOfAsync(id);
+
+        Assert.True(update.Outcome == UpdateOutcome.Done, $"{update.Error?.Message} {update.StepText}");
+        Assert.Equal(new UpdateMoves(Everything, 0, 0), update.Moves);
+        Assert.Equal([(1, 0), (101, 101)], update.Waves.Select(wave => (wave.Deferred!.Value, wave.MovedBusy!.Value)));
+        Assert.Equal((UpdateWaveState.Passed, 2), (update.Waves[0].State, update.Waves[0].Plans!.Count));
+        var plans = await _cloud.ReplayAsync(id);
+        Assert.Equal(101, plans[^1].Replay.Stored.Busy);
+        Assert.True(plans[^1].Named.At - update.Waves[1].StartedAt >= TimeSpan.FromSeconds(8));
+        await AllAtAsync("2.0.0", "shard-3", "shard-4");
     }
 
     [Fact]
