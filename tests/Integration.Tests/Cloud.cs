@@ -38,10 +38,10 @@ internal sealed class Cloud : IAsyncDisposable
 
     public string DataDirectory => _folder;
 
-    public static async Task<Cloud> StartAsync(int shards = 3, string ack = "log", bool gates = false, int routers = 1, LocalApp? app = null, TimeSpan? lease = null)
+    public static async Task<Cloud> StartAsync(int shards = 3, string ack = "log", bool gates = false, int routers = 1, LocalApp? app = null, TimeSpan? lease = null, string? orchestrator = null)
     {
         var folder = Directory.CreateTempSubdirectory("shardcloud-test-").FullName;
-        var options = OptionsOf(folder, shards) with { Ack = ack, Gates = gates, Routers = routers, App = app };
+        var options = OptionsOf(folder, shards) with { Ack = ack, Gates = gates, Routers = routers, App = app, OrchestratorPackage = orchestrator };
         return new Cloud(folder, await StartAsync(lease is { } length ? options with { LeaseLength = length } : options));
     }
 

@@ -127,9 +127,9 @@ internal sealed class LocalStack : IAsyncDisposable
         Say("Orchestrator (Functions host)");
         var functionsReady = Supervise<ReadyProcess>(StackProcesses.FunctionsHost, FunctionsStart(new FunctionsHostOptions
         {
-            AppDirectory = Path.Combine(_options.AppsDirectory, "orchestrator"),
-            HandlerExecutable = "dotnet",
-            HandlerArguments = [App("orchestrator", "ShardCloud.Orchestrator.dll")],
+            AppDirectory = _options.OrchestratorPackage ?? Path.Combine(_options.AppsDirectory, "orchestrator"),
+            HandlerExecutable = _options.OrchestratorPackage is null ? "dotnet" : null,
+            HandlerArguments = _options.OrchestratorPackage is null ? [App("orchestrator", "ShardCloud.Orchestrator.dll")] : null,
             HandlerLogFile = LogOf(StackProcesses.Orchestrator),
             AppSettings = new Dictionary<string, string?>(environment)
             {

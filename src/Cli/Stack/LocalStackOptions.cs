@@ -48,6 +48,9 @@ internal sealed record LocalStackOptions
     /// <summary>Where the programs lie (router, orchestrator, rooms), each in its folder.</summary>
     public string AppsDirectory { get; init; } = Path.Combine(AppContext.BaseDirectory, "apps");
 
+    /// <summary>Folder of an Orchestrator as it is deployed, whose host.json names the program; null: the one of <see cref="AppsDirectory"/>, run by <c>dotnet</c>.</summary>
+    public string? OrchestratorPackage { get; init; }
+
     /// <summary>Called with each line of progress.</summary>
     public Action<string> Progress { get; init; } = _ => { };
 }
