@@ -13,14 +13,4 @@ if jq --exit-status .bootstrapped "$work/status.json" > /dev/null; then
   exit 0
 fi
 operation=$(call POST bootstrap "$(jq --null-input --compact-output --arg version "$VERSION" --arg shards "${SHARDS:-3}" '{ shards: ($shards | tonumber), $version }')" | jq --raw-output .id)
-
-said=
-while :; do
-  call GET "operations/$operation" > "$work/operation.json"
-  line=$(jq --raw-output '"\(.state): \(.step // "")"' "$work/operation.json")
-  [ "$line" = "$said" ] || echo "$line"
-  said=$line
-  [ "$(jq --raw-output .state "$work/operation.json")" = running ] || break
-  sleep "${POLL_SECONDS:-5}"
-done
-jq --exit-status '.state == "succeeded"' "$work/operation.json" > /dev/null || fail 1 "$(jq --raw-output '.error // {} | "\(.code // "no code"): \(.message // "") \(.remedy // "")"' "$work/operation.json")"
+follow_operation "$operation"

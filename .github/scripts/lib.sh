@@ -70,6 +70,23 @@ call() {
   done
 }
 
+# A key of its own for a change that is not the same change when it is asked for twice.
+key() { od --address-radix=n --read-bytes=16 --format=x1 /dev/urandom | tr -d ' \n'; }
+
+# Follows an operation to its end, which is left in $work/operation.json; one that failed ends the script with exit code 1.
+follow_operation() { # id
+  local line said=
+  while :; do
+    call GET "operations/$1" > "$work/operation.json"
+    line=$(jq --raw-output '"\(.state): \(.step // "")"' "$work/operation.json")
+    [ "$line" = "$said" ] || echo "$line"
+    said=$line
+    [ "$(jq --raw-output .state "$work/operation.json")" = running ] || break
+    sleep "${POLL_SECONDS:-5}"
+  done
+  jq --exit-status '.state == "succeeded"' "$work/operation.json" > /dev/null || fail 1 "$(jq --raw-output '.error // {} | "\(.code // "no code"): \(.message // "") \(.remedy // "")"' "$work/operation.json")"
+}
+
 # The code, the facts and the remedy of a refusal.
 problem() {
   jq --raw-output '"\(.code): \(.detail) \(.remedy)"' "$work/answer" 2> /dev/null || echo "$1 $(head -c 300 "$work/answer")"

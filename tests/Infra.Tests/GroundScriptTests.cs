@@ -76,6 +76,51 @@ public sealed class GroundScriptTests : IDisposable
     [Fact]
     public async Task Ground_OfSomethingElse_IsRefused() => Assert.Equal(2, (await GroundAsync("destroy")).Exit);
 
+    /// <summary>The Orchestrator first, or it would replace the shards that go.</summary>
+    [Fact]
+    public async Task GroundEnd_DeletesShards_ThenTheStack_AndTriesAgain()
+    {
+        await FakeAsync("pulumi", $$$"""
+            [ "$2" != export ] || echo '{"deployment":{"resources":[{"type":"azure-native:resources:ResourceGroup","outputs":{"name":"group-1"}}]}}'
+            [ "$1" != destroy ] || { [ -f {{{_folder.FullName}}}/tried ] || { touch {{{_folder.FullName}}}/tried; exit 255; }; }
+            """);
+        await FakeAsync("az", """case "$1 $2" in 'group exists') echo true ;; 'functionapp list') echo orchestrator ;; 'webapp list') printf 'shard-1\nshard-2\n' ;; esac""");
+
+        var (exit, said, _, summary) = await EndAsync("conformance-1");
+
+        Assert.True(exit == 0, said);
+        Assert.Equal(
+            ["stack export", "group exists", "functionapp list", "functionapp stop", "webapp list", "webapp delete", "webapp delete", "destroy --stack", "destroy --stack", "stack rm"],
+            (await CallsAsync()).Select(call => string.Join(' ', call.Split(' ', ',').Take(2))));
+        Assert.Equal("### The stack conformance-1 is deleted\n", summary);
+    }
+
+    /// <summary>Nothing that costs stays: when the stack cannot be deleted in order, its group is.</summary>
+    [Fact]
+    public async Task GroundEnd_ThatFails_DeletesTheGroup_AndFailsTheJob()
+    {
+        await FakeAsync("pulumi", """
+            [ "$2" != export ] || echo '{"deployment":{"resources":[{"type":"azure-native:resources:ResourceGroup","outputs":{"name":"group-1"}}]}}'
+            [ "$1" != destroy ] || exit 255
+            """);
+        await FakeAsync("az", """[ "$1 $2" != 'group exists' ] || echo true""");
+
+        var (exit, _, _, summary) = await EndAsync("conformance-1");
+
+        Assert.Equal(1, exit);
+        Assert.Contains("group delete --name group-1 --yes", (await CallsAsync())[^1], StringComparison.Ordinal);
+        Assert.Equal("### pulumi destroy failed with 255; the group group-1 was deleted whole\n", summary);
+    }
+
+    [Fact]
+    public async Task GroundEnd_OfAnotherStack_IsRefused()
+    {
+        await FakeAsync("pulumi", "");
+
+        Assert.Equal(2, (await EndAsync("prod")).Exit);
+        Assert.False(File.Exists(Path.Combine(_folder.FullName, "calls")));
+    }
+
     [Fact]
     public async Task Bootstrap_WhereNothingIs_IsFollowedToItsEnd()
     {
@@ -119,9 +164,14 @@ public sealed class GroundScriptTests : IDisposable
     private Task<(int Exit, string Said, string[] Outputs, string Summary)> BootstrapAsync(Orchestrator orchestrator) =>
         RunAsync("bootstrap.sh", [], ("SHARDCLOUD_ORCHESTRATOR", orchestrator.Address), ("SHARDCLOUD_TOKEN", "a-token"), ("VERSION", "2.0.0"), ("SHARDS", ""), ("POLL_SECONDS", "0"), ("TITLE", "Bootstrap"));
 
-    private async Task FakePulumiAsync(string answers)
+    private Task<(int Exit, string Said, string[] Outputs, string Summary)> EndAsync(string stack) => RunAsync(
+        "ground-end.sh", [], ("PULUMI_STACK", stack), ("PULUMI_BACKEND_URL", "azblob://state?storage_account=a"), ("PAUSE_SECONDS", "0"), ("PATH", $"{_folder.FullName}:{Environment.GetEnvironmentVariable("PATH")}"));
+
+    private Task FakePulumiAsync(string answers) => FakeAsync("pulumi", answers);
+
+    private async Task FakeAsync(string name, string answers)
     {
-        var program = Path.Combine(_folder.FullName, "pulumi");
+        var program = Path.Combine(_folder.FullName, name);
         await File.WriteAllTextAsync(program, $"#!/bin/sh\necho \"$*, passphrase '${{PULUMI_CONFIG_PASSPHRASE-unset}}'\" >> {_folder.FullName}/calls\n{answers}\n");
         if (OperatingSystem.IsLinux()) File.SetUnixFileMode(program, (UnixFileMode)0b111_000_000);
     }

@@ -44,6 +44,7 @@ public sealed class WorkflowRunTests : IDisposable
             var scripts = new WorkflowScripts(cloud.Stack.Run.Orchestrator, operatorToken, _folder.CreateSubdirectory("runs").FullName);
             await UpdateAsync(cloud, scripts, package);
             await TakeBackAsync(cloud, scripts, NextVersion.Make(package, Path.Combine(_folder.FullName, "next"), "3.0.1", fault: null));
+            await ConformAsync(cloud, scripts);
         }
         finally
         {
@@ -129,6 +130,28 @@ public sealed class WorkflowRunTests : IDisposable
         var afterwards = await scripts.RunAsync("follow.sh", ("UPDATE", "update-3.0.1"));
         Assert.Equal(1, afterwards.Exit);
         Assert.Contains("::error title=Staged update::update-3.0.1 ended as cancelled", afterwards.Said, StringComparison.Ordinal);
+    }
+
+    /// <summary>What azure-conformance.yml does in Azure: counts every write while rooms move, and while a shard comes and another goes.</summary>
+    private async Task ConformAsync(Cloud cloud, WorkflowScripts scripts)
+    {
+        var report = Path.Combine(_folder.FullName, "report.md");
+        var before = (await cloud.Api.ShardsAsync(Token)).Shards.Select(shard => shard.Shard).ToArray();
+        (string, string)[] usual = [("ROUTER", cloud.Stack.Run.Router), ("ROOMS", "6"), ("WRITERS", "2"), ("REPORT", report)];
+
+        var moving = await scripts.RunAsync("conformance.sh", [.. usual, ("MOVES", "3")]);
+        var exchanging = await scripts.RunAsync("conformance.sh", [.. usual, ("DURING", "exchange-shard.sh"), ("VERSION", "3.0.0")]);
+
+        Assert.All([moving, exchanging], run => Assert.True(run.Exit == 0, run.Said + run.Summary));
+        Assert.All([moving, exchanging], run => Assert.Contains("| lost, counted twice | 0, 0 |", run.Summary, StringComparison.Ordinal));
+        Assert.StartsWith("### Writes during 3 moves: held", moving.Summary, StringComparison.Ordinal);
+        Assert.StartsWith("### Writes during exchange-shard.sh: held", exchanging.Summary, StringComparison.Ordinal);
+        Assert.Equal(moving.Summary + exchanging.Summary, await File.ReadAllTextAsync(report, Token));
+        var moves = (await cloud.Api.MigrationsAsync(Token)).Migrations.Where(migration => migration.Reason == "conformance").ToArray();
+        Assert.Equal([MigrationOutcome.Done, MigrationOutcome.Done, MigrationOutcome.Done], moves.Select(migration => migration.Outcome!.Value));
+        Assert.All(moves, migration => Assert.Contains($"| {migration.Id} | {migration.To} | done |", moving.Summary, StringComparison.Ordinal));
+        var after = (await cloud.Api.ShardsAsync(Token)).Shards.Select(shard => shard.Shard).ToArray();
+        Assert.Equal((before.Length, 1, 1), (after.Length, after.Except(before).Count(), before.Except(after).Count()));
     }
 
     private static async Task<string> CommandAsync(Cloud cloud, params string[] arguments)

@@ -1,4 +1,10 @@
+using System.Collections.Concurrent;
 using System.IO.Compression;
+using System.Net;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 using ShardCloud.Contracts;
 
 namespace ShardCloud.Integration.Tests;
@@ -102,9 +108,60 @@ public sealed class WorkflowScriptTests : IDisposable
         Assert.Contains("did not answer GET updates/update-2.0.0", said, StringComparison.Ordinal);
     }
 
+    /// <summary>Room 1 loses what it answers, room 2 counts it twice, room 3 answers nothing good and counts some, room 4 is as it should be.</summary>
+    [Theory]
+    [InlineData(1, "lost", @"\| lost, counted twice \| [1-9]\d*, 0 \|")]
+    [InlineData(2, "twice", @"\| lost, counted twice \| 0, [1-9]\d* \|")]
+    [InlineData(3, "failed", @"\| failures by status \| 503: [1-9]\d* \|\n\| lost, counted twice \| 0, 0 \|")]
+    [InlineData(4, "", @"\| lost, counted twice \| 0, 0 \|")]
+    public async Task Conformance_CountsWhatIsLostTwiceAndFailed(int room, string fault, string line)
+    {
+        await using var orchestrator = await ScriptedOrchestrator.StartAsync([ScriptedOrchestrator.Record(UpdateState.Finished, UpdateOutcome.Done, UpdateStep.Record)]);
+        await using var router = await StartRouterAsync(room, fault);
+
+        var (exit, _, said, summary) = await RunAsync(orchestrator, "conformance.sh",
+            ("ROUTER", router.Urls.Single()), ("ROOMS", "4"), ("WRITERS", "2"), ("DURING", "follow.sh"), ("UPDATE", "update-2.0.0"));
+
+        Assert.True(exit == (fault.Length == 0 ? 0 : 1), said);
+        Assert.Contains($"### Writes during follow.sh: {(fault.Length == 0 ? "held" : "broken")}", summary, StringComparison.Ordinal);
+        Assert.Matches(line, summary);
+    }
+
+    /// <summary>What runs meanwhile and is not done breaks it, though every write counts.</summary>
+    [Fact]
+    public async Task Conformance_OfAnUpdateThatIsRolledBack_IsBroken()
+    {
+        await using var orchestrator = await ScriptedOrchestrator.StartAsync([ScriptedOrchestrator.Record(UpdateState.Finished, UpdateOutcome.RolledBack, UpdateStep.Record)]);
+        await using var router = await StartRouterAsync(0, "");
+
+        var (exit, _, said, summary) = await RunAsync(orchestrator, "conformance.sh", ("ROUTER", router.Urls.Single()), ("ROOMS", "1"), ("DURING", "follow.sh"), ("UPDATE", "update-2.0.0"));
+
+        Assert.True(exit == 1, said);
+        Assert.Contains("| follow.sh | exit code 1 |", summary, StringComparison.Ordinal);
+    }
+
     public void Dispose() => _folder.Delete(recursive: true);
 
     private Task<ScriptRun> RunAsync(ScriptedOrchestrator orchestrator, string script, params (string Name, string Value)[] environment) => RunAsync(orchestrator.Address, script, environment);
 
     private Task<ScriptRun> RunAsync(string orchestrator, string script, params (string Name, string Value)[] environment) => new WorkflowScripts(orchestrator, ScriptedOrchestrator.Token, _folder.FullName).RunAsync(script, environment);
+
+    /// <summary>Counters behind one address, of which one does not count as it answers.</summary>
+    private static async Task<WebApplication> StartRouterAsync(int faulty, string fault)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
+        var router = builder.Build();
+        ConcurrentDictionary<string, int> values = [];
+        router.MapPost("/rooms/{room}/increment", (string room) =>
+        {
+            var kind = room == $"conformance-{faulty}" ? fault : "";
+            var value = values.AddOrUpdate(room, 1, (_, now) => now + kind switch { "lost" => 0, "twice" => 2, _ => 1 });
+            return kind == "failed" ? Results.StatusCode(503) : Results.Text($"{value}");
+        });
+        router.MapGet("/rooms/{room}", (string room) => Results.Text($$"""{"value":{{values.GetOrAdd(room, 10)}}}""", "application/json"));
+        await router.StartAsync();
+        return router;
+    }
 }
