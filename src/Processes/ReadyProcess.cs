@@ -55,6 +55,7 @@ public sealed class ReadyProcess : ILife
         {
             var becoming = ready(deadline.Token);
             await Task.WhenAny(becoming, child.Exited).WaitAsync(deadline.Token);
+            deadline.Token.ThrowIfCancellationRequested(); // The wait for it may have been cancelled before this one: the process has not ended then.
             if (!becoming.IsCompletedSuccessfully) throw Failed(name, $"it ended (exit code {(await child.Exited).ExitCode})", child, options);
             var line = await becoming;
             if (line.ValueKind == JsonValueKind.Object && !line.GetProperty("ready").GetBoolean())
