@@ -23,6 +23,10 @@ public class ConvergentPropertyTests
     public async Task History_OfOverlappingOwners_KeepsEveryWriteAndAllReadersAgree() =>
         await Gen.Select(Gen.Int, Gen.Int[0, 2]).SampleAsync((seed, ack) => RunAsync(new Random(seed), ((AckMode[])[AckMode.Log, AckMode.Lease, AckMode.Memory])[ack]), iter: 150);
 
+    /// <summary>A history in which an owner opens a page whose epoch the log has closed and a later one has folded: it does not serve it.</summary>
+    [Fact]
+    public async Task History_OfAnOwnerWhoseEpochIsFolded_KeepsItToo() => Assert.True(await RunAsync(new Random(60746840), AckMode.Lease));
+
     private static async Task<bool> RunAsync(Random random, AckMode ack)
     {
         var world = new World(ack: ack, templates: Templates);

@@ -182,6 +182,7 @@ public sealed class Tenure : IReplicaSink
         if ((!isConvergent && Replica.EpochOf(endpoint) > holding.Epoch) || !Replica.IsCompleteFor(endpoint.Slot)) return null;
 
         var accepted = Replica.Accepted(endpoint);
+        if (accepted.Context.IsFolded(holding.Epoch)) return null; // The log has closed this epoch, and a later one has written: nothing can be added under it.
         var current = holding.Carried is not null && holding.Carried.TryGetValue(endpoint, out var carried) ? Document.Join(accepted, carried) : accepted;
         var state = new OwnedState(endpoint, holding, isConvergent, current, Replica.LastSequence(endpoint, holding.Epoch));
         holding.Owned.Add(state);
