@@ -66,6 +66,9 @@ internal sealed class ChatLoad : IAsyncDisposable
         return new(opened, dropped, _sent, verdicts.Sum(v => v.Lost), verdicts.Sum(v => v.Duplicated), verdicts.Sum(v => v.Reordered));
     }
 
+    /// <summary>Messages said so far.</summary>
+    public long Sent => Volatile.Read(ref _sent);
+
     /// <summary>Sockets that were opened and are not open any more.</summary>
     public int Dropped => _sockets.Count(socket => socket.IsOpened && !socket.IsOpen);
 
