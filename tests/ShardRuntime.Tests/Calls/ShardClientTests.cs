@@ -174,7 +174,7 @@ public sealed class ShardClientTests : IAsyncLifetime
         Assert.Equal("done 1", await call);
 
         Assert.Empty(_first.Get<Confirmations>().Take(Other));
-        await Eventually.TrueAsync(() => _router.Get<Confirmations>().Take(Room).Count() == 1, "confirmed"); // After the answer has left. A late copy of the caller's request names an earlier grant, and is refused.
+        await Eventually.TrueAsync(() => _router.Get<Confirmations>().Take(Room).Count == 1, "confirmed"); // After the answer has left. A late copy of the caller's request names an earlier grant, and is refused.
     }
 
     [Fact]
