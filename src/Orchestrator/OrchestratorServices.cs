@@ -24,11 +24,8 @@ public static class OrchestratorServices
     /// <summary>Adds everything that <c>Program.cs</c> maps.</summary>
     public static IServiceCollection AddOrchestrator(this IServiceCollection services)
     {
-        services.AddOptions<OrchestratorSettings>().BindConfiguration(OrchestratorSettings.SectionName).ValidateDataAnnotations()
-            .Validate(settings => settings.Auth.Fault() is null, "ShardCloud:Auth needs either KeyFile or Entra with TenantId and ClientId: docs/operating/identity.md.")
-            .Validate(settings => settings.AppService.IsUsed != settings.ShardHost.Url is { IsAbsoluteUri: true }, "Exactly one of ShardCloud:ShardHost:Url (a shard host's address) and ShardCloud:AppService:SubscriptionId (sites of App Service) is to be set.")
-            .Validate(settings => settings.SlowShards.IsValid, "A value under ShardCloud:SlowShards is out of range, or PromptWithin is longer than AnswerWithin.")
-            .ValidateOnStart();
+        services.AddOptions<OrchestratorSettings>().BindConfiguration(OrchestratorSettings.SectionName).ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<IValidateOptions<OrchestratorSettings>, SettingsCheck>();
         services.AddOptions<StorageOptions>().BindConfiguration(StorageOptions.SectionName);
         services.TryAddSingleton(TimeProvider.System);
         AddStores(services);
@@ -84,7 +81,7 @@ public static class OrchestratorServices
     {
         // Map and leases go through the client that never repeats a request: a repeated compare-and-swap would take its own first try for
         // somebody else's (TRACES 12 and 25). Records may be repeated.
-        services.AddSingleton(provider => StorageClients.Create(provider.GetRequiredService<IOptions<StorageOptions>>().Value, provider.GetRequiredService<TokenCredential>()));
+        services.AddSingleton(provider => StorageClients.Create(provider.GetRequiredService<IOptions<StorageOptions>>().Value, provider.GetRequiredService<TokenCredential>));
         services.AddSingleton(provider => new MapStore(
             Clients(provider).Decisions, Clients(provider).Blobs, Settings(provider).Application, provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<MapStore>>()));

@@ -13,7 +13,6 @@ internal static class ShardHostServices
 {
     public static IServiceCollection AddShardHost(this IServiceCollection services)
     {
-        services.AddSingleton<IValidateOptions<OrchestratorSettings>, AppServiceCheck>();
         services.TryAddSingleton<IShardHost>(provider =>
         {
             var settings = provider.GetRequiredService<IOptions<OrchestratorSettings>>().Value;
@@ -29,15 +28,5 @@ internal static class ShardHostServices
         var arm = new ArmCalls(provider.GetRequiredService<TokenCredential>(), sites.SubscriptionId!, sites.Calls, time, provider.GetService<HttpPipelineTransport>());
         return new AppServiceShardHost(
             arm, sites, settings.Application, ShardEnvironment.Read(provider.GetRequiredService<IConfiguration>()), provider.GetRequiredService<PackageStore>().FindAsync, time);
-    }
-
-    /// <summary>Says which setting is wrong, at start.</summary>
-    private sealed class AppServiceCheck(IConfiguration configuration) : IValidateOptions<OrchestratorSettings>
-    {
-        public ValidateOptionsResult Validate(string? name, OrchestratorSettings options)
-        {
-            var fault = options.AppService.Fault() ?? (options.AppService.IsUsed ? ShardEnvironment.Fault(ShardEnvironment.Read(configuration)) : null);
-            return fault is null ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(fault);
-        }
     }
 }

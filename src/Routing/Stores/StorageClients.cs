@@ -31,9 +31,9 @@ public sealed record StorageClients(TableServiceClient Tables, TableServiceClien
 
     /// <summary>Clients for these options.</summary>
     /// <param name="options">Which account.</param>
-    /// <param name="credential">Identity for the two addresses; not needed with a connection string.</param>
+    /// <param name="credential">Asked for the identity for the two addresses; not with a connection string.</param>
     /// <exception cref="ShardCloudException">SC5019: neither a connection string nor both addresses.</exception>
-    public static StorageClients Create(StorageOptions options, TokenCredential? credential = null)
+    public static StorageClients Create(StorageOptions options, Func<TokenCredential>? credential = null)
     {
         if (!string.IsNullOrEmpty(options.ConnectionString))
         {
@@ -45,7 +45,8 @@ public sealed record StorageClients(TableServiceClient Tables, TableServiceClien
                 "Set ShardCloud:Storage:ConnectionString, or ShardCloud:Storage:TableUri and ShardCloud:Storage:BlobUri.");
         }
         ArgumentNullException.ThrowIfNull(credential);
-        return new StorageClients(new TableServiceClient(options.TableUri, credential), new TableServiceClient(options.TableUri, credential, NoRetries()), new BlobServiceClient(options.BlobUri, credential));
+        var identity = credential();
+        return new StorageClients(new TableServiceClient(options.TableUri, identity), new TableServiceClient(options.TableUri, identity, NoRetries()), new BlobServiceClient(options.BlobUri, identity));
     }
 
     /// <summary>Client options under which a request is sent once.</summary>

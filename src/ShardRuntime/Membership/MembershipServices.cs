@@ -12,7 +12,7 @@ internal static class MembershipServices
 {
     public static IServiceCollection AddMembership(this IServiceCollection services)
     {
-        services.AddSingleton(p => StorageClients.Create(p.GetRequiredService<ShardRuntimeOptions>().Storage, p.GetRequiredService<Azure.Core.TokenCredential>()));
+        services.AddSingleton(p => StorageClients.Create(p.GetRequiredService<ShardRuntimeOptions>().Storage, p.GetRequiredService<Azure.Core.TokenCredential>));
         services.AddSingleton(p => new MapStore(p.GetRequiredService<StorageClients>().Decisions, p.GetRequiredService<StorageClients>().Blobs,
             p.GetRequiredService<ShardRuntimeOptions>().Application, p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ILogger<MapStore>>()));
         services.AddSingleton(p => new MemberDirectory(p.GetRequiredService<StorageClients>().Decisions, p.GetRequiredService<ShardRuntimeOptions>().Application));

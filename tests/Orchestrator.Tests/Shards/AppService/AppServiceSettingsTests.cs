@@ -26,6 +26,7 @@ public sealed class AppServiceSettingsTests
     [InlineData("ShardCloud:AppService:Calls:TriesMax", "0", "TriesMax")]
     [InlineData("ShardCloud:AppService:Environment:ShardCloud:Storage:ConnectionString", "x", "looks like a secret")]
     [InlineData("ShardCloud:AppService:Environment:SIGNED", "https://a.blob.core.windows.net/b?sig=x", "looks like a secret")]
+    [InlineData("ShardCloud:Auth:Entra:TenantId", "contoso", "ShardCloud:Auth:KeyFile and ShardCloud:Auth:Entra are both set")]
     [InlineData("ShardCloud:ShardHost:Url", "http://127.0.0.1:9/", "Exactly one of")]
     [InlineData("ShardCloud:AppService:SubscriptionId", null, "Exactly one of")]
     public void Wrong_IsRefusedByName(string key, string? value, string says)
