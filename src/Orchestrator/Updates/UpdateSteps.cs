@@ -180,7 +180,7 @@ public sealed class RecordUpdate(UpdateTools tools) : TaskActivity<string, strin
         var cancellationToken = context.CancellationToken;
         if (await tools.ReadAtAsync(input, UpdateStep.Record, cancellationToken) is not { } record) return "";
         var (_, summary) = await tools.MovedAsync(record, await tools.Maps.ReadAsync(cancellationToken), cancellationToken);
-        var back = record.Public.RollBack is { } rollBack ? rollBack with { Costs = await tools.CostsAsync(rollBack.Migrations, cancellationToken) } : null;
+        var costsBack = await tools.CostsAsync(record.Public.RollBack?.Migrations ?? [], cancellationToken);
         record = await tools.UpdateAtAsync(input, UpdateStep.Record, now =>
         {
             var outcome = now switch
@@ -196,7 +196,7 @@ public sealed class RecordUpdate(UpdateTools tools) : TaskActivity<string, strin
                 {
                     State = UpdateState.Finished,
                     Outcome = outcome,
-                    RollBack = back,
+                    RollBack = now.Public.RollBack is { } back ? back with { Costs = costsBack } : null,
                     FinishedAt = tools.Now,
                     Moves = summary,
                     Error = now.Work.Left ?? now.Work.Failing,
