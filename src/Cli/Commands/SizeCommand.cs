@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using ShardCloud.Cli.Output;
 using ShardCloud.Cli.Sizing;
 using Spectre.Console;
 
@@ -48,7 +49,7 @@ internal static class SizeCommand
 
     private static void Show(IAnsiConsole console, Workload work, CloudSize size)
     {
-        var table = new Table().AddColumns("what", "how much", "why");
+        var table = Tables.Plain("what", "how much", "why");
         Row("Event Hub partitions", $"{size.Partitions}", "as many as shards, each under 0.9 MB/s; fixed for the life of a cloud");
         Row("throughput units", $"{size.ThroughputUnits}", $"{size.RecordsPerSecond:0} records/s of {size.ChangesPerRecord:0.0} changes, {size.InBytesPerSecond / 1e6:0.00} MB/s in, {size.OutBytesPerSecond / 1e6:0.00} MB/s out");
         Row("connections to Event Hubs", $"{size.Connections}", "4 producers and the control channel a shard, one consumer for each copy of a partition");
