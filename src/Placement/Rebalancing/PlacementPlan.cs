@@ -1,0 +1,19 @@
+using ShardCloud.Routing;
+
+namespace ShardCloud.Placement.Rebalancing;
+
+/// <summary>One move and why.</summary>
+/// <param name="Entry">What moves.</param>
+/// <param name="From">Its owner.</param>
+/// <param name="To">Where it goes.</param>
+/// <param name="Gain">Weight of edges that are cut before and not after it, in accesses a second, when the moves before it in the plan are made; below 0 where balance asks for it.</param>
+/// <param name="With">Up to three endpoints at its destination that it is used most with.</param>
+/// <param name="LoadFrom">Load of its owner before it, as a multiple of the owner's share.</param>
+/// <param name="LoadTo">Load of the destination after it, likewise.</param>
+public sealed record PlacementMove(EntryKey Entry, ShardId From, ShardId To, double Gain, IReadOnlyList<EndpointId> With, double LoadFrom, double LoadTo);
+
+/// <summary>How good a placement is. <c>Cut</c>: share of the weight of all edges whose ends are at different shards, 0 to 1. <c>Imbalance</c>: how far the shard with most load is above its share.</summary>
+public readonly record struct PlacementQuality(double Cut, double Imbalance);
+
+/// <summary>Moves of one round, in the order in which they are to be made, and what they bring. <c>Held</c>: moves that would be good, left for later rounds by the budget.</summary>
+public sealed record PlacementPlan(IReadOnlyList<PlacementMove> Moves, PlacementQuality Before, PlacementQuality After, int Held);

@@ -1,0 +1,26 @@
+namespace ShardCloud.Placement.Rebalancing;
+
+/// <summary>What a placement is to keep to.</summary>
+public sealed record PlacementPolicy
+{
+    /// <summary>How far a shard's load may be above its share: 0.05 is 5 %. Above 0, at most 1.</summary>
+    public double Imbalance { get; init; } = 0.05;
+
+    /// <summary>Share of the endpoints that one round may move. Above 0, at most 1.</summary>
+    public double MoveBudget { get; init; } = 0.05;
+
+    /// <summary>An endpoint that was moved stays where it is for so long.</summary>
+    public TimeSpan CoolDown { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>A move must bring at least so much of the whole weight of all edges, or a better balance; else it is not worth its handoff (hysteresis).</summary>
+    public double GainMin { get; init; } = 0.0001;
+
+    /// <summary>Endpoints that stay at a shard, by name.</summary>
+    public IReadOnlyDictionary<EndpointId, ShardId> Pins { get; init; } = new Dictionary<EndpointId, ShardId>();
+
+    /// <summary>Groups of endpoints of which no two may be at one shard.</summary>
+    public IReadOnlyList<IReadOnlyList<EndpointId>> Apart { get; init; } = [];
+
+    /// <summary>Seed of all that is chosen by chance.</summary>
+    public ulong Seed { get; init; } = 1;
+}
