@@ -36,6 +36,7 @@ public sealed class AppStateTests : IAsyncDisposable
     {
         var member = await StartAsync();
         using var died = await member.Client.PostAsync("/rooms/1/add/die", null, Cancelled);
+        await LivesAgainAsync(member);
         using var failed = await member.Client.PostAsync("/rooms/1/add/status", new StringContent("500"), Cancelled);
         using var refused = await member.Client.PostAsync("/rooms/1/add/status", new StringContent("409"), Cancelled);
 
@@ -91,6 +92,16 @@ public sealed class AppStateTests : IAsyncDisposable
         var said = await answer.Content.ReadFromJsonAsync<JsonElement>(Cancelled);
         Assert.Equal("""{"endpoint":"rooms/1","fields":{"visits":{"type":"counter","value":1}}}""", said[0][1].GetRawText());
         Assert.Equal((403, "SC3005"), (said[1][0].GetInt32(), said[1][1].GetProperty("code").GetString()));
+    }
+
+    // On a busy machine a program may take longer to start than a request waits for it.
+    private static async Task LivesAgainAsync(TestMember member)
+    {
+        for (var tries = 0; tries < 5; tries++)
+        {
+            using var answer = await member.Client.GetAsync("/rooms/1/what", Cancelled);
+            if (answer.StatusCode == HttpStatusCode.OK) return;
+        }
     }
 
     private async Task<TestMember> StartAsync()
