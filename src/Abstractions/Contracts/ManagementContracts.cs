@@ -31,7 +31,8 @@ public sealed record BootstrapRequest(int Shards, string Version);
 
 public sealed record StartMigrationRequest(IReadOnlyList<string> Endpoints, string To, string? Reason = null);
 
-public sealed record AddShardRequest(string Version);
+/// <summary>Without a version: the one that the shards run.</summary>
+public sealed record AddShardRequest(string? Version = null);
 
 /// <summary>202: the migration runs; look at <c>/api/migrations/{id}</c>.</summary>
 public sealed record MigrationAccepted(string Id);

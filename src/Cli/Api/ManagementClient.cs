@@ -81,7 +81,7 @@ internal sealed class ManagementClient : IDisposable
 
     public Task CancelAsync(string id, CancellationToken cancellationToken) => SendAsync(HttpMethod.Post, $"migrations/{Uri.EscapeDataString(id)}/cancel", null, cancellationToken);
 
-    public async Task<string> AddShardAsync(string version, CancellationToken cancellationToken) =>
+    public async Task<string> AddShardAsync(string? version, CancellationToken cancellationToken) =>
         (await SendAsync(HttpMethod.Post, "shards", Body(new AddShardRequest(version), ManagementJson.Default.AddShardRequest), ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
 
     public Task<PackageList> PackagesAsync(CancellationToken cancellationToken) => GetAsync("packages", ManagementJson.Default.PackageList, cancellationToken);

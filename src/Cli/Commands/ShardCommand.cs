@@ -13,12 +13,12 @@ internal static class ShardCommand
 
     private static Command Add()
     {
-        var version = new Option<string>("--version") { Description = "Application version it runs.", DefaultValueFactory = _ => "1.0.0" };
+        var version = new Option<string?>("--version") { Description = "Application version it runs. Default: the one that the shards run." };
         return new Command("add", "Add a shard; it owns nothing until endpoints are moved to it.\n\nExample: shardcloud shard add") { version, Shared.Orchestrator, Shared.Data, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
                 using var api = ManagementClient.Of(parsed);
-                await FollowAsync(api, terminal, await api.AddShardAsync(parsed.GetRequiredValue(version), cancellationToken), cancellationToken);
+                await FollowAsync(api, terminal, await api.AddShardAsync(parsed.GetValue(version), cancellationToken), cancellationToken);
                 return 0;
             });
     }

@@ -161,7 +161,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         try
         {
             await Task.Delay(TimeSpan.FromSeconds(options.Seconds * 0.25), end);
-            var added = await api.WaitForOperationAsync(await api.AddShardAsync("1.0.0", abort), null, abort);
+            var added = await api.WaitForOperationAsync(await api.AddShardAsync(null, abort), null, abort);
             Interlocked.Increment(ref _shardsAdded);
             var shard = added.Shards[^1];
             terminal.Say($"{shard} added.");

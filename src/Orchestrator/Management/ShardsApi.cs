@@ -30,14 +30,16 @@ public sealed class ShardsApi(
     public async Task<IResult> AddAsync(HttpContext context)
     {
         var body = await StrictBody.ReadAsync(context, "version");
-        var version = body.RequireString("version", VersionLengthMax);
+        var named = body.OptionalString("version", VersionLengthMax);
+        if (named?.Length == 0) throw new ShardCloudException(ErrorCodes.BadValue, "'version' is empty.", "Name a version, or leave it out for the one that runs.");
+        var map = await maps.ReadAsync(context.RequestAborted); // Refuses where nothing was bootstrapped.
         if (await Accepting.FindAsync(keys, context, body.Text) is { } known && await operations.ReadAsync(known, context.RequestAborted) is { } first)
         {
-            if (first.State == OperationState.Running) await StartCreateAsync(known, version, context.RequestAborted);
+            if (first.State == OperationState.Running) await StartCreateAsync(known, named ?? RunningVersion.Of(map), context.RequestAborted);
             return Accepting.Operation(context, known);
         }
-        await maps.ReadAsync(context.RequestAborted); // Refuses where nothing was bootstrapped.
         await updates.CheckNoneRunsAsync(context.RequestAborted);
+        var version = named ?? RunningVersion.Of(map);
         var id = await Accepting.ClaimAsync(keys, context, body.Text, RecordIds.New("create", time));
         await operations.CreateAsync(New(context, id, "createShard", []), restart: false, context.RequestAborted);
         await StartCreateAsync(id, version, context.RequestAborted);

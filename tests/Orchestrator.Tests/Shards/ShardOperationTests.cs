@@ -71,6 +71,28 @@ public sealed class ShardOperationTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task AddShard_WithoutAVersion_TakesTheOneThatRuns()
+    {
+        await using var cloud = await TestCloud.WithShardsOfAsync(azurite, TimeSpan.FromSeconds(30), "2.0.0", "shard-1");
+
+        var operation = await AcceptedAsync(cloud, await cloud.SendAsync(HttpMethod.Post, "/api/shards", "{}"));
+
+        Assert.True(operation.State == OperationState.Succeeded, operation.Error?.Message);
+        Assert.Equal(("shard-2", "2.0.0"), (Assert.Single(operation.Shards), cloud.Member("shard-2").Version));
+    }
+
+    [Fact]
+    public async Task AddShard_WithoutAVersion_WhereSeveralRun_IsRefused()
+    {
+        await using var cloud = await TestCloud.WithShardsAsync(azurite, TimeSpan.FromSeconds(30), "shard-1");
+        await cloud.JoinAsync("shard-2", TimeSpan.FromSeconds(30), version: "2.0.0");
+
+        var problem = await TestCloud.ProblemAsync(await cloud.SendAsync(HttpMethod.Post, "/api/shards", "{}"));
+
+        Assert.Equal((409, ErrorCodes.SeveralVersions), (problem.Status, problem.Code));
+    }
+
+    [Fact]
     public async Task AddShard_RehearsesAMoveThereAndBack()
     {
         await using var cloud = await TestCloud.WithShardsAsync(azurite, TimeSpan.FromSeconds(30), "shard-1");

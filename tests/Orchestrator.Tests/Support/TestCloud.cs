@@ -77,11 +77,14 @@ public sealed class TestCloud : IAsyncDisposable
     public MemberDirectory Leases => Services.GetRequiredService<MemberDirectory>();
 
     /// <summary>A map with these shards, all slots granted to the first.</summary>
-    public static async Task<TestCloud> WithShardsAsync(AzuriteFixture azurite, TimeSpan lease, params string[] shards)
+    public static Task<TestCloud> WithShardsAsync(AzuriteFixture azurite, TimeSpan lease, params string[] shards) => WithShardsOfAsync(azurite, lease, "1.0.0", shards);
+
+    /// <inheritdoc cref="WithShardsAsync"/>
+    public static async Task<TestCloud> WithShardsOfAsync(AzuriteFixture azurite, TimeSpan lease, string version, params string[] shards)
     {
         var cloud = new TestCloud(azurite);
         await cloud.Store.EnsureCreatedAsync(16, "deltas");
-        foreach (var shard in shards) await cloud.JoinAsync(shard, lease);
+        foreach (var shard in shards) await cloud.JoinAsync(shard, lease, version: version);
         var granted = await cloud.Store.CommitAsync(_ => new MapCommit("bootstrap", "first placement", [new GrantSlots(SlotRange.All, cloud.Members[0].Incarnation)]));
         Assert.Equal(CommitOutcome.Committed, granted.Outcome);
         return cloud;
