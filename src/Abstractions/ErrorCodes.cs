@@ -128,6 +128,9 @@ public static class ErrorCodes
     public const string HostRefused = "SC5066";
     public const string StopNotConfirmed = "SC5067";
 
+    public const string AffinityUnreadable = "SC5070";
+    public const string TraceUnreadable = "SC5071";
+
     public const string AppendFailed = "SC6001";
     public const string LogGap = "SC6002";
     public const string LogReplaced = "SC6003";

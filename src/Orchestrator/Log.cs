@@ -47,4 +47,10 @@ internal static partial class Log
 
     [LoggerMessage(15, LogLevel.Warning, "Orphans were not looked for, or one was not ended: {Code} {Why}")]
     public static partial void OrphansNotSeen(ILogger logger, string code, string why);
+
+    [LoggerMessage(20, LogLevel.Error, "Affinity map {Version} cannot be read, the one before is taken: {Code} {Why}")]
+    public static partial void AffinityUnreadable(ILogger logger, long version, string code, string why);
+
+    [LoggerMessage(21, LogLevel.Warning, "The affinity map was not merged this time: {Why}")]
+    public static partial void AffinityNotMerged(ILogger logger, string why);
 }

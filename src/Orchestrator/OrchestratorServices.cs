@@ -3,6 +3,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using ShardCloud.DurableTask.Handler;
 using ShardCloud.Identity;
+using ShardCloud.Orchestrator.Affinity;
 using ShardCloud.Orchestrator.Bootstrapping;
 using ShardCloud.Orchestrator.Management;
 using ShardCloud.Orchestrator.Members;
@@ -51,6 +52,7 @@ public static class OrchestratorServices
         services.AddSingleton<UpdateRounds>();
         services.AddSingleton<UpdateLooks>();
         services.AddScoped<UpdatesApi>();
+        services.AddSingleton<AffinityStore>();
         services.AddSingleton<Housekeeping.Orphans>();
         services.AddScoped<Housekeeping.Monitor>();
         return services.AddDurableTaskHandler(AddFunctions);
@@ -74,6 +76,7 @@ public static class OrchestratorServices
             .AddOrchestrator<UpdateApplication>().AddActivity<LookAtUpdate>().AddActivity<PrepareShards>().AddActivity<RecordShards>().AddActivity<WarmShards>()
             .AddActivity<VerifyStaging>().AddActivity<PlanWave>().AddActivity<WatchGate>().AddActivity<PlanBack>().AddActivity<BeginRemovals>().AddActivity<EndRemovals>()
             .AddActivity<ReadOperation>().AddActivity<FailUpdate>().AddActivity<RecordUpdate>()
+            .AddActivity<MergeAffinity>()
             .AddTimer("Monitor", (services, _, cancellationToken) => services.GetRequiredService<Housekeeping.Monitor>().TickAsync(cancellationToken));
     }
 
@@ -92,6 +95,7 @@ public static class OrchestratorServices
         services.AddSingleton<OperationStore>();
         services.AddSingleton<UpdateStore>();
         services.AddSingleton(provider => new PlanStore(Clients(provider).Blobs, Settings(provider).Application));
+        services.AddSingleton(provider => new AffinityBlobs(Clients(provider).Blobs, Settings(provider).Application));
         services.AddSingleton<IdempotencyStore>();
         services.AddSingleton<AuditLog>();
     }

@@ -1,5 +1,6 @@
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask.Client;
+using ShardCloud.Orchestrator.Affinity;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
@@ -11,7 +12,7 @@ namespace ShardCloud.Orchestrator.Housekeeping;
 /// Starting is idempotent: id of record = id of instance.</summary>
 /// <remarks>A host loses an orchestration when the handler dies in the middle of a turn; and a caller may die between record and start.</remarks>
 public sealed class Monitor(
-    MigrationStore migrations, OperationStore operations, UpdateStore updates, Replacements replacements, Drains drains, Orphans orphans, DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
+    MigrationStore migrations, OperationStore operations, UpdateStore updates, Replacements replacements, Drains drains, Orphans orphans, AffinityStore affinity, DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
 {
     /// <summary>A record younger than this is still being started by whoever wrote it.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
@@ -34,7 +35,9 @@ public sealed class Monitor(
             await ReviveAsync(nameof(UpdateApplication), update.Public.Id, new UpdateStart(update.Public.Id), cancellationToken);
         await replacements.StartMissingAsync(cancellationToken);
         await orphans.LookAsync(cancellationToken);
-        if (update is null) await drains.LookAsync(cancellationToken); // Last: it waits for those who do not answer. Not while versions are mixed: a drain moves to whom an update would not.
+        // These two last: they wait for those who do not answer.
+        if (update is null) await drains.LookAsync(cancellationToken); // Not while versions are mixed: a drain moves to whom an update would not.
+        await affinity.TickAsync(cancellationToken);
     }
 
     // A removal, a replacement, a drain and a shard of an update are taken up where the map shows them; what the inputs of the other two were is not in their records, so they end with an error.

@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using ShardCloud.Contracts;
 using ShardCloud.Identity;
+using ShardCloud.Placement.Affinity;
 
 namespace ShardCloud.Orchestrator.Members;
 
@@ -98,6 +99,14 @@ public sealed class MemberClient(HttpClient http, ITokenSource tokens)
     /// <param name="cancellationToken">Gives up.</param>
     public Task<BusyReport> BusyAsync(string address, int idleSeconds, CancellationToken cancellationToken) => GetAsync(
         address, string.Create(CultureInfo.InvariantCulture, $"busy?idleSeconds={idleSeconds}"), MemberJson.Default.BusyReport, TimeSpan.Zero, cancellationToken);
+
+    /// <summary>What a member observed of its endpoints' use, decayed until now.</summary>
+    /// <exception cref="ShardCloudException">SC5070: what it answered is no affinity map.</exception>
+    public async Task<AffinityMap> AffinityAsync(string address, CancellationToken cancellationToken)
+    {
+        using var response = await CallAsync(address, HttpMethod.Get, "affinity", null, TimeSpan.Zero, cancellationToken);
+        return AffinityFile.Read(await response.Content.ReadAsByteArrayAsync(cancellationToken));
+    }
 
     /// <summary>Asks a member that owns nothing any more to leave. Leaving is final.</summary>
     public Task LeaveAsync(string address, CancellationToken cancellationToken) =>

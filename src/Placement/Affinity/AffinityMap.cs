@@ -29,4 +29,8 @@ public sealed class AffinityMap
 
     /// <summary>Loads of slots that have any beside their named endpoints, in the order of the slots.</summary>
     public required IReadOnlyList<SlotLoad> Slots { get; init; }
+
+    /// <summary>The same map under another number.</summary>
+    public static AffinityMap WithVersion(AffinityMap map, long version) =>
+        new() { Version = version, At = map.At, HalfLife = map.HalfLife, Vertices = map.Vertices, Edges = map.Edges, Slots = map.Slots };
 }

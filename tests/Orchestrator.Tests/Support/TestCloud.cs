@@ -12,6 +12,7 @@ using Microsoft.Extensions.Options;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask.Client;
 using ShardCloud.Identity;
+using ShardCloud.Orchestrator.Affinity;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
@@ -34,7 +35,7 @@ public sealed class TestCloud : IAsyncDisposable
     /// <param name="services">Services over those of every test; with them the Orchestrator's own shard host is used, as its settings say.</param>
     public TestCloud(AzuriteFixture azurite, IReadOnlyDictionary<string, string?>? settings = null, Action<IServiceCollection>? services = null)
     {
-        var application = AzuriteFixture.NewApplication();
+        var application = Application = AzuriteFixture.NewApplication();
         var keyFile = Path.Combine(_keyFolder, "key");
         Hub = new TaskHub();
         Host = new TestShardHost(this);
@@ -61,6 +62,8 @@ public sealed class TestCloud : IAsyncDisposable
         Hub.Handler = _factory.CreateClient();
         _issuer = new TokenIssuer(LocalKey.LoadOrCreate(keyFile));
     }
+
+    public string Application { get; }
 
     public TaskHub Hub { get; }
 
@@ -106,7 +109,7 @@ public sealed class TestCloud : IAsyncDisposable
     public Housekeeping.Monitor MonitorAt(TimeProvider time)
     {
         var (operations, durable) = (Services.GetRequiredService<OperationStore>(), DurableClient());
-        return new(Services.GetRequiredService<MigrationStore>(), operations, Services.GetRequiredService<UpdateStore>(), ReplacementsAt(time), DrainsAt(time), OrphansAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
+        return new(Services.GetRequiredService<MigrationStore>(), operations, Services.GetRequiredService<UpdateStore>(), ReplacementsAt(time), DrainsAt(time), OrphansAt(time), Services.GetRequiredService<AffinityStore>(), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
     }
 
     /// <summary>What ends orphans, at a time of the test's own.</summary>

@@ -49,6 +49,9 @@ public sealed class TestMember : IAsyncDisposable
     /// <summary>What it says is in use.</summary>
     public BusyReport Busy { get; set; } = new([], [], false);
 
+    /// <summary>What it observed of its endpoints' use, as bytes; null: it does not know the call.</summary>
+    public byte[]? Affinity { get; set; }
+
     /// <summary>The last request for shadow reads.</summary>
     public ShadowRequest? Shadowing { get; private set; }
 
@@ -200,6 +203,7 @@ public sealed class TestMember : IAsyncDisposable
             return Results.Json(new WarmStatus(16, 16, 0, new Dictionary<string, int> { [request.From ?? "blob"] = 16 }), MemberJson.Default.WarmStatus);
         });
         app.MapGet("/_shard/busy", (int idleSeconds) => idleSeconds > 0 ? Results.Json(Busy, MemberJson.Default.BusyReport) : Results.BadRequest());
+        app.MapGet("/_shard/affinity", () => Affinity is { } bytes ? Results.Bytes(bytes, "application/json") : Results.NotFound());
         app.MapPost("/_shard/probes", () => Results.Json(Probes, MemberJson.Default.ProbeReport));
         app.MapPut("/_shard/shadow", async (HttpContext context) =>
         {

@@ -1,0 +1,64 @@
+using System.Text;
+using Azure.Storage.Blobs;
+using Microsoft.Extensions.DependencyInjection;
+using ShardCloud.Orchestrator.Affinity;
+using ShardCloud.Orchestrator.Tests.Support;
+using ShardCloud.Placement.Affinity;
+using ShardCloud.Tests;
+
+namespace ShardCloud.Orchestrator.Tests.Affinity;
+
+/// <summary>The affinity map of a cloud: what its members tell, merged and kept.</summary>
+[Collection(AzuriteCollection.Name)]
+public sealed class AffinityStoreTests(AzuriteFixture azurite)
+{
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Merge_AddsWhatMembersTell_NamesWhoTellsNothing_AndIsKept()
+    {
+        await using var cloud = await TestCloud.WithShardsAsync(azurite, TimeSpan.FromMinutes(5), "shard-1", "shard-2", "shard-3", "shard-4");
+        var store = cloud.Services.GetRequiredService<AffinityStore>();
+        Assert.Null(await store.ReadAsync(Cancelled));
+        cloud.Member("shard-1").Affinity = Told(2);
+        cloud.Member("shard-2").Affinity = Told(3);
+        cloud.Member("shard-3").Affinity = "{}"u8.ToArray();
+        await cloud.Member("shard-4").DisposeAsync();
+
+        var (merged, leftOut) = await store.MergeAsync(Cancelled);
+
+        Assert.Equal(5, Assert.Single(merged.Edges).Weight);
+        Assert.Equal(["shard-3", "shard-4"], leftOut.Select(left => left.Member.Split('~')[0]));
+        Assert.StartsWith(ErrorCodes.AffinityUnreadable, leftOut[0].Why, StringComparison.Ordinal);
+        Assert.Equal(AffinityFile.Write(merged), AffinityFile.Write((await store.ReadAsync(Cancelled))!));
+    }
+
+    [Fact]
+    public async Task Maps_AreKeptFive_OneThatCannotBeRead_IsPassedOver_AndNothingToTell_IsNotStored()
+    {
+        await using var cloud = await TestCloud.WithShardsAsync(azurite, TimeSpan.FromMinutes(5), "shard-1");
+        var (store, blobs) = (cloud.Services.GetRequiredService<AffinityStore>(), cloud.Services.GetRequiredService<AffinityBlobs>());
+        cloud.Member("shard-1").Affinity = Told(2);
+        for (var i = 0; i < 7; i++) await store.MergeAsync(Cancelled);
+        Assert.Equal([7, 6, 5, 4, 3], await blobs.ListAsync(Cancelled));
+        Assert.Null(await store.ReadAsync(2, Cancelled));
+
+        await SpoilAsync(cloud, 7);
+        Assert.Equal(6, (await store.ReadAsync(Cancelled))!.Version);
+        Assert.Equal(8, (await store.MergeAsync(Cancelled)).Map.Version); // Never over the spoilt one.
+        Assert.Equal(8, (await store.ReadAsync(Cancelled))!.Version);
+
+        cloud.Member("shard-1").Affinity = AffinityFile.Write(AffinityMap.WithVersion(AffinityMerge.Merge(null, new Dictionary<string, AffinityMap>(), DateTimeOffset.UtcNow), 0));
+        await store.MergeAsync(Cancelled);
+        Assert.Equal(8, (await blobs.ListAsync(Cancelled))[0]);
+    }
+
+    private async Task SpoilAsync(TestCloud cloud, long version)
+    {
+        var container = new BlobServiceClient(azurite.ConnectionString).GetBlobContainerClient(AffinityBlobs.Container);
+        await container.GetBlobClient($"{cloud.Application}/{version:d12}.json.gz").UploadAsync(BinaryData.FromString("spoilt"), overwrite: true, Cancelled);
+    }
+
+    private static byte[] Told(double weight) => Encoding.UTF8.GetBytes(
+        $$"""{"affinity":1,"version":0,"at":"{{DateTimeOffset.UtcNow:O}}","halfLifeSeconds":600,"vertices":[["inventory/7",1,0,0,0,0],["rooms/1",1,0,0,0,0]],"edges":[[0,1,{{weight}}]],"slots":[]}""");
+}
