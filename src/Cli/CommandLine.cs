@@ -8,7 +8,11 @@ namespace ShardCloud.Cli;
 /// <remarks>Exit codes: 0 done; 1 it ran and the result is bad; 2 the command line is wrong; 3 this machine lacks something (SC7xxx); 4 the Orchestrator refused (SC5xxx and the rest); 130 interrupted.</remarks>
 internal static class CommandLine
 {
-    public static Task<int> RunAsync(string[] args)
+    public static Task<int> RunAsync(string[] args) =>
+        Root().Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(60) });
+
+    /// <summary>All verbs, their options and texts.</summary>
+    public static RootCommand Root()
     {
         var root = new RootCommand(
             """
@@ -32,7 +36,7 @@ internal static class CommandLine
         ];
         foreach (var command in verbs)
             root.Subcommands.Add(command);
-        return root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(60) });
+        return root;
     }
 
     /// <summary>Gives a command its body: errors with a code become one line on standard error and an exit code.</summary>

@@ -224,7 +224,7 @@ public sealed class CommandLineTests
         Assert.Contains("SC7001", output, StringComparison.Ordinal);
     }
 
-    private static async Task<string> RouterOfAsync(Process up)
+    internal static async Task<string> RouterOfAsync(Process up)
     {
         while (await up.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line)
         {
@@ -233,7 +233,7 @@ public sealed class CommandLineTests
         throw new InvalidOperationException("The local cloud ended before it was ready.");
     }
 
-    private static Process Start(IEnumerable<string> arguments, string? path = null, params (string Name, string Value)[] environment)
+    internal static Process Start(IEnumerable<string> arguments, string? path = null, params (string Name, string Value)[] environment)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath is { } own && Path.GetFileNameWithoutExtension(own) == "dotnet" ? own : DotNet) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add(Path.Combine(Repository.CliFolder, "shardcloud.dll"));
@@ -247,14 +247,14 @@ public sealed class CommandLineTests
     {
         using var process = Start(arguments, path, environment);
         var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        await process.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60));
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromMinutes(3));
         return (process.ExitCode, await output, await errors);
     }
 
     private static string DotNet => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
         .SelectMany(folder => (string[])[Path.Combine(folder, "dotnet"), Path.Combine(folder, "dotnet.exe")]).First(File.Exists);
 
-    private sealed class TemporaryFolder : IDisposable
+    internal sealed class TemporaryFolder : IDisposable
     {
         public string Path { get; } = Directory.CreateTempSubdirectory("shardcloud-test-").FullName;
 
