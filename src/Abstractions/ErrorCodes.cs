@@ -131,6 +131,11 @@ public static class ErrorCodes
     public const string AffinityUnreadable = "SC5070";
     public const string TraceUnreadable = "SC5071";
 
+    public const string PlacementInputsBad = "SC5080";
+    public const string PinsContradict = "SC5081";
+    public const string TooManyApart = "SC5082";
+    public const string NoCapacity = "SC5083";
+
     public const string AppendFailed = "SC6001";
     public const string LogGap = "SC6002";
     public const string LogReplaced = "SC6003";

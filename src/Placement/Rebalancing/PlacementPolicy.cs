@@ -12,8 +12,11 @@ public sealed record PlacementPolicy
     /// <summary>An endpoint that was moved stays where it is for so long.</summary>
     public TimeSpan CoolDown { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>A move must bring at least so much of the whole weight of all edges, or a better balance; else it is not worth its handoff (hysteresis).</summary>
-    public double GainMin { get; init; } = 0.0001;
+    /// <summary>A move must save at least so much of all that the endpoints it moves exchange, or better the balance; else traffic that only wavers would move them to and fro (hysteresis). 0 to 1.</summary>
+    public double GainMin { get; init; } = 0.1;
+
+    /// <summary>What one move costs, in accesses a second that it must save beside: the objective is cut weight and so much for each move. 0 or more.</summary>
+    public double MoveCost { get; init; } = 0.01;
 
     /// <summary>Endpoints that stay at a shard, by name.</summary>
     public IReadOnlyDictionary<EndpointId, ShardId> Pins { get; init; } = new Dictionary<EndpointId, ShardId>();

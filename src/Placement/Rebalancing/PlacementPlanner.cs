@@ -1,0 +1,38 @@
+namespace ShardCloud.Placement.Rebalancing;
+
+/// <summary>From today's placement few moves to a better one: less traffic between shards, no shard with much more than its share. Pure and deterministic: the same inputs give the same plan.</summary>
+/// <remarks>
+/// It minimises the weight of cut edges and <see cref="PlacementPolicy.MoveCost"/> for each move, within the limits of <see cref="PlacementPolicy"/>: <c>docs/placement.md</c>. In steps: clusters
+/// (<see cref="PlacementClusters"/>), where each should be in the end (<see cref="PlacementTarget"/>), which moves on the way there this round makes (<see cref="PlacementRound"/>).
+/// A change of what it makes of the same inputs is a new <see cref="Version"/>.
+/// </remarks>
+public static class PlacementPlanner
+{
+    /// <summary>Stands in every stored plan. One that another version made is not planned again.</summary>
+    public const int Version = 1;
+
+    private const int NeighboursNamed = 3;
+
+    /// <summary>The moves of one round. Cost: about O((entries + edges) log entries).</summary>
+    /// <exception cref="ShardCloudException">SC5080 to SC5083: inputs that no plan can be made from, or that no placement can satisfy.</exception>
+    public static PlacementPlan Plan(PlacementInputs inputs)
+    {
+        PlacementCheck.Check(inputs);
+        var model = new PlacementModel(inputs);
+        var clusters = PlacementClusters.Of(model);
+        var (target, isRequired) = PlacementTarget.Of(model, clusters);
+        var round = PlacementRound.Of(model, clusters, target, isRequired);
+        var moves = round.Moves.Select(move => new PlacementMove(
+            inputs.Entries[move.Entry].Key, inputs.Shards[move.From].Id, inputs.Shards[move.To].Id, move.Gain, With(model, round.State.At, move), move.LoadFrom, move.LoadTo));
+        return new PlacementPlan([.. moves], new PlacementState(model).Quality(), round.State.Quality(), round.Held);
+    }
+
+    // As everything is after the round: of a cluster that is gathered, all may be new at the shard.
+    private static EndpointId[] With(PlacementModel model, int[] at, PlannedMove move) =>
+    [
+        .. Enumerable.Range(model.First[move.Entry], model.First[move.Entry + 1] - model.First[move.Entry])
+            .Where(i => at[model.Ends[i]] == move.To && model.Inputs.Entries[model.Ends[i]].Key.IsEndpoint)
+            .OrderByDescending(i => model.Weights[i]).ThenBy(i => model.Ends[i]).Take(NeighboursNamed)
+            .Select(i => model.Inputs.Entries[model.Ends[i]].Key.Endpoint),
+    ];
+}

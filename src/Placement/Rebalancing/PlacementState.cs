@@ -1,0 +1,116 @@
+namespace ShardCloud.Placement.Rebalancing;
+
+/// <summary>Where each entry is, and what each shard carries then; changed move by move.</summary>
+internal sealed class PlacementState
+{
+    // Sums of doubles are exact to about this much of a share.
+    private const double Rounding = 1e-9;
+
+    private readonly PlacementModel _model;
+    private readonly double[]? _carried;
+
+    public PlacementState(PlacementModel model)
+    {
+        _model = model;
+        At = [.. model.Owner];
+        Loads = new double[model.Shards];
+        for (var i = 0; i < At.Length; i++) Loads[At[i]] += model.Load[i];
+        if (model.EntryLoads is null) return;
+        _carried = new double[model.Shards * PlacementModel.Dimensions];
+        for (var i = 0; i < At.Length; i++) Carry(i, At[i], 1);
+    }
+
+    /// <summary>The shard of each entry.</summary>
+    public int[] At { get; }
+
+    /// <summary>Load of each shard.</summary>
+    public double[] Loads { get; }
+
+    /// <summary>Load of a shard as a multiple of its share; 0 where it has none.</summary>
+    public double Relative(int shard) => _model.Share[shard] > 0 ? Loads[shard] / _model.Share[shard] : 0;
+
+    /// <summary>Moves an entry.</summary>
+    public void Move(int entry, int to)
+    {
+        var from = At[entry];
+        Loads[from] -= _model.Load[entry];
+        Loads[to] += _model.Load[entry];
+        if (_carried is not null)
+        {
+            Carry(entry, from, -1);
+            Carry(entry, to, 1);
+        }
+        At[entry] = to;
+    }
+
+    /// <summary>True when the entry may be there by all but its load: version, readiness, and whom it must not be with.</summary>
+    public bool MayBeAt(int entry, int shard)
+    {
+        if (!_model.Takes[shard] || _model.Group[shard] != _model.Group[At[entry]]) return false;
+        return !_model.ApartOf.TryGetValue(entry, out var others) || !Array.Exists(others, other => At[other] == shard);
+    }
+
+    /// <summary>True when these entries, none of which is there, can be added to the shard: by its capacity, and at most <paramref name="over"/> of a share above what it must carry.</summary>
+    public bool HasRoom(int shard, ReadOnlySpan<int> entries, double over)
+    {
+        var (sum, least) = (Loads[shard], LeastOf(shard));
+        foreach (var entry in entries)
+        {
+            sum += _model.Load[entry];
+            least = Math.Max(least, _model.Load[entry]);
+        }
+        return sum <= least + ((over + Rounding) * _model.Share[shard]) && IsWithinCapacity(shard, entries);
+    }
+
+    /// <summary>Load above <paramref name="over"/> of a share more than the shard must carry; 0 or below where there is none.</summary>
+    public double Excess(int shard, double over) => Loads[shard] - LeastOf(shard) - ((over + Rounding) * _model.Share[shard]);
+
+    /// <summary>True when the capacity of the shard allows these too, none of which is there.</summary>
+    public bool IsWithinCapacity(int shard, ReadOnlySpan<int> entries)
+    {
+        if (_carried is null) return true;
+        for (var d = 0; d < PlacementModel.Dimensions; d++)
+        {
+            var (sum, most) = (_carried[(shard * PlacementModel.Dimensions) + d], _model.Capacity![(shard * PlacementModel.Dimensions) + d]);
+            foreach (var entry in entries) sum += _model.EntryLoads![(entry * PlacementModel.Dimensions) + d];
+            if (sum > most * (1 + Rounding)) return false;
+        }
+        return true;
+    }
+
+    /// <summary>True when the shard carries more than <paramref name="over"/> of a share above what it must, or more than it can.</summary>
+    public bool IsOver(int shard, double over) => Excess(shard, over) > 0 || !IsWithinCapacity(shard, []);
+
+    /// <summary>Weight of the edges whose ends are at different shards.</summary>
+    public double Cut()
+    {
+        double cut = 0;
+        foreach (var edge in _model.Inputs.Edges)
+            if (At[edge.A] != At[edge.B]) cut += edge.Weight;
+        return cut;
+    }
+
+    /// <summary>How good it is.</summary>
+    public PlacementQuality Quality()
+    {
+        double most = 0;
+        for (var s = 0; s < _model.Shards; s++)
+            if (_model.Takes[s]) most = Math.Max(most, Relative(s));
+        return new PlacementQuality(_model.TotalWeight > 0 ? Cut() / _model.TotalWeight : 0, Math.Max(0, most - 1));
+    }
+
+    // Its share; or its heaviest entry, where that alone is more: whoever has it must carry it.
+    private double LeastOf(int shard)
+    {
+        var least = _model.Share[shard];
+        foreach (var entry in _model.Heavy)
+            if (At[entry] == shard) least = Math.Max(least, _model.Load[entry]);
+        return least;
+    }
+
+    private void Carry(int entry, int shard, int sign)
+    {
+        for (var d = 0; d < PlacementModel.Dimensions; d++)
+            _carried![(shard * PlacementModel.Dimensions) + d] += sign * _model.EntryLoads![(entry * PlacementModel.Dimensions) + d];
+    }
+}

@@ -1,0 +1,115 @@
+using ShardCloud.Bench.Placement;
+using ShardCloud.Placement.Rebalancing;
+
+namespace ShardCloud.Placement.Tests.Rebalancing;
+
+/// <summary>Plans of placements: what they bring, what they keep to, and that they come to rest.</summary>
+public sealed class PlacementPlannerTests
+{
+    // Goal: what belongs together and lies about at random is gathered within the budget of ten rounds, and then nothing moves any more.
+    [Theory]
+    [InlineData(3, 0.9, 10)]
+    [InlineData(10, 0.9, 8)]
+    public void Clusters_FromRandomPlacement_AreTogetherAfterTenRounds(int size, double exponent, int shards)
+    {
+        var workload = Workload.Clusters(3_000 / size, size, exponent, shards, noise: 0.03, seed: 5);
+        var first = PlacementPlanner.Plan(workload.Inputs()).Before;
+        Assert.True(first.Cut >= 0.85, $"cut at the start: {first.Cut}");
+
+        var last = first;
+        for (var round = 0; round < 10; round++)
+        {
+            var plan = PlacementPlanner.Plan(workload.Inputs());
+            Assert.InRange(plan.Moves.Count, 0, workload.Endpoints / 20);
+            workload.Apply(plan);
+            last = plan.After;
+        }
+        Assert.True(last is { Cut: <= 0.15, Imbalance: <= 0.05 }, $"after ten rounds: {last}");
+
+        for (var round = 0; round < 30 && PlacementPlanner.Plan(workload.Inputs()) is { Moves.Count: > 0 } plan; round++) workload.Apply(plan);
+        Assert.Empty(PlacementPlanner.Plan(workload.Inputs()).Moves);
+    }
+
+    [Fact]
+    public void Traffic_ThatWavers_MovesNearlyNothing()
+    {
+        var workload = Workload.Clusters(1_000, 3, 0.7, 10, noise: 0.03, seed: 6);
+        for (var round = 0; round < 40 && PlacementPlanner.Plan(workload.Inputs()) is { Moves.Count: > 0 } plan; round++) workload.Apply(plan);
+
+        for (var seed = 1; seed <= 20; seed++)
+        {
+            var plan = PlacementPlanner.Plan(workload.Wavering(0.01, seed).Inputs());
+            Assert.True(plan.Moves.Count <= workload.Endpoints / 1_000, $"seed {seed}: {plan.Moves.Count} moves");
+            workload.Apply(plan);
+        }
+    }
+
+    [Fact]
+    public void Load_WithoutEdges_IsSpread()
+    {
+        var workload = Workload.Plain(2_000, 0.6, shards: 10, usedShards: 3, seed: 7);
+        var rounds = 0;
+        for (; rounds < 40 && PlacementPlanner.Plan(workload.Inputs()) is { Moves.Count: > 0 } plan; rounds++) workload.Apply(plan);
+
+        Assert.True(PlacementPlanner.Plan(workload.Inputs()).Before.Imbalance <= 0.05);
+        Assert.InRange(rounds, 1, 20);
+    }
+
+    // Method: random small clouds with every constraint in them; after each single move all that must hold is looked at, for plans are carried out batch by batch.
+    [Fact]
+    public void EveryMove_OfRandomClouds_KeepsToAllConstraints()
+    {
+        for (var seed = 1; seed <= 400; seed++)
+        {
+            var inputs = RandomCloud.Inputs(seed);
+            PlacementPlan plan;
+            try
+            {
+                plan = PlacementPlanner.Plan(inputs);
+            }
+            catch (ShardCloudException error) when (error.Code is ErrorCodes.PinsContradict or ErrorCodes.TooManyApart or ErrorCodes.NoCapacity)
+            {
+                continue;
+            }
+            PlanRules.Check(inputs, plan, seed);
+        }
+    }
+
+    // Goal: balance, pins, apartness and traffic pull in different directions, and all the same it comes to rest: what a round does no later one undoes.
+    [Fact]
+    public void Rounds_OfRandomClouds_ComeToRest()
+    {
+        for (var seed = 1; seed <= 150; seed++)
+        {
+            var inputs = RandomCloud.Inputs(seed);
+            var (moves, rounds) = (0, 0);
+            var been = inputs.Entries.ToDictionary(entry => entry.Key, entry => new List<ShardId> { inputs.Shards[entry.Owner].Id });
+            try
+            {
+                for (; rounds < 200 && PlacementPlanner.Plan(inputs) is { Moves.Count: > 0 } plan; rounds++)
+                {
+                    inputs = RandomCloud.After(inputs, plan);
+                    moves += plan.Moves.Count;
+                    foreach (var move in plan.Moves) been[move.Entry].Add(move.To);
+                }
+            }
+            catch (ShardCloudException error) when (error.Code is ErrorCodes.PinsContradict or ErrorCodes.TooManyApart or ErrorCodes.NoCapacity)
+            {
+                continue;
+            }
+            Assert.True(rounds < 200, $"seed {seed}: no rest after {moves} moves");
+            Assert.True(moves <= 3 * inputs.Entries.Count, $"seed {seed}: {moves} moves of {inputs.Entries.Count} entries");
+            var back = been.Where(entry => entry.Value.Count != entry.Value.Distinct().Count()).Select(entry => $"{entry.Key}: {string.Join(' ', entry.Value)}").ToList();
+            Assert.True(back.Count == 0, $"seed {seed}: {string.Join("; ", back)}");
+        }
+    }
+
+    [Fact]
+    public void SamePlan_FromTheSameInputs()
+    {
+        var inputs = Workload.Clusters(300, 5, 0.8, 6, noise: 0.1, seed: 8).Inputs();
+        Assert.Equal(PlacementPlanner.Plan(inputs).Moves.Select(Say), PlacementPlanner.Plan(inputs).Moves.Select(Say));
+
+        static string Say(PlacementMove move) => $"{move.Entry} {move.From} {move.To} {move.Gain:R} {string.Join(',', move.With)} {move.LoadFrom:R} {move.LoadTo:R}";
+    }
+}

@@ -1,0 +1,62 @@
+using ShardCloud.Placement.Affinity;
+using ShardCloud.Placement.Rebalancing;
+using ShardCloud.Routing;
+
+namespace ShardCloud.Placement.Tests.Rebalancing;
+
+/// <summary>Small inputs with everything in them that a plan must keep to: two versions, shards that take nothing, capacities, slots, entries that stay, pins, groups that must be apart.</summary>
+internal static class RandomCloud
+{
+    public static PlacementInputs Inputs(int seed)
+    {
+        var random = new Random(seed);
+        var (shards, endpoints, slots) = (random.Next(2, 8), random.Next(1, 60), random.Next(0, 20));
+        var limited = random.Next(3) == 0;
+        var inputs = new PlacementInputs
+        {
+            Map = new MapVersion(seed),
+            Affinity = 1,
+            Shards = [.. Enumerable.Range(1, shards).Select(number => new PlacementShard(new ShardId($"shard-{number}"), number > 5 ? "2.0.0" : "1.0.0", random.Next(6) > 0, Capacity()))],
+            Entries =
+            [
+                .. Enumerable.Range(0, endpoints).Select(i => new PlacementEntry(EntryKey.Of(new EndpointId($"rooms/{i:D2}")), random.Next(shards), Load(), random.Next(10) == 0)),
+                .. Enumerable.Range(0, slots).Select(i => new PlacementEntry(EntryKey.Of(new SlotRange(i * 7, 1)), random.Next(shards), Load(), random.Next(10) == 0)),
+            ],
+            Edges = [.. Enumerable.Range(0, random.Next(0, 150)).Select(_ => (A: random.Next(endpoints), B: random.Next(endpoints))).Where(edge => edge.A < edge.B).Distinct().Order().Select(edge => new AffinityEdge(edge.A, edge.B, random.NextDouble() + 0.01))],
+            Policy = new PlacementPolicy { MoveBudget = 0.02 + (0.5 * random.NextDouble()), Imbalance = 0.02 + (0.4 * random.NextDouble()) },
+        };
+        return With(inputs, inputs.Policy with { Pins = Pins(), Apart = Apart() });
+
+        EndpointLoad Load() => new(random.Next(4) * random.NextDouble(), random.NextDouble() / 10, random.Next(1_000), random.Next(3), random.Next(2_000));
+
+        // About three times what an even share is: some shards of a random placement are near it, few over.
+        EndpointLoad Capacity() => new(
+            double.PositiveInfinity, limited ? 0.05 * 3 * (endpoints + slots) / shards : double.PositiveInfinity, double.PositiveInfinity,
+            limited ? 3.0 * (endpoints + slots) / shards : double.PositiveInfinity, double.PositiveInfinity);
+
+        Dictionary<EndpointId, ShardId> Pins() => inputs.Entries.Where(entry => entry.Key.IsEndpoint && random.Next(8) == 0)
+            .Select(entry => (entry.Key.Endpoint, Choices: inputs.Shards.Where(shard => shard.Version == inputs.Shards[entry.Owner].Version).ToList()))
+            .ToDictionary(pin => pin.Endpoint, pin => pin.Choices[random.Next(pin.Choices.Count)].Id);
+
+        List<IReadOnlyList<EndpointId>> Apart() => [.. Enumerable.Range(0, random.Next(3)).Select(_ => (IReadOnlyList<EndpointId>)[.. inputs.Entries.Take(endpoints).OrderBy(_ => random.Next()).Take(random.Next(1, 4)).Select(entry => entry.Key.Endpoint)])];
+    }
+
+    public static PlacementInputs With(PlacementInputs inputs, PlacementPolicy policy, IReadOnlyList<PlacementEntry>? entries = null, IReadOnlyList<PlacementShard>? shards = null, IReadOnlyList<AffinityEdge>? edges = null) => new()
+    {
+        Map = inputs.Map,
+        Affinity = inputs.Affinity,
+        Shards = shards ?? inputs.Shards,
+        Entries = entries ?? inputs.Entries,
+        Edges = edges ?? inputs.Edges,
+        Policy = policy,
+    };
+
+    /// <summary>The inputs after the moves of a plan.</summary>
+    public static PlacementInputs After(PlacementInputs inputs, PlacementPlan plan)
+    {
+        var (entries, places) = (inputs.Entries.ToArray(), inputs.Entries.Select((entry, i) => (entry.Key, i)).ToDictionary(pair => pair.Key, pair => pair.i));
+        var shards = inputs.Shards.Select((shard, i) => (shard.Id, i)).ToDictionary(pair => pair.Id, pair => pair.i);
+        foreach (var move in plan.Moves) entries[places[move.Entry]] = entries[places[move.Entry]] with { Owner = shards[move.To] };
+        return With(inputs, inputs.Policy, entries);
+    }
+}
