@@ -20,6 +20,7 @@ interface Query {
 const orchestratorQueries: readonly Query[] = [
   { name: "shard-lost", severity: 1, says: "A shard's lease ended and its backup took over: it is being replaced.", text: "AppRequests | where Name == 'ReplaceShard' | summarize Replaced = dcount(OperationId) | where Replaced > 0" },
   { name: "orchestrator-fails", severity: 2, says: "Functions of the Orchestrator fail: nothing is moved, created or replaced until they do not. Requests go on.", text: "AppRequests | where Success == false | summarize Failed = count() | where Failed > 0" },
+  { name: "orchestrator-silent", severity: 1, says: "The Orchestrator's timer has not run for five minutes: it does not start, or its host is away. Requests go on; nobody replaces a lost shard.", text: "AppRequests | where Name == 'Monitor' | summarize Ran = count() | where Ran == 0" },
 ];
 
 /** From what members export by OTLP (docs/metrics.md), where a collector writes it here. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { before, describe, test } from "node:test";
 import { at, type Registered, type Run, settingsOf } from "../policy";
@@ -53,7 +54,7 @@ describe("stack dev", () => {
       "monitor:DiagnosticSetting": ["diagnostics-leases", "diagnostics-log", "diagnostics-orchestrator", "diagnostics-router", "diagnostics-snapshots"],
       "monitor:ActionGroup": ["people"],
       "monitor:MetricAlert": ["lease-store", "log-throttled", "router-fails"],
-      "monitor:ScheduledQueryRule": ["orchestrator-fails", "shard-lost"],
+      "monitor:ScheduledQueryRule": ["orchestrator-fails", "orchestrator-silent", "shard-lost"],
     });
   });
 
@@ -194,13 +195,16 @@ describe("stack dev", () => {
 
   test("rules say what is wrong, and tell the same people", () => {
     const rules = dev.resources.filter(({ type }) => type.endsWith(":MetricAlert") || type.endsWith(":ScheduledQueryRule"));
-    assert.equal(rules.length, 5);
+    assert.equal(rules.length, 6);
     for (const { inputs, name } of rules) {
       assert.ok(String(inputs.description).length > 30, name);
       assert.match(JSON.stringify(inputs.actions), /Test\/people/, name);
     }
     assert.deepEqual(at(find(dev, "monitor:MetricAlert", "log-throttled").inputs, "criteria.allOf.0.metricName"), "ThrottledRequests");
     assert.match(String(at(find(dev, "monitor:ScheduledQueryRule", "shard-lost").inputs, "criteria.allOf.0.query")), /Name == 'ReplaceShard'/);
+    const functions = rules.flatMap(({ inputs }) => [...JSON.stringify(inputs.criteria).matchAll(/AppRequests \| where Name == '(\w+)'/g)].map((match) => match[1]!));
+    assert.deepEqual(functions.sort(), ["Monitor", "ReplaceShard"]);
+    for (const name of functions) assert.ok(existsSync(`../Orchestrator/Functions/${name}/function.json`), name);
   });
 
   test("what it says at the end", () => {
@@ -268,7 +272,7 @@ describe("stack prod", () => {
   });
 
   test("with a collector there are rules and charts of what members measure", () => {
-    assert.deepEqual(named(prod, "monitor:ScheduledQueryRule"), ["log-lag", "orchestrator-fails", "requests-parked", "shard-lost"]);
+    assert.deepEqual(named(prod, "monitor:ScheduledQueryRule"), ["log-lag", "orchestrator-fails", "orchestrator-silent", "requests-parked", "shard-lost"]);
     assert.equal(settings(prod, "sockets").OTEL_EXPORTER_OTLP_ENDPOINT, "http://collector:4317");
     const items = (JSON.parse(String(find(prod, "applicationinsights:Workbook", "workbook").inputs.serializedData)) as { items: unknown[] }).items;
     assert.equal(items.length, 8);
