@@ -102,6 +102,8 @@ public static class ErrorCodes
     public const string RehearsalFailed = "SC5027";
     public const string CrashLoop = "SC5028";
     public const string DrainFailed = "SC5029";
+    public const string NotThisCloud = "SC5030";
+    public const string CloudEnded = "SC5031";
     public const string PackageUnreadable = "SC5040";
     public const string PackageUnsafe = "SC5041";
     public const string PackageManifestBad = "SC5042";

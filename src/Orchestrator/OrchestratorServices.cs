@@ -5,6 +5,7 @@ using ShardCloud.DurableTask.Handler;
 using ShardCloud.Identity;
 using ShardCloud.Orchestrator.Affinity;
 using ShardCloud.Orchestrator.Bootstrapping;
+using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Management;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
@@ -48,6 +49,7 @@ public static class OrchestratorServices
         services.AddSingleton<ShardLooks>();
         services.AddSingleton(provider => new SlowShards(Settings(provider).SlowShards));
         services.AddScoped<Drains>();
+        services.AddScoped<Endings>();
         services.AddSingleton<UpdateTools>();
         services.AddSingleton<UpdateRounds>();
         services.AddSingleton<UpdateLooks>();
@@ -77,6 +79,7 @@ public static class OrchestratorServices
             .AddActivity<VerifyStaging>().AddActivity<PlanWave>().AddActivity<WatchGate>().AddActivity<PlanBack>().AddActivity<BeginRemovals>().AddActivity<EndRemovals>()
             .AddActivity<ReadOperation>().AddActivity<FailUpdate>().AddActivity<RecordUpdate>()
             .AddActivity<MergeAffinity>()
+            .AddOrchestrator<EndCloud>().AddActivity<BeginEnd>().AddActivity<CallOffEnd>().AddActivity<LookAtEnd>().AddActivity<LeaveAll>()
             .AddTimer("Monitor", (services, _, cancellationToken) => services.GetRequiredService<Housekeeping.Monitor>().TickAsync(cancellationToken));
     }
 
@@ -93,6 +96,7 @@ public static class OrchestratorServices
         services.AddSingleton(provider => new PackageStore(Clients(provider).Blobs, Settings(provider).Application, provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<MigrationStore>();
         services.AddSingleton<OperationStore>();
+        services.AddSingleton<EndMark>();
         services.AddSingleton<UpdateStore>();
         services.AddSingleton(provider => new PlanStore(Clients(provider).Blobs, Settings(provider).Application));
         services.AddSingleton(provider => new AffinityBlobs(Clients(provider).Blobs, Settings(provider).Application));

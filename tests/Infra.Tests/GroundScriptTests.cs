@@ -90,9 +90,29 @@ public sealed class GroundScriptTests : IDisposable
 
         Assert.True(exit == 0, said);
         Assert.Equal(
-            ["stack export", "group exists", "functionapp list", "functionapp stop", "webapp list", "webapp delete", "webapp delete", "destroy --stack", "destroy --stack", "stack rm"],
+            ["stack output", "stack export", "group exists", "functionapp list", "functionapp stop", "webapp list", "webapp delete", "webapp delete", "destroy --stack", "destroy --stack", "stack rm"],
             (await CallsAsync()).Select(call => string.Join(' ', call.Split(' ', ',').Take(2))));
         Assert.Equal("### The stack conformance-1 is deleted\n", summary);
+    }
+
+    /// <summary>Its sites are deleted by who made them; what the list of sites then has is only what that left.</summary>
+    [Fact]
+    public async Task GroundEnd_AsksTheOrchestratorFirst()
+    {
+        await using var orchestrator = await StartAsync(isBootstrapped: true, "succeeded");
+        await FakeAsync("pulumi", $$$"""
+            [ "$2" != output ] || echo '{"orchestratorUrl":"{{{orchestrator.Address}}}","audience":"api://a","application":"rooms"}'
+            [ "$2" != export ] || echo '{"deployment":{"resources":[{"type":"azure-native:resources:ResourceGroup","outputs":{"name":"group-1"}}]}}'
+            """);
+        await FakeAsync("az", """case "$1 $2" in 'account get-access-token') echo a-token ;; 'group exists') echo true ;; esac""");
+
+        var (exit, said, _, _) = await EndAsync("conformance-1");
+
+        Assert.True(exit == 0, said);
+        Assert.Equal("""{"cloud":"rooms"}""", Assert.Single(orchestrator.Asked));
+        Assert.Contains("running: ending shard-1", said, StringComparison.Ordinal);
+        Assert.Contains("Ended: shard-1, shard-2.", said, StringComparison.Ordinal);
+        Assert.DoesNotContain(await CallsAsync(), call => call.StartsWith("webapp delete", StringComparison.Ordinal));
     }
 
     /// <summary>Nothing that costs stays: when the stack cannot be deleted in order, its group is.</summary>
@@ -146,6 +166,15 @@ public sealed class GroundScriptTests : IDisposable
     }
 
     [Fact]
+    public async Task Bootstrap_OfACloudThatWasShutDown_MakesItsShardsAgain()
+    {
+        await using var orchestrator = await StartAsync(isBootstrapped: true, "succeeded", isEnded: true);
+
+        Assert.Equal(0, (await BootstrapAsync(orchestrator)).Exit);
+        Assert.Single(orchestrator.Asked);
+    }
+
+    [Fact]
     public async Task Bootstrap_ThatFails_SaysWhy()
     {
         await using var orchestrator = await StartAsync(isBootstrapped: false, "failed");
@@ -165,7 +194,7 @@ public sealed class GroundScriptTests : IDisposable
         RunAsync("bootstrap.sh", [], ("SHARDCLOUD_ORCHESTRATOR", orchestrator.Address), ("SHARDCLOUD_TOKEN", "a-token"), ("VERSION", "2.0.0"), ("SHARDS", ""), ("POLL_SECONDS", "0"), ("TITLE", "Bootstrap"));
 
     private Task<(int Exit, string Said, string[] Outputs, string Summary)> EndAsync(string stack) => RunAsync(
-        "ground-end.sh", [], ("PULUMI_STACK", stack), ("PULUMI_BACKEND_URL", "azblob://state?storage_account=a"), ("PAUSE_SECONDS", "0"), ("PATH", $"{_folder.FullName}:{Environment.GetEnvironmentVariable("PATH")}"));
+        "ground-end.sh", [], ("PULUMI_STACK", stack), ("PULUMI_BACKEND_URL", "azblob://state?storage_account=a"), ("PAUSE_SECONDS", "0"), ("POLL_SECONDS", "0"), ("PATH", $"{_folder.FullName}:{Environment.GetEnvironmentVariable("PATH")}"));
 
     private Task FakePulumiAsync(string answers) => FakeAsync("pulumi", answers);
 
@@ -191,20 +220,29 @@ public sealed class GroundScriptTests : IDisposable
     }
 
     /// <summary>Answers as the management API does: a status, a bootstrap that runs for one look and then ends so.</summary>
-    private static async Task<Orchestrator> StartAsync(bool isBootstrapped, string end)
+    private static async Task<Orchestrator> StartAsync(bool isBootstrapped, string end, bool isEnded = false)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
         var app = builder.Build();
         var (asked, looks) = (new List<string>(), 0);
-        app.MapGet("/api/status", () => Results.Json(new { bootstrapped = isBootstrapped, shardsReady = 3 }));
+        app.MapGet("/api/status", () => Results.Json(new { bootstrapped = isBootstrapped, ended = isEnded, shardsReady = 3 }));
         app.MapPost("/api/bootstrap", async (HttpRequest request) =>
         {
             using var body = new StreamReader(request.Body);
             asked.Add(await body.ReadToEndAsync());
             return Results.Json(new { id = "bootstrap" }, statusCode: 202);
         });
+        app.MapPost("/api/shutdown", async (HttpRequest request) =>
+        {
+            using var body = new StreamReader(request.Body);
+            asked.Add(await body.ReadToEndAsync());
+            return Results.Json(new { id = "shutdown" }, statusCode: 202);
+        });
+        app.MapGet("/api/operations/shutdown", () => Interlocked.Increment(ref looks) == 1
+            ? Results.Json(new { state = "running", step = "ending shard-1" })
+            : Results.Json(new { state = end, shards = (string[])["shard-1", "shard-2"] }));
         app.MapGet("/api/operations/bootstrap", () => Interlocked.Increment(ref looks) == 1
             ? Results.Json(new { state = "running", step = "granting slots" })
             : Results.Json(new { state = end, error = end == "failed" ? new { code = "SC5062", message = "No quota.", remedy = "Ask for more." } : null }));

@@ -82,6 +82,8 @@ public sealed class CommandLineTests
     [InlineData("update start", "--version")]
     [InlineData("up --shards 0", "--shards")]
     [InlineData("demo --seconds 1", "--seconds")]
+    [InlineData("down --orchestrator https://o", "--cloud")]
+    [InlineData("down --cloud rooms --purge", "--purge")]
     [InlineData("frobnicate", "frobnicate")]
     public async Task Usage_Wrong_NamesTheOption(string arguments, string named)
     {
@@ -135,6 +137,13 @@ public sealed class CommandLineTests
             }
             var explained = await RunAsync(["explain", "rooms/7", "--json", .. data]);
             var status = await RunAsync(["status", "--json", .. data]);
+            await EndShardsAsync(folder.Path, data);
+            if (run == 2)
+            {
+                using var api = Cli.Api.ManagementClient.Of(Cli.Api.ManagementClient.RunOf(folder.Path));
+                await api.WaitForOperationAsync(await api.BootstrapAsync(new(2, "1.0.0"), TestContext.Current.CancellationToken), null, TestContext.Current.CancellationToken);
+                Assert.Contains("\"value\":2", await http.GetStringAsync("rooms/7", TestContext.Current.CancellationToken), StringComparison.Ordinal);
+            }
             var down = await RunAsync(["down", .. data]);
             await up.WaitForExitAsync(TestContext.Current.CancellationToken);
 
@@ -149,6 +158,24 @@ public sealed class CommandLineTests
             foreach (var log in Directory.GetFiles(Path.Combine(folder.Path, "logs")))
                 Assert.DoesNotContain("Unhandled exception", await File.ReadAllTextAsync(log, TestContext.Current.CancellationToken), StringComparison.Ordinal);
         }
+    }
+
+    /// <summary>The end of all shards of a cloud that goes on otherwise: their processes end, and none is made any more.</summary>
+    private static async Task EndShardsAsync(string folder, string[] data)
+    {
+        var another = await RunAsync(["down", "--cloud", "another", .. data]);
+        Assert.Equal((4, "SC5030"), (another.Exit, another.Errors.Split(':')[0]));
+        var shards = LocalCloud.Stack.ProcessFile.Read(folder).Where(process => process.Name.StartsWith("shard-", StringComparison.Ordinal)).ToList();
+        Assert.Equal((2, true), (shards.Count, shards.TrueForAll(shard => shard.IsRunning)));
+
+        var ended = await RunAsync(["down", "--cloud", "rooms", "--json", .. data]);
+
+        Assert.True(ended.Exit == 0, ended.Errors);
+        Assert.Equal(["shard-1", "shard-2"], System.Text.Json.JsonDocument.Parse(ended.Output).RootElement.GetProperty("shards").EnumerateArray().Select(shard => shard.GetString()));
+        Assert.DoesNotContain(shards, shard => shard.IsRunning);
+        Assert.DoesNotContain(LocalCloud.Stack.ProcessFile.Read(folder), process => process.IsRunning && process.Name.StartsWith("shard-", StringComparison.Ordinal));
+        var added = await RunAsync(["shard", "add", .. data]);
+        Assert.Equal((4, "SC5031"), (added.Exit, added.Errors.Split(':')[0]));
     }
 
     /// <summary>Real processes: what a second terminal can do to a running cloud, and that nothing outlives the command's kill -9.</summary>

@@ -34,6 +34,9 @@ public sealed record StartMigrationRequest(IReadOnlyList<string> Endpoints, stri
 /// <summary>Without a version: the one that the shards run.</summary>
 public sealed record AddShardRequest(string? Version = null);
 
+/// <summary>Ends every shard. <c>cloud</c>: the application's name, which says that the caller means this one.</summary>
+public sealed record ShutDownRequest(string Cloud);
+
 /// <summary>202: the migration runs; look at <c>/api/migrations/{id}</c>.</summary>
 public sealed record MigrationAccepted(string Id);
 
@@ -122,7 +125,7 @@ public enum OperationState
 /// <summary>A member tells whom it has taken over.</summary>
 public sealed record TakeOverReport(string Incarnation);
 
-/// <summary>A long-running change of shards. <c>kind</c>: bootstrap, createShard, removeShard, replaceShard, drainShard or updateShard (a part of a staged update). <c>step</c> is for people.</summary>
+/// <summary>A long-running change of shards. <c>kind</c>: bootstrap, createShard, removeShard, replaceShard, drainShard, endCloud or updateShard (a part of a staged update). <c>step</c> is for people.</summary>
 public sealed record Operation(
     string Id, string Kind, OperationState State, string? Step, IReadOnlyList<string> Shards, string RequestedBy,
     DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt, WireError? Error);
@@ -162,11 +165,11 @@ public sealed record RaiseLevelRequest(int Level);
 /// <summary>The cloud's protocol level now.</summary>
 public sealed record CloudLevelState(int Level);
 
-/// <summary>The whole at a glance. <c>release</c>: what the Orchestrator runs; <c>level</c>: the cloud's protocol level; <c>mixed</c>: members, or the Orchestrator, are at different levels.</summary>
+/// <summary>The whole at a glance. <c>release</c>: what the Orchestrator runs; <c>level</c>: the cloud's protocol level; <c>mixed</c>: members, or the Orchestrator, are at different levels; <c>ended</c>: it was shut down and is to have no shards.</summary>
 public sealed record CloudStatus(
     string Application, bool Bootstrapped, long MapVersion, int PartitionCount, int ShardsReady, int Routers, int SlotsGranted, long PlacedEndpoints,
     IReadOnlyList<MemberSummary> Members, IReadOnlyList<MigrationSummary> RunningMigrations, IReadOnlyList<Operation> RunningOperations,
-    CloudRelease Release, int Level, bool Mixed);
+    CloudRelease Release, int Level, bool Mixed, bool Ended);
 
 /// <summary>JSON of the management API: camelCase, absent instead of null. Request records refuse members they do not know.</summary>
 [JsonSourceGenerationOptions(
@@ -174,6 +177,7 @@ public sealed record CloudStatus(
 [JsonSerializable(typeof(BootstrapRequest))]
 [JsonSerializable(typeof(StartMigrationRequest))]
 [JsonSerializable(typeof(AddShardRequest))]
+[JsonSerializable(typeof(ShutDownRequest))]
 [JsonSerializable(typeof(TakeOverReport))]
 [JsonSerializable(typeof(RaiseLevelRequest))]
 [JsonSerializable(typeof(CloudLevelState))]

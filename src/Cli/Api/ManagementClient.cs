@@ -76,6 +76,9 @@ internal sealed class ManagementClient : IDisposable
     public async Task<string> BootstrapAsync(BootstrapRequest request, CancellationToken cancellationToken) =>
         (await SendAsync(HttpMethod.Post, "bootstrap", Body(request, ManagementJson.Default.BootstrapRequest), ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
 
+    public async Task<string> ShutDownAsync(string cloud, CancellationToken cancellationToken) =>
+        (await SendAsync(HttpMethod.Post, "shutdown", Body(new ShutDownRequest(cloud), ManagementJson.Default.ShutDownRequest), ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
+
     public async Task<string> MigrateAsync(StartMigrationRequest request, string? idempotencyKey, CancellationToken cancellationToken) =>
         (await SendAsync(HttpMethod.Post, "migrations", Body(request, ManagementJson.Default.StartMigrationRequest), ManagementJson.Default.MigrationAccepted, cancellationToken, idempotencyKey)).Id;
 

@@ -35,7 +35,8 @@ internal static class ShardCommand
             });
     }
 
-    private static async Task FollowAsync(ManagementClient api, Terminal terminal, string id, CancellationToken cancellationToken)
+    /// <summary>Says what an operation does until it has ended well.</summary>
+    internal static async Task FollowAsync(ManagementClient api, Terminal terminal, string id, CancellationToken cancellationToken)
     {
         var last = "";
         var operation = await api.WaitForOperationAsync(id, seen =>

@@ -25,6 +25,7 @@ internal static class StatusCommand
         console.MarkupLineInterpolated($"{status.Release}, the cloud at level {status.Level}{(status.Mixed ? "; levels are mixed:" : "")}");
         if (status.Mixed)
             foreach (var member in status.Members) console.MarkupLineInterpolated($"  {MigrationView.Short(member.Incarnation)}: {member.Release}");
+        if (status.Ended) console.MarkupLineInterpolated($"It was shut down and is to have no shards, until the next bootstrap.");
         var table = Tables.Plain("member", "state", "version", "listens at", "pid", "lease", "slots", "placed", "lag");
         foreach (var member in status.Members)
         {

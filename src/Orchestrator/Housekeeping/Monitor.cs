@@ -1,6 +1,7 @@
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask.Client;
 using ShardCloud.Orchestrator.Affinity;
+using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
@@ -8,11 +9,13 @@ using ShardCloud.Orchestrator.Updates;
 
 namespace ShardCloud.Orchestrator.Housekeeping;
 
-/// <summary>Every 10 s: a record that is open while no orchestration works on it gets one again, a shard that died without a successor is replaced, one that is slow drained, and an instance that nobody wants any more ended.
+/// <summary>Every 10 s: a record that is open while no orchestration works on it gets one again, a shard that died without a successor is replaced, one that is slow drained, and an instance that nobody wants any more ended. Of a cloud that is shut down
+/// nothing is replaced or drained; its end is seen to instead.
 /// Starting is idempotent: id of record = id of instance.</summary>
 /// <remarks>A host loses an orchestration when the handler dies in the middle of a turn; and a caller may die between record and start.</remarks>
 public sealed class Monitor(
-    MigrationStore migrations, OperationStore operations, UpdateStore updates, Replacements replacements, Drains drains, Orphans orphans, AffinityStore affinity, DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
+    MigrationStore migrations, OperationStore operations, UpdateStore updates, Replacements replacements, Drains drains, Orphans orphans, AffinityStore affinity, EndMark ended, Endings endings,
+    DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
 {
     /// <summary>A record younger than this is still being started by whoever wrote it.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
@@ -33,10 +36,11 @@ public sealed class Monitor(
         }
         if (update is not null && time.GetUtcNow() - update.Public.StartedAt >= Grace)
             await ReviveAsync(nameof(UpdateApplication), update.Public.Id, new UpdateStart(update.Public.Id), cancellationToken);
-        await replacements.StartMissingAsync(cancellationToken);
+        var isEnded = await ended.IsSetAsync(cancellationToken);
+        await (isEnded ? endings.StartMissingAsync(cancellationToken) : replacements.StartMissingAsync(cancellationToken));
         await orphans.LookAsync(cancellationToken);
         // These two last: they wait for those who do not answer.
-        if (update is null) await drains.LookAsync(cancellationToken); // Not while versions are mixed: a drain moves to whom an update would not.
+        if (update is null && !isEnded) await drains.LookAsync(cancellationToken); // Not while versions are mixed: a drain moves to whom an update would not.
         await affinity.TickAsync(cancellationToken);
     }
 
@@ -56,6 +60,11 @@ public sealed class Monitor(
         if (operation.Kind == PrepareShards.Kind && update is not null)
         {
             await ReviveAsync(nameof(CreateShard), operation.Id, PrepareShards.InputOf(operation.Id, update.Public.Version), cancellationToken);
+            return;
+        }
+        if (operation.Kind == Endings.Kind)
+        {
+            await ReviveAsync(nameof(EndCloud), operation.Id, new EndCloudInput(operation.Id), cancellationToken);
             return;
         }
         if (operation.Kind == Drains.Kind)

@@ -15,6 +15,7 @@ public static class ManagementRoutes
     {
         var api = app.MapGroup("/api");
         api.MapPost("/bootstrap", (HttpContext context, ShardsApi shards) => shards.BootstrapAsync(context));
+        api.MapPost("/shutdown", (HttpContext context, ShardsApi shards) => shards.ShutDownAsync(context));
         api.MapPost("/migrations", (HttpContext context, MigrationsApi migrations) => migrations.StartAsync(context));
         api.MapGet("/migrations", (HttpContext context, MigrationsApi migrations) => migrations.ListAsync(context));
         api.MapGet("/migrations/{id}", (string id, HttpContext context, MigrationsApi migrations) => migrations.GetAsync(id, context));

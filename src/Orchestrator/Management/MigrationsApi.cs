@@ -1,6 +1,7 @@
 using Grpc.Core;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask.Client;
+using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
@@ -12,7 +13,7 @@ namespace ShardCloud.Orchestrator.Management;
 
 /// <summary><c>/api/migrations</c>.</summary>
 public sealed class MigrationsApi(
-    MapReader maps, MigrationPlanner planner, MigrationStore migrations, UpdateStore updates, IdempotencyStore keys, DurableTaskClient durable, TimeProvider time)
+    MapReader maps, MigrationPlanner planner, MigrationStore migrations, UpdateStore updates, EndMark ended, IdempotencyStore keys, DurableTaskClient durable, TimeProvider time)
 {
     /// <summary>Checks everything that can be checked now, writes the record, starts the orchestration.</summary>
     public async Task<IResult> StartAsync(HttpContext context)
@@ -34,6 +35,7 @@ public sealed class MigrationsApi(
             }
         }
 
+        await ended.CheckNotSetAsync(aborted);
         await updates.CheckNoneRunsAsync(aborted);
         var map = await maps.ReadAsync(aborted);
         await planner.CheckDestinationAsync(map, to, aborted);

@@ -31,6 +31,8 @@ public static class Problems
         [ErrorCodes.TooLateToCancel] = (409, "Too late to cancel"),
         [ErrorCodes.LastShard] = (409, "Last shard"),
         [ErrorCodes.LevelTooFar] = (409, "Releases too far apart"),
+        [ErrorCodes.NotThisCloud] = (409, "Another cloud"),
+        [ErrorCodes.CloudEnded] = (409, "Cloud shut down"),
         [ErrorCodes.NotBootstrapped] = (409, "Not bootstrapped"),
         [ErrorCodes.PackageExists] = (409, "Version published before"),
         [ErrorCodes.ShardBusy] = (409, "Shard is being changed"),

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Options;
 using ShardCloud.Contracts;
+using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
@@ -9,7 +10,7 @@ namespace ShardCloud.Orchestrator.Management;
 
 /// <summary><c>/api/members</c>, <c>/api/map</c> and <c>/api/status</c>: what the map, the member rows and the members themselves say.</summary>
 public sealed class ReadsApi(
-    MapReader maps, MapStore store, MemberDirectory directory, MemberClient members, MigrationStore migrations, OperationStore operations,
+    MapReader maps, MapStore store, MemberDirectory directory, MemberClient members, MigrationStore migrations, OperationStore operations, EndMark ended,
     IOptions<OrchestratorSettings> settings)
 {
     /// <summary>Members asked at the same time.</summary>
@@ -55,7 +56,8 @@ public sealed class ReadsApi(
         return Results.Json(new CloudStatus(
             settings.Value.Application, granted == Slot.Count, map?.Version.Value ?? 0, map?.PartitionCount ?? 0, map?.Live.Values.Count(member => member.Ready) ?? 0,
             listed.Count(member => member.Role == "router"), granted, map?.Placed.LongCount() ?? 0, listed, [.. running.Select(Summary)],
-            await operations.ReadRunningAsync(context.RequestAborted), CloudRelease.Own, map?.Level ?? CloudLevel.Own, listed.Any(member => member.Release.Level != CloudRelease.Own.Level)), ManagementJson.Default.CloudStatus);
+            await operations.ReadRunningAsync(context.RequestAborted), CloudRelease.Own, map?.Level ?? CloudLevel.Own, listed.Any(member => member.Release.Level != CloudRelease.Own.Level),
+            await ended.IsSetAsync(context.RequestAborted)), ManagementJson.Default.CloudStatus);
     }
 
     private async Task<IReadOnlyList<MemberSummary>> ListAsync(RoutingMap? map, CancellationToken cancellationToken)

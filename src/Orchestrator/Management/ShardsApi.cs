@@ -1,6 +1,8 @@
+using Microsoft.Extensions.Options;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask.Client;
 using ShardCloud.Orchestrator.Bootstrapping;
+using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
@@ -8,9 +10,10 @@ using ShardCloud.Orchestrator.Updates;
 
 namespace ShardCloud.Orchestrator.Management;
 
-/// <summary><c>/api/bootstrap</c>, <c>/api/shards</c> and <c>/api/operations</c>.</summary>
+/// <summary><c>/api/bootstrap</c>, <c>/api/shutdown</c>, <c>/api/shards</c> and <c>/api/operations</c>.</summary>
 public sealed class ShardsApi(
-    MapReader maps, OperationStore operations, UpdateStore updates, Replacements replacements, IdempotencyStore keys, IShardHost host, DurableTaskClient durable, TimeProvider time)
+    MapReader maps, OperationStore operations, UpdateStore updates, Replacements replacements, EndMark ended, Endings endings, IdempotencyStore keys, IShardHost host, DurableTaskClient durable,
+    IOptions<OrchestratorSettings> settings, TimeProvider time)
 {
     private const int VersionLengthMax = 64;
 
@@ -21,9 +24,27 @@ public sealed class ShardsApi(
         var input = new BootstrapInput("bootstrap", body.RequireInt32("shards", 1, ManagementLimits.BootstrapShardsMax), body.RequireString("version", VersionLengthMax));
         await Accepting.FindAsync(keys, context, body.Text); // For its refusal only: there is one bootstrap, whatever the key.
         await Accepting.ClaimAsync(keys, context, body.Text, input.Operation);
+        if (await operations.ReadAsync(Endings.Id, context.RequestAborted) is { State: OperationState.Running })
+            throw new InTheWayException(ErrorCodes.CloudEnded, "The cloud is being shut down.", "Wait for that operation, then bootstrap.", Endings.Id);
         await operations.CreateAsync(New(context, input.Operation, "bootstrap", []), restart: true, context.RequestAborted);
+        await ended.ClearAsync(context.RequestAborted);
         await Accepting.EnsureStartedAsync(durable, nameof(Bootstrap), input.Operation, input, context.RequestAborted);
         return Accepting.Operation(context, input.Operation);
+    }
+
+    /// <summary>Starts the end of the cloud, or answers with the one that runs.</summary>
+    public async Task<IResult> ShutDownAsync(HttpContext context)
+    {
+        var body = await StrictBody.ReadAsync(context, "cloud");
+        var cloud = body.RequireString("cloud", 40);
+        if (cloud != settings.Value.Application)
+            throw new ShardCloudException(ErrorCodes.NotThisCloud, $"This is the cloud '{settings.Value.Application}', not '{cloud}'.", "Name the cloud that is to have no shards any more; nothing was changed.");
+        await Accepting.FindAsync(keys, context, body.Text); // For its refusal only: there is one end, whatever the key.
+        await updates.CheckNoneRunsAsync(context.RequestAborted);
+        await Accepting.ClaimAsync(keys, context, body.Text, Endings.Id);
+        await ended.SetAsync(context.RequestAborted); // From here on the Monitor sees to it.
+        await endings.StartAsync(ManagementGate.CallerOf(context).Subject, context.RequestAborted);
+        return Accepting.Operation(context, Endings.Id);
     }
 
     /// <summary>Starts the creation of a shard.</summary>
@@ -38,6 +59,7 @@ public sealed class ShardsApi(
             if (first.State == OperationState.Running) await StartCreateAsync(known, named ?? RunningVersion.Of(map), context.RequestAborted);
             return Accepting.Operation(context, known);
         }
+        await ended.CheckNotSetAsync(context.RequestAborted);
         await updates.CheckNoneRunsAsync(context.RequestAborted);
         var version = named ?? RunningVersion.Of(map);
         var id = await Accepting.ClaimAsync(keys, context, body.Text, RecordIds.New("create", time));
@@ -55,6 +77,7 @@ public sealed class ShardsApi(
             if (first.State == OperationState.Running) await StartRemoveAsync(known, shard, context.RequestAborted);
             return Accepting.Operation(context, known);
         }
+        await ended.CheckNotSetAsync(context.RequestAborted);
         var map = await maps.ReadAsync(context.RequestAborted);
         if (!map.Live.Keys.Any(incarnation => incarnation.Shard == shard))
             throw new ShardCloudException(ErrorCodes.UnknownShard, $"There is no shard '{shard}'.", "List the shards: 'shardcloud status'.");
@@ -77,6 +100,7 @@ public sealed class ShardsApi(
         var text = body.RequireString("incarnation", 80);
         if (!RecordIds.IsWellFormed(text.Replace('~', '-')))
             throw new ShardCloudException(ErrorCodes.BadValue, $"'{text}' is no incarnation.", "Send the id of the member list: shard~suffix.");
+        await ended.CheckNotSetAsync(context.RequestAborted);
         var incarnation = new IncarnationId(text);
         var map = await maps.ReadAsync(context.RequestAborted);
         if (map.Live.ContainsKey(incarnation) || !map.IsFenced(incarnation))

@@ -2,6 +2,7 @@ using System.Globalization;
 using Grpc.Core;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask.Client;
+using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
@@ -13,7 +14,7 @@ namespace ShardCloud.Orchestrator.Management;
 
 /// <summary><c>/api/updates</c>: staged updates to a new version of the application (docs/updates.md).</summary>
 public sealed class UpdatesApi(
-    MapReader maps, UpdateStore updates, PlanStore plans, PackageStore packages, OperationStore operations, MigrationStore migrations, IdempotencyStore keys, DurableTaskClient durable, TimeProvider time)
+    MapReader maps, UpdateStore updates, PlanStore plans, PackageStore packages, OperationStore operations, MigrationStore migrations, EndMark ended, IdempotencyStore keys, DurableTaskClient durable, TimeProvider time)
 {
     /// <summary>Checks everything that can be checked now, writes the record, starts the orchestration.</summary>
     public async Task<IResult> StartAsync(HttpContext context)
@@ -32,6 +33,7 @@ public sealed class UpdatesApi(
         }
 
         var map = await maps.ReadAsync(aborted);
+        await ended.CheckNotSetAsync(aborted);
         await updates.CheckNoneRunsAsync(aborted);
         var from = await CheckAsync(map, version, aborted);
         var id = known ?? await Accepting.ClaimAsync(keys, context, body.Text, await updates.NextIdAsync(version.ToString(), aborted));

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask;
+using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
@@ -36,8 +37,8 @@ public sealed class ReserveShardName(MapReader maps, MemberDirectory directory, 
     }
 }
 
-/// <summary>Asks the shard host for the instance.</summary>
-public sealed class RequestInstance(IShardHost host, OperationStore operations, ILogger<RequestInstance> logger) : TaskActivity<InstanceWanted, JoinLook>
+/// <summary>Asks the shard host for the instance; not for a cloud that is shut down.</summary>
+public sealed class RequestInstance(IShardHost host, EndMark ended, OperationStore operations, ILogger<RequestInstance> logger) : TaskActivity<InstanceWanted, JoinLook>
 {
     /// <inheritdoc/>
     public override async Task<JoinLook> RunAsync(TaskActivityContext context, InstanceWanted input)
@@ -45,6 +46,7 @@ public sealed class RequestInstance(IShardHost host, OperationStore operations, 
         var step = $"creating {input.Shard}";
         Log.OperationStep(logger, input.Operation, step);
         await operations.SetStepAsync(input.Operation, step, context.CancellationToken);
+        if (await ended.IsSetAsync(context.CancellationToken)) return new JoinLook(null, Error: EndMark.Ended().ToWire());
         try
         {
             var instance = await host.CreateAsync(input.Attempt, new ShardId(input.Shard), input.Version, context.CancellationToken);

@@ -33,7 +33,7 @@ public sealed class AuthorisationTests(AzuriteFixture azurite) : IClassFixture<A
     }
 
     private static string RowOf(string method, string path) =>
-        $"{method} {path}" == "POST /api/take-overs" ? "POST /api/take-overs" : method is "GET" ? "GET /api/*" : "CHANGE /api/*";
+        $"{method} {path}" is "POST /api/take-overs" or "POST /api/shutdown" ? $"{method} {path}" : method is "GET" ? "GET /api/*" : "CHANGE /api/*";
 
     private IEnumerable<(string Method, string Path)> Routes() =>
         from route in _cloud.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()

@@ -13,6 +13,7 @@ using ShardCloud.Contracts;
 using ShardCloud.DurableTask.Client;
 using ShardCloud.Identity;
 using ShardCloud.Orchestrator.Affinity;
+using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
@@ -109,7 +110,8 @@ public sealed class TestCloud : IAsyncDisposable
     public Housekeeping.Monitor MonitorAt(TimeProvider time)
     {
         var (operations, durable) = (Services.GetRequiredService<OperationStore>(), DurableClient());
-        return new(Services.GetRequiredService<MigrationStore>(), operations, Services.GetRequiredService<UpdateStore>(), ReplacementsAt(time), DrainsAt(time), OrphansAt(time), Services.GetRequiredService<AffinityStore>(), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
+        return new(Services.GetRequiredService<MigrationStore>(), operations, Services.GetRequiredService<UpdateStore>(), ReplacementsAt(time), DrainsAt(time), OrphansAt(time), Services.GetRequiredService<AffinityStore>(),
+            Services.GetRequiredService<EndMark>(), new Endings(Services.GetRequiredService<MapReader>(), operations, durable, time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
     }
 
     /// <summary>What ends orphans, at a time of the test's own.</summary>

@@ -78,6 +78,23 @@ public sealed class SitesInACloudTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Single(_fake.Sites);
     }
 
+    /// <summary>Every site goes, also where Azure holds back, answers into nothing, or is away for a while; the plans stay.</summary>
+    [Fact]
+    public async Task ShutDown_DeletesEverySiteAndNoPlan_WhateverAzureAnswers()
+    {
+        await DoneAsync(HttpMethod.Post, "/api/bootstrap", """{"shards":2,"version":"1.0.0"}""");
+        await _cloud.Services.GetRequiredService<IShardHost>().CreateAsync("add-9-1", new ShardId("shard-9"), "1.0.0", Cancelled); // Its member joins while the others leave, or after.
+        var faults = new Queue<Fault>([Fault.Throttled, Fault.LostAnswer, Fault.Unavailable, Fault.Unavailable, Fault.Unavailable, Fault.LostAnswer, Fault.Conflict]);
+        _fake.Faults = operation => operation is FakeArm.Delete or FakeArm.Stop && faults.TryDequeue(out var fault) ? fault : Fault.None;
+
+        await DoneAsync(HttpMethod.Post, "/api/shutdown", $$"""{"cloud":"{{_cloud.Store.Application}}"}""");
+
+        Assert.Empty(_fake.Sites);
+        Assert.Empty(faults);
+        Assert.Equal(2, _fake.Plans.Count);
+        Assert.Empty((await _cloud.Store.LoadAsync(Cancelled)).Live);
+    }
+
     /// <summary>A list that does not have the new site yet says nothing: only a host that sees processes end may say that one has.</summary>
     [Fact]
     public async Task AwaitJoin_OfASiteThatIsNotListedYet_GoesOnWaiting()
