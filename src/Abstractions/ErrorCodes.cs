@@ -18,6 +18,9 @@ public static class ErrorCodes
     public const string MapUnreadable = "SC1011";
     public const string BadContract = "SC1012";
 
+    public const string BadGraph = "SC1020";
+    public const string BadPartition = "SC1021";
+
     public const string LeaseLost = "SC2001";
     public const string Fenced = "SC2002";
     public const string ClocksDisagree = "SC2003";
