@@ -29,7 +29,7 @@ internal static class CommandLine
             """);
         Command[] verbs =
         [
-            UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(),
+            UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(), ScaleCommand.Create(),
             PackageCommand.Create(), UpdateCommand.Create(), ReplayCommand.Create(), LevelCommand.Create(), ExplainCommand.Create(),
             ConnectCommand.Create(), SizeCommand.Create(), SimulateCommand.Create(),
             ChaosCommand.Create(), LogsCommand.Create(), DoctorCommand.Create(), DemoCommand.Create(),

@@ -1,3 +1,5 @@
+using ShardCloud.Contracts;
+
 namespace ShardCloud.Orchestrator;
 
 /// <summary>Every log line of the Orchestrator, by event id.</summary>
@@ -53,4 +55,7 @@ internal static partial class Log
 
     [LoggerMessage(21, LogLevel.Warning, "The affinity map was not merged this time: {Why}")]
     public static partial void AffinityNotMerged(ILogger logger, string why);
+
+    [LoggerMessage(30, LogLevel.Information, "Shards by load: {Change}, {Operation}: {Why}")]
+    public static partial void Scaled(ILogger logger, ScalingChange change, string operation, string why);
 }

@@ -10,6 +10,7 @@ using ShardCloud.Orchestrator.Management;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
+using ShardCloud.Orchestrator.Scaling;
 using ShardCloud.Orchestrator.Shards;
 using ShardCloud.Orchestrator.Updates;
 using ShardCloud.Packages;
@@ -55,6 +56,10 @@ public static class OrchestratorServices
         services.AddSingleton<UpdateLooks>();
         services.AddScoped<UpdatesApi>();
         services.AddSingleton<AffinityStore>();
+        services.AddSingleton<ShardLoads>();
+        services.AddSingleton<ScalingRecords>();
+        services.AddScoped<Scaler>();
+        services.AddScoped<ScalingApi>();
         services.AddSingleton<Housekeeping.Orphans>();
         services.AddScoped<Housekeeping.Monitor>();
         return services.AddDurableTaskHandler(AddFunctions);
@@ -100,6 +105,7 @@ public static class OrchestratorServices
         services.AddSingleton<UpdateStore>();
         services.AddSingleton(provider => new PlanStore(Clients(provider).Blobs, Settings(provider).Application));
         services.AddSingleton(provider => new AffinityBlobs(Clients(provider).Blobs, Settings(provider).Application));
+        services.AddSingleton<DocumentStore>();
         services.AddSingleton<IdempotencyStore>();
         services.AddSingleton<AuditLog>();
     }

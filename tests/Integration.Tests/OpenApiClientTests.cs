@@ -26,6 +26,8 @@ public sealed class OpenApiClientTests
         orchestrator.Reads(await api.MigrationsAsync(Cancelled), ManagementJson.Default.MigrationList);
         orchestrator.Reads(await api.MigrationAsync("migrate-1", Cancelled), ManagementJson.Default.Migration);
         orchestrator.Reads(await api.OwnerAsync("rooms/1", Cancelled), ManagementJson.Default.EndpointOwner);
+        orchestrator.Reads(await api.ScalingAsync(Cancelled), ScalingJson.Default.ScalingState);
+        orchestrator.Reads(await api.SetScalingAsync(new ScalingPolicy(1, 3, PerShard: new ShardLimits(Requests: 100)), Cancelled), ScalingJson.Default.ScalingState);
         orchestrator.Reads(await api.PackagesAsync(Cancelled), ManagementJson.Default.PackageList);
         orchestrator.Reads(await api.BeginUploadAsync(Cancelled), ManagementJson.Default.PackageUpload);
         orchestrator.Reads(await api.PublishPackageAsync("0123456789abcdef0123456789abcdef", Cancelled), ManagementJson.Default.PublishedPackage);
@@ -41,7 +43,7 @@ public sealed class OpenApiClientTests
         await api.RemoveShardAsync("shard-2", Cancelled);
 
         Assert.Empty(orchestrator.Faults);
-        Assert.Equal(18, orchestrator.Calls);
+        Assert.Equal(20, orchestrator.Calls);
     }
 
     [Fact]

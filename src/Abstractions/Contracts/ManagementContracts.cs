@@ -125,10 +125,10 @@ public enum OperationState
 /// <summary>A member tells whom it has taken over.</summary>
 public sealed record TakeOverReport(string Incarnation);
 
-/// <summary>A long-running change of shards. <c>kind</c>: bootstrap, createShard, removeShard, replaceShard, drainShard, endCloud or updateShard (a part of a staged update). <c>step</c> is for people.</summary>
+/// <summary>A long-running change of shards. <c>kind</c>: bootstrap, createShard, removeShard, replaceShard, drainShard, endCloud or updateShard (a part of a staged update). <c>step</c> is for people. <c>reason</c>: why it was begun, where nobody asked for it.</summary>
 public sealed record Operation(
     string Id, string Kind, OperationState State, string? Step, IReadOnlyList<string> Shards, string RequestedBy,
-    DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt, WireError? Error);
+    DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt, WireError? Error, string? Reason = null);
 
 /// <summary>A shard with its live incarnations. <c>endpoints</c>: placed one by one; <c>slots</c>: of 16,384.</summary>
 public sealed record ShardSummary(

@@ -87,6 +87,11 @@ internal sealed class ManagementClient : IDisposable
     public async Task<string> AddShardAsync(string? version, CancellationToken cancellationToken) =>
         (await SendAsync(HttpMethod.Post, "shards", Body(new AddShardRequest(version), ManagementJson.Default.AddShardRequest), ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
 
+    public Task<ScalingState> ScalingAsync(CancellationToken cancellationToken) => GetAsync("scaling", ScalingJson.Default.ScalingState, cancellationToken);
+
+    public Task<ScalingState> SetScalingAsync(ScalingPolicy policy, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Put, "scaling", Body(policy, ScalingJson.Default.ScalingPolicy), ScalingJson.Default.ScalingState, cancellationToken);
+
     public Task<PackageList> PackagesAsync(CancellationToken cancellationToken) => GetAsync("packages", ManagementJson.Default.PackageList, cancellationToken);
 
     public Task<PackageUpload> BeginUploadAsync(CancellationToken cancellationToken) => SendAsync(HttpMethod.Post, "packages/uploads", null, ManagementJson.Default.PackageUpload, cancellationToken);

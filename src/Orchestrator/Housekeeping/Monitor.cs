@@ -4,17 +4,18 @@ using ShardCloud.Orchestrator.Affinity;
 using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
+using ShardCloud.Orchestrator.Scaling;
 using ShardCloud.Orchestrator.Shards;
 using ShardCloud.Orchestrator.Updates;
 
 namespace ShardCloud.Orchestrator.Housekeeping;
 
-/// <summary>Every 10 s: a record that is open while no orchestration works on it gets one again, a shard that died without a successor is replaced, one that is slow drained, and an instance that nobody wants any more ended. Of a cloud that is shut down
+/// <summary>Every 10 s: a record that is open while no orchestration works on it gets one again, a shard that died without a successor is replaced, one that is slow drained, and an instance that nobody wants any more ended; shards are added and removed by load. Of a cloud that is shut down
 /// nothing is replaced or drained; its end is seen to instead.
 /// Starting is idempotent: id of record = id of instance.</summary>
 /// <remarks>A host loses an orchestration when the handler dies in the middle of a turn; and a caller may die between record and start.</remarks>
 public sealed class Monitor(
-    MigrationStore migrations, OperationStore operations, UpdateStore updates, Replacements replacements, Drains drains, Orphans orphans, AffinityStore affinity, EndMark ended, Endings endings,
+    MigrationStore migrations, OperationStore operations, UpdateStore updates, Replacements replacements, Drains drains, Orphans orphans, AffinityStore affinity, EndMark ended, Endings endings, Scaler scaler,
     DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
 {
     /// <summary>A record younger than this is still being started by whoever wrote it.</summary>
@@ -39,9 +40,10 @@ public sealed class Monitor(
         var isEnded = await ended.IsSetAsync(cancellationToken);
         await (isEnded ? endings.StartMissingAsync(cancellationToken) : replacements.StartMissingAsync(cancellationToken));
         await orphans.LookAsync(cancellationToken);
-        // These two last: they wait for those who do not answer.
+        // These last: they wait for those who do not answer.
         if (update is null && !isEnded) await drains.LookAsync(cancellationToken); // Not while versions are mixed: a drain moves to whom an update would not.
         await affinity.TickAsync(cancellationToken);
+        if (!isEnded) await scaler.LookAsync(cancellationToken);
     }
 
     // A removal, a replacement, a drain and a shard of an update are taken up where the map shows them; what the inputs of the other two were is not in their records, so they end with an error.

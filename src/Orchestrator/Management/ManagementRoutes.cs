@@ -36,6 +36,8 @@ public static class ManagementRoutes
         api.MapGet("/updates/{id}/plans/{number}", (string id, string number, HttpContext context, UpdatesApi updates) => updates.PlanAsync(id, number, context));
         api.MapPost("/updates/{id}/approve", (string id, HttpContext context, UpdatesApi updates) => updates.ApproveAsync(id, context));
         api.MapPost("/updates/{id}/cancel", (string id, HttpContext context, UpdatesApi updates) => updates.CancelAsync(id, context));
+        api.MapGet("/scaling", (HttpContext context, ScalingApi scaling) => scaling.GetAsync(context));
+        api.MapPut("/scaling", (HttpContext context, ScalingApi scaling) => scaling.SetAsync(context));
         api.MapPost("/level", (HttpContext context, LevelApi levels) => levels.RaiseAsync(context));
         api.MapGet("/members", (HttpContext context, ReadsApi reads) => reads.MembersAsync(context));
         api.MapGet("/map", (HttpContext context, ReadsApi reads) => reads.OwnerAsync(context));

@@ -66,6 +66,32 @@ public sealed class StrictBody
             ? number : throw Bad(name, value, $"a whole number from {min} to {max}");
     }
 
+    /// <summary>A whole number that may be absent or null.</summary>
+    /// <exception cref="ShardCloudException">SC5020.</exception>
+    public int OptionalInt32(string name, int min, int max, int usual) => IsAbsent(name) ? usual : RequireInt32(name, min, max);
+
+    /// <summary>A number that may be absent or null.</summary>
+    /// <exception cref="ShardCloudException">SC5020.</exception>
+    public double? OptionalNumber(string name, double min, double max) => IsAbsent(name) ? null
+        : _members[name] is { ValueKind: JsonValueKind.Number } value && value.TryGetDouble(out var number) && number >= min && number <= max
+            ? number : throw Bad(name, _members[name], FormattableString.Invariant($"a number from {min} to {max}"));
+
+    /// <summary>True or false; absent or null is false.</summary>
+    /// <exception cref="ShardCloudException">SC5020.</exception>
+    public bool Flag(string name) => !IsAbsent(name) && (_members[name].ValueKind is JsonValueKind.True or JsonValueKind.False ? _members[name].GetBoolean() : throw Bad(name, _members[name], "true or false"));
+
+    /// <summary>An object in the body, read as strictly; null where it is absent or null.</summary>
+    /// <exception cref="ShardCloudException">SC5020 or SC5002.</exception>
+    public StrictBody? OptionalObject(string name, params string[] known)
+    {
+        if (IsAbsent(name)) return null;
+        var value = _members[name];
+        if (value.ValueKind != JsonValueKind.Object) throw Bad(name, value, "an object");
+        return value.EnumerateObject().FirstOrDefault(member => !known.Contains(member.Name, StringComparer.Ordinal)) is { Value.ValueKind: not JsonValueKind.Undefined } unknown
+            ? throw new ShardCloudException(ErrorCodes.UnknownMember, $"'{name}' has a member '{unknown.Name}', which this call does not know.", $"Known members: {string.Join(", ", known)}. Names are case-sensitive.")
+            : new StrictBody(value.GetRawText(), value.EnumerateObject().ToDictionary(member => member.Name, member => member.Value, StringComparer.Ordinal));
+    }
+
     /// <summary>A list of strings that must be there and not be empty.</summary>
     /// <exception cref="ShardCloudException">SC5019, SC5021, SC5003 or SC5008.</exception>
     public IReadOnlyList<string> RequireStrings(string name, int countMax)
@@ -77,6 +103,8 @@ public sealed class StrictBody
         if (count > countMax) throw new ShardCloudException(ErrorCodes.OverLimit, $"'{name}' has {count} items; {countMax} are allowed.", "Split it over several calls.");
         return [.. value.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.String ? item.GetString()! : throw Bad(name, item, "a list of strings"))];
     }
+
+    private bool IsAbsent(string name) => !_members.TryGetValue(name, out var value) || value.ValueKind == JsonValueKind.Null;
 
     private static async Task<byte[]> ReadBytesAsync(HttpContext context)
     {

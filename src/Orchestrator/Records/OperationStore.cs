@@ -133,11 +133,13 @@ public sealed class OperationStore(RecordTable records, TimeProvider time)
         ["CreatedAt"] = operation.CreatedAt,
         ["FinishedAt"] = operation.FinishedAt,
         ["Error"] = operation.Error is { } error ? JsonSerializer.Serialize(error, ManagementJson.Default.WireError) : null,
+        ["Reason"] = operation.Reason,
     };
 
     internal static Operation Read(TableEntity row) => new(
         row.RowKey, row.GetString("Kind"), Enum.Parse<OperationState>(row.GetString("State")), row.GetString("Step"),
         row.GetString("Shards").Split(',', StringSplitOptions.RemoveEmptyEntries), row.GetString("RequestedBy"),
         row.GetDateTimeOffset("CreatedAt") ?? default, row.GetDateTimeOffset("FinishedAt"),
-        row.GetString("Error") is { } error ? JsonSerializer.Deserialize(error, ManagementJson.Default.WireError) : null);
+        row.GetString("Error") is { } error ? JsonSerializer.Deserialize(error, ManagementJson.Default.WireError) : null,
+        row.GetString("Reason"));
 }

@@ -17,6 +17,7 @@ using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Records;
+using ShardCloud.Orchestrator.Scaling;
 using ShardCloud.Orchestrator.Shards;
 using ShardCloud.Orchestrator.Updates;
 using ShardCloud.Routing;
@@ -111,8 +112,13 @@ public sealed class TestCloud : IAsyncDisposable
     {
         var (operations, durable) = (Services.GetRequiredService<OperationStore>(), DurableClient());
         return new(Services.GetRequiredService<MigrationStore>(), operations, Services.GetRequiredService<UpdateStore>(), ReplacementsAt(time), DrainsAt(time), OrphansAt(time), Services.GetRequiredService<AffinityStore>(),
-            Services.GetRequiredService<EndMark>(), new Endings(Services.GetRequiredService<MapReader>(), operations, durable, time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
+            Services.GetRequiredService<EndMark>(), new Endings(Services.GetRequiredService<MapReader>(), operations, durable, time), ScalerAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
     }
+
+    /// <summary>What adds and removes shards by load, at a time of the test's own.</summary>
+    public Scaler ScalerAt(TimeProvider time) => new(
+        Services.GetRequiredService<MapReader>(), Leases, Services.GetRequiredService<AffinityStore>(), Services.GetRequiredService<ShardLoads>(), Services.GetRequiredService<ScalingRecords>(), Services.GetRequiredService<OperationStore>(),
+        Services.GetRequiredService<UpdateStore>(), DurableClient(), Services.GetRequiredService<AuditLog>(), time, NullLogger<Scaler>.Instance);
 
     /// <summary>What ends orphans, at a time of the test's own.</summary>
     public Housekeeping.Orphans OrphansAt(TimeProvider time) => new(

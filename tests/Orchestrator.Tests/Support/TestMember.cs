@@ -37,6 +37,9 @@ public sealed class TestMember : IAsyncDisposable
     /// <summary>What its application has answered since it started, as its status tells.</summary>
     public MemberTraffic Traffic { get; set; } = new(0, 0, []);
 
+    /// <summary>Processor time that it has used since it started.</summary>
+    public MemberLoad? Load { get; set; }
+
     /// <summary>Requests that it has parked.</summary>
     public long Parked { get; set; }
 
@@ -195,7 +198,7 @@ public sealed class TestMember : IAsyncDisposable
         });
         app.MapPost("/_shard/map/changed", () => Results.Ok());
         app.MapGet("/_shard/status", async () => Results.Json(new MemberStatus(
-            Incarnation.Value, Incarnation.Shard.Value, "shard", Version, Address, Address, Environment.ProcessId, 1_000, (await _store.LoadAsync()).Version.Value, 0, 0, 0, Parked, 0, 0, [], Traffic),
+            Incarnation.Value, Incarnation.Shard.Value, "shard", Version, Address, Address, Environment.ProcessId, 1_000, (await _store.LoadAsync()).Version.Value, 0, 0, 0, Parked, 0, 0, [], Traffic, null, Load),
             MemberJson.Default.MemberStatus));
         app.MapPut("/_shard/warm", async (HttpContext context) =>
         {
