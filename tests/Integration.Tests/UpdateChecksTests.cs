@@ -64,8 +64,13 @@ public sealed class UpdateChecksTests(ITestOutputHelper output)
         }
         Assert.Equal(2, await cloud.IncrementAsync("2"));
 
-        Task<WarmStatus> WarmAsync(string? from, int seconds) =>
-            AskAsync(HttpMethod.Put, staging, "warm", JsonContent.Create(new WarmRequest(from, seconds), MemberJson.Default.WarmRequest), MemberJson.Default.WarmStatus);
+        // And of some partitions only those.
+        await Cloud.UntilAsync(async () => await WarmAsync(first.Incarnation, 60, 3, 5) is { Partitions: 2, Complete: 2 }, "two of them");
+        using (var other = await members.GetAsync($"{staging.MemberAddress.TrimEnd('/')}/_shard/partitions/4/snapshot", HttpCompletionOption.ResponseHeadersRead, Token))
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, other.StatusCode);
+
+        Task<WarmStatus> WarmAsync(string? from, int seconds, params int[] partitions) =>
+            AskAsync(HttpMethod.Put, staging, "warm", JsonContent.Create(new WarmRequest(from, seconds, partitions.Length == 0 ? null : partitions), MemberJson.Default.WarmRequest), MemberJson.Default.WarmStatus);
 
         async Task<T> AskAsync<T>(HttpMethod method, MemberSummary member, string path, HttpContent? body, JsonTypeInfo<T> type)
         {

@@ -96,10 +96,10 @@ public sealed record MemberTraffic(long Answered, long ServerErrors, IReadOnlyLi
     public static readonly IReadOnlyList<int> LatencyBoundsMs = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 }
 
-/// <summary>Asks a shard to hold a replica of every Event Hub partition for so long (1 to 600 s). <c>from</c>: the member whose accepted layer it takes where it has none.</summary>
-public sealed record WarmRequest(string? From, int Seconds);
+/// <summary>Asks a shard to hold replicas of Event Hub partitions for so long (1 to 600 s). <c>from</c>: the member whose accepted layer it takes where it has none. <c>partitions</c>: absent for all.</summary>
+public sealed record WarmRequest(string? From, int Seconds, IReadOnlyList<int>? Partitions = null);
 
-/// <summary>How far that is. <c>seededFrom</c>: member, <c>blob</c> or <c>log</c> -> how many of the complete replicas began with its state; <c>lagRecords</c>: of all of them together.</summary>
+/// <summary>How far that is. <c>partitions</c>: how many were asked for. <c>seededFrom</c>: member, <c>blob</c> or <c>log</c> -> how many of the complete replicas began with its state; <c>lagRecords</c>: of all of them together.</summary>
 public sealed record WarmStatus(int Partitions, int Complete, long LagRecords, IReadOnlyDictionary<string, int> SeededFrom);
 
 /// <summary>What is in use of all that a shard owns: ranges of slots with an endpoint in use that is not placed, as <c>slots:0-1</c>, and placed endpoints. <c>everyPlaced</c>: more than 10,000 of

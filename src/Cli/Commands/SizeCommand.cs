@@ -52,7 +52,7 @@ internal static class SizeCommand
         var table = Tables.Plain("what", "how much", "why");
         Row("Event Hub partitions", $"{size.Partitions}", "as many as shards, each under 0.9 MB/s; fixed for the life of a cloud");
         Row("throughput units", $"{size.ThroughputUnits}", $"{size.RecordsPerSecond:0} records/s of {size.ChangesPerRecord:0.0} changes, {size.InBytesPerSecond / 1e6:0.00} MB/s in, {size.OutBytesPerSecond / 1e6:0.00} MB/s out");
-        Row("connections to Event Hubs", $"{size.Connections}", "4 producers and the control channel a shard, one consumer for each copy of a partition");
+        Row("connections to Event Hubs", $"{size.Connections}", "4 producers and the control channel a shard, one consumer for each copy of a partition; twice that in an update");
         Row("memory of a shard", $"{size.ShardMegabytes:0} MB", $"{work.Endpoints / work.Members:N0} endpoints owned, as many backed up; the application's own comes on top");
         Row("memory of a router", $"{size.RouterMegabytes:0} MB", $"{work.Sockets / work.Routers:N0} sockets of 23 KB");
         Row("log kept a day", $"{size.RetainedGigabytesPerDay:0.0} GB", "84 GB a unit and day are in the price of Standard");

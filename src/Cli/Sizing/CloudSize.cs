@@ -39,8 +39,8 @@ internal sealed record LogTier(string Name, int Partitions, int Units, int Conne
 /// <param name="RecordsPerSecond">Appended, all partitions together: a shard has one record of deltas in flight in each of its partitions, and what comes meanwhile gathers in the next.</param>
 /// <param name="ChangesPerRecord">Changes that share one.</param>
 /// <param name="InBytesPerSecond">Appended.</param>
-/// <param name="OutBytesPerSecond">Read: by the owner and its backup.</param>
-/// <param name="Connections">To the namespace.</param>
+/// <param name="OutBytesPerSecond">Read: by the owner and its backup. Twice that while the application is updated.</param>
+/// <param name="Connections">To the namespace, while the application is updated.</param>
 /// <param name="ShardMegabytes">Memory of one shard beside the application's own: what it owns, and what it backs up.</param>
 /// <param name="RouterMegabytes">Memory of one router.</param>
 /// <param name="RetainedGigabytesPerDay">What a day of the log holds.</param>
@@ -52,6 +52,7 @@ internal sealed record CloudSize(
 {
     private const int RecordBytesMax = 64 * 1024;
     private const int Copies = 2; // Owner and backup.
+    private const int CopiesInUpdate = 2; // The staging shard, and the shard of the new version that the partition goes to.
     private const int Producers = 4;
     private const double ProcessMegabytes = 60, OwnedBytes = 524, BackedUpBytes = 380; // bench/results/2026-11-25-shard-memory.md, without the state itself (40 B there).
     private const double RouterProcessMegabytes = 115, SocketKilobytes = 23; // bench/results/2026-11-25-sockets.md.
@@ -72,7 +73,8 @@ internal sealed record CloudSize(
         var units = Math.Max(1, (int)Math.Ceiling(Math.Max(
             Math.Max(inBytes / LogTier.BytesInAUnit, outBytes / LogTier.BytesOutAUnit), Math.Max(records / LogTier.RecordsInAUnit, records * Copies / LogTier.RecordsOutAUnit))));
 
-        var connections = work.Members * (Producers + 1) + partitions * Copies + 3 * work.Members + work.Routers; // Producers and control channel; a consumer a partition and copy; room for moves; the routers' control channel.
+        // As many shards again while the application is updated. Producers and the control channel a shard; a consumer a partition and copy, and as much in an update; room for moves; the routers' control channel.
+        var connections = 2 * work.Members * (Producers + 1) + partitions * (Copies + CopiesInUpdate) + 3 * work.Members + work.Routers;
         var owned = (double)work.Endpoints / Math.Max(1, work.Members);
         var shard = ProcessMegabytes + owned * (OwnedBytes + BackedUpBytes + Copies * work.StateBytes) / 1_000_000;
         var router = RouterProcessMegabytes + (double)work.Sockets / Math.Max(1, work.Routers) * SocketKilobytes / 1_000;

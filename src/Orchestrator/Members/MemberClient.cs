@@ -73,13 +73,14 @@ public sealed class MemberClient(HttpClient http, ITokenSource tokens)
     public Task<MemberStatus> StatusAsync(string address, CancellationToken cancellationToken) =>
         GetAsync(address, "status", MemberJson.Default.MemberStatus, TimeSpan.Zero, cancellationToken);
 
-    /// <summary>Has a shard hold a replica of every Event Hub partition for so long, and says how far that is. Repeated: renewed.</summary>
+    /// <summary>Has a shard hold replicas of Event Hub partitions for so long, and says how far that is. Repeated: renewed.</summary>
     /// <param name="address">The shard's member address.</param>
     /// <param name="from">The member whose accepted layer it takes where it has none; null: whoever surely has it, or the Blob.</param>
     /// <param name="seconds">1 to 600.</param>
+    /// <param name="partitions">Which; null: all.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public Task<WarmStatus> WarmAsync(string address, string? from, int seconds, CancellationToken cancellationToken) => AskAsync(
-        address, HttpMethod.Put, "warm", JsonContent.Create(new WarmRequest(from, seconds), MemberJson.Default.WarmRequest), MemberJson.Default.WarmStatus, TimeSpan.Zero, cancellationToken);
+    public Task<WarmStatus> WarmAsync(string address, string? from, int seconds, IReadOnlyList<int>? partitions, CancellationToken cancellationToken) => AskAsync(
+        address, HttpMethod.Put, "warm", JsonContent.Create(new WarmRequest(from, seconds, partitions), MemberJson.Default.WarmRequest), MemberJson.Default.WarmStatus, TimeSpan.Zero, cancellationToken);
 
     /// <summary>Has a shard run its application's contract probes, within 1 to 600 seconds.</summary>
     public Task<ProbeReport> ProbesAsync(string address, int seconds, CancellationToken cancellationToken) => AskAsync(

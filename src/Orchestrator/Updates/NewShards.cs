@@ -78,7 +78,8 @@ public sealed class RecordShards(UpdateTools tools, OperationStore operations) :
     }
 }
 
-/// <summary>Step 2: the staging shard holds a replica of every Event Hub partition. Step 4: so do the others, seeded from the staging shard. True once they do.</summary>
+/// <summary>Step 2: the staging shard holds a replica of every Event Hub partition. Step 4: each of the others of those that the waves will give it, seeded from the staging shard, so that a partition
+/// keeps few readers however many shards there are. True once they do.</summary>
 public sealed class WarmShards(UpdateTools tools) : TaskActivity<string, bool>
 {
     /// <summary>Records behind the end of the log, all partitions together, at which a replica is warm.</summary>
@@ -96,6 +97,7 @@ public sealed class WarmShards(UpdateTools tools) : TaskActivity<string, bool>
     public override async Task<bool> RunAsync(TaskActivityContext context, string input)
     {
         var cancellationToken = context.CancellationToken;
+        ILookup<ShardId, int>? shares = null;
         for (var started = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(started) < BatchWork.ActivityBudget; await Task.Delay(Poll, cancellationToken))
         {
             if (await tools.Store.ReadAsync(input, cancellationToken) is not { Public: { Step: UpdateStep.Warm or UpdateStep.Grow, CancelledBy: null } } record) return true;
@@ -103,7 +105,8 @@ public sealed class WarmShards(UpdateTools tools) : TaskActivity<string, bool>
             var step = record.Public.Step;
             var shards = step == UpdateStep.Warm ? [record.Public.Staging!] : record.Public.Shards.New.Skip(1).ToList();
             var from = step == UpdateStep.Warm ? null : Destinations.Of(map, new ShardId(record.Public.Staging!.Shard))?.Incarnation.Value;
-            var warm = await Task.WhenAll(shards.Select(shard => WarmAsync(map, shard, from, cancellationToken)));
+            if (step == UpdateStep.Grow) shares ??= SharesOf(map, record.Public);
+            var warm = await Task.WhenAll(shards.Select(shard => WarmAsync(map, shard, from, shares?[new ShardId(shard.Shard)].ToArray(), cancellationToken)));
             if (warm.All(shard => shard is not null))
             {
                 await tools.UpdateAtAsync(input, step, now => After(now, warm!), cancellationToken);
@@ -118,13 +121,19 @@ public sealed class WarmShards(UpdateTools tools) : TaskActivity<string, bool>
         return false;
     }
 
-    private async Task<UpdateShard?> WarmAsync(RoutingMap map, UpdateShard shard, string? from, CancellationToken cancellationToken)
+    // What the last wave would give to each by today's map, as partitions. The waves are planned from maps of their own: where one gives something else, its handoff makes the replica.
+    private static ILookup<ShardId, int> SharesOf(RoutingMap map, StagedUpdate update) =>
+        UpdatePlanner.Wave(map, update.FromVersion, Destinations.OfVersion(map, update.Version), MovedEntries.None, percent: 100).Moves
+            .SelectMany(move => move.Entries.SelectMany(entry => entry.Partitions(map.PartitionCount)).Distinct(), (move, partition) => (move.To, Partition: partition))
+            .ToLookup(share => share.To, share => share.Partition);
+
+    private async Task<UpdateShard?> WarmAsync(RoutingMap map, UpdateShard shard, string? from, IReadOnlyList<int>? partitions, CancellationToken cancellationToken)
     {
         if (Destinations.Of(map, new ShardId(shard.Shard)) is not { } member) return null;
         try
         {
-            var status = await tools.Members.WarmAsync(member.MemberAddress, from, KeepSeconds, cancellationToken);
-            return status.Complete >= map.PartitionCount && status.LagRecords <= LagMax ? new UpdateShard(shard.Shard, member.Incarnation.Value, status.SeededFrom) : null;
+            var status = await tools.Members.WarmAsync(member.MemberAddress, from, KeepSeconds, partitions, cancellationToken);
+            return status.Complete >= (partitions?.Count ?? map.PartitionCount) && status.LagRecords <= LagMax ? new UpdateShard(shard.Shard, member.Incarnation.Value, status.SeededFrom) : null;
         }
         catch (ShardCloudException)
         {

@@ -38,7 +38,7 @@ public sealed class VerifyStaging(UpdateTools tools) : TaskActivity<string, bool
             {
                 if (asked == 0 || Stopwatch.GetElapsedTime(asked) > Renew)
                 {
-                    await tools.Members.WarmAsync(member.MemberAddress, null, WarmShards.KeepSeconds, cancellationToken);
+                    await tools.Members.WarmAsync(member.MemberAddress, null, WarmShards.KeepSeconds, null, cancellationToken);
                     await ShadowAsync(record, map, record.Public.Strategy.Verify.ShadowShare, cancellationToken);
                     asked = Stopwatch.GetTimestamp();
                 }

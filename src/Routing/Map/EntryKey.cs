@@ -44,6 +44,9 @@ public readonly record struct EntryKey
     /// <summary>True when the endpoint with this key hash belongs to the entry, given that it is not placed if the entry is a slot range.</summary>
     public bool Covers(ulong keyHash) => IsEndpoint ? Endpoint.KeyHash == keyHash : Slots.Contains(Slot.Of(keyHash));
 
+    /// <summary>Event Hub partitions that hold its endpoints, of so many.</summary>
+    public IEnumerable<int> Partitions(int partitionCount) => IsEndpoint ? [Endpoint.Slot.PartitionOf(partitionCount)] : Slots.CutAtPartitions(partitionCount).Select(piece => piece.Partition);
+
     /// <inheritdoc/>
     public override string ToString() => IsEndpoint ? Endpoint.Value : string.Create(CultureInfo.InvariantCulture, $"{SlotsPrefix}{Slots.First}-{Slots.End - 1}");
 

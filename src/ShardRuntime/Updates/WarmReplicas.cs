@@ -7,7 +7,7 @@ using ShardCloud.ShardRuntime.Membership;
 
 namespace ShardCloud.ShardRuntime.Updates;
 
-/// <summary>A replica of every Event Hub partition, for as long as an update asks for it: a new version is checked on real state, and what moves to it later finds it warm.</summary>
+/// <summary>Replicas of Event Hub partitions, for as long as an update asks for them: a new version is checked on real state, and what moves to it later finds it warm.</summary>
 /// <remarks>
 /// Level-triggered: a look every second makes what is missing. Replicas that are needed for what the map names this member (owner, destination of a handoff, backup) are left as they are, and stay
 /// past the end; the others are made of the state of the member that was asked for, and dropped at the end.
@@ -22,20 +22,23 @@ internal sealed partial class WarmReplicas(ShardContext shard, MemberParts parts
     private readonly ConcurrentDictionary<int, string> _complete = new(); // Partition -> whose state its replica began with.
     private readonly ConcurrentDictionary<int, bool> _made = new(); // By this class, and for nothing else.
     private readonly WakeUp _look = new();
-    private volatile Warmth _warmth = new(default, default);
+    private volatile Warmth _warmth = new(default, default, new HashSet<int>());
 
     /// <summary>Begins, or goes on for so long from now; says how far it is.</summary>
-    /// <exception cref="ShardCloudException">SC5020: not 1 to 600 seconds. SC5002: the map names no such live member. SC5007: this member has only just started.</exception>
+    /// <exception cref="ShardCloudException">SC5020: not 1 to 600 seconds, or a partition that is not there. SC5002: the map names no such live member. SC5007: this member has only just started.</exception>
     public WarmStatus Warm(WarmRequest request)
     {
         var replication = parts.RequireReplication();
         var map = follower.Current;
         var from = request.From is null ? default : new IncarnationId(request.From);
         if (!from.IsNone && !map.Live.ContainsKey(from)) throw UpdateErrors.UnknownMember(from, map.Version);
-        _warmth = new Warmth(from, time.GetUtcNow() + UpdateErrors.Seconds(request.Seconds));
+        HashSet<int> asked = [.. request.Partitions ?? Enumerable.Range(0, map.PartitionCount)];
+        if (asked.Any(partition => partition < 0 || partition >= map.PartitionCount))
+            throw UpdateErrors.BadValue($"'partitions' names {asked.First(partition => partition < 0 || partition >= map.PartitionCount)}; the log has {map.PartitionCount}.", $"Send numbers from 0 to {map.PartitionCount - 1}.");
+        _warmth = new Warmth(from, time.GetUtcNow() + UpdateErrors.Seconds(request.Seconds), asked);
         _look.Set();
-        var complete = _complete.Where(pair => replication.HasReplica(pair.Key)).ToArray();
-        return new WarmStatus(map.PartitionCount, complete.Length, complete.Sum(pair => replication.LagRecords(pair.Key)), complete.CountBy(pair => pair.Value).ToDictionary());
+        var complete = _complete.Where(pair => asked.Contains(pair.Key) && replication.HasReplica(pair.Key)).ToArray();
+        return new WarmStatus(asked.Count, complete.Length, complete.Sum(pair => replication.LagRecords(pair.Key)), complete.CountBy(pair => pair.Value).ToDictionary());
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -46,7 +49,7 @@ internal sealed partial class WarmReplicas(ShardContext shard, MemberParts parts
             {
                 await _look.WaitAsync(LookEvery, stoppingToken);
                 if (parts.Replication is not { } replication) continue;
-                if (time.GetUtcNow() < _warmth.Until) await MakeAsync(replication, stoppingToken);
+                if (_warmth is var warmth && time.GetUtcNow() < warmth.Until) await MakeAsync(replication, warmth, stoppingToken);
                 else await DropAsync(replication, stoppingToken);
             }
         }
@@ -56,18 +59,18 @@ internal sealed partial class WarmReplicas(ShardContext shard, MemberParts parts
         }
     }
 
-    private Task MakeAsync(ReplicationService replication, CancellationToken cancellationToken)
+    private Task MakeAsync(ReplicationService replication, Warmth warmth, CancellationToken cancellationToken)
     {
-        var missing = Enumerable.Range(0, follower.Current.PartitionCount).Where(partition => !_complete.ContainsKey(partition) || !replication.Reads(partition)).ToArray();
+        var missing = warmth.Partitions.Order().Where(partition => !_complete.ContainsKey(partition) || !replication.Reads(partition)).ToArray();
         return Parallel.ForEachAsync(missing, new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken }, async (partition, token) =>
         {
             try
             {
                 IncarnationId peer = default;
                 // One that a handoff or a backup of before has left here is of somebody else's state.
-                if (!_warmth.From.IsNone && !_made.ContainsKey(partition)) await replication.DropIdleReplicaAsync(partition, () => IsNeeded(partition), token);
+                if (!warmth.From.IsNone && !_made.ContainsKey(partition)) await replication.DropIdleReplicaAsync(partition, () => IsNeeded(partition), token);
                 if (!replication.Reads(partition)) _made[partition] = true;
-                await replication.EnsureReplicaAsync(partition, _peers.Of(partition, _warmth.From, opened => peer = opened), token);
+                await replication.EnsureReplicaAsync(partition, _peers.Of(partition, warmth.From, opened => peer = opened), token);
                 _complete[partition] = replication.OriginOf(partition) switch
                 {
                     ReplicaOrigin.Peer => peer.IsNone ? "peer" : peer.Value, // Whose it was is forgotten where it was here before.
@@ -104,7 +107,7 @@ internal sealed partial class WarmReplicas(ShardContext shard, MemberParts parts
         bool IsMine(MapEntry entry) => entry.Owner == shard.Self || entry.To == shard.Self;
     }
 
-    private sealed record Warmth(IncarnationId From, DateTimeOffset Until);
+    private sealed record Warmth(IncarnationId From, DateTimeOffset Until, IReadOnlySet<int> Partitions);
 
     // Event ids 4950-4959.
     [LoggerMessage(4950, LogLevel.Warning, "Event Hub partition {Partition} could not be made warm yet")]

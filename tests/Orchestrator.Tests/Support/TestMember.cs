@@ -58,6 +58,9 @@ public sealed class TestMember : IAsyncDisposable
     /// <summary>The last request for shadow reads.</summary>
     public ShadowRequest? Shadowing { get; private set; }
 
+    /// <summary>Event Hub partitions that it was last asked to hold.</summary>
+    public IReadOnlyList<int>? Warmed { get; private set; }
+
     public string Address { get; private set; } = "";
 
     /// <summary>Handoffs stop before this phase until it is set to null.</summary>
@@ -203,7 +206,8 @@ public sealed class TestMember : IAsyncDisposable
         app.MapPut("/_shard/warm", async (HttpContext context) =>
         {
             var request = (await context.Request.ReadFromJsonAsync(MemberJson.Default.WarmRequest))!;
-            return Results.Json(new WarmStatus(16, 16, 0, new Dictionary<string, int> { [request.From ?? "blob"] = 16 }), MemberJson.Default.WarmStatus);
+            Warmed = request.Partitions ?? [.. Enumerable.Range(0, 16)];
+            return Results.Json(new WarmStatus(Warmed.Count, Warmed.Count, 0, new Dictionary<string, int> { [request.From ?? "blob"] = Warmed.Count }), MemberJson.Default.WarmStatus);
         });
         app.MapGet("/_shard/busy", (int idleSeconds) => idleSeconds > 0 ? Results.Json(Busy, MemberJson.Default.BusyReport) : Results.BadRequest());
         app.MapGet("/_shard/affinity", () => Affinity is { } bytes ? Results.Bytes(bytes, "application/json") : Results.NotFound());

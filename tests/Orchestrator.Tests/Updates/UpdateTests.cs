@@ -46,7 +46,14 @@ public sealed class UpdateTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(["shard-3", "shard-4"], update.Shards.New.Select(shard => shard.Shard));
         Assert.Equal(update.Shards.New[0], update.Staging! with { SeededFrom = update.Shards.New[0].SeededFrom });
         Assert.Equal(16, update.Staging.SeededFrom["blob"]);
-        Assert.Equal(16, update.Shards.New[1].SeededFrom[update.Staging.Incarnation]);
+        Assert.Equal(_cloud.Member("shard-4").Warmed!.Count, update.Shards.New[1].SeededFrom[update.Staging.Incarnation]);
+
+        // That one holds what it was given later, and no other partition: with every shard that holds all, each partition would have one reader more.
+        var map = await _cloud.Store.LoadAsync(Cancelled);
+        var owned = map.SlotRuns.Where(run => run.Entry.Owner.Shard.Value == "shard-4").SelectMany(run => EntryKey.Of(run.Slots).Partitions(16))
+            .Concat(map.Placed.Where(placed => placed.Entry.Owner.Shard.Value == "shard-4").SelectMany(placed => EntryKey.Of(placed.Endpoint).Partitions(16)));
+        Assert.Equal(owned.Distinct().Order(), _cloud.Member("shard-4").Warmed!.Order());
+        Assert.InRange(_cloud.Member("shard-4").Warmed!.Count, 8, 12);
 
         // It was verified, and owners were asked for samples until then only.
         Assert.Equal((UpdateVerdict.Healthy, 100L, true), (update.Verification!.Verdict, update.Verification.Shadow!.Compared, update.Verification.Probes!.Results[0].Passed));
