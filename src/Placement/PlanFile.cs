@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Security.Cryptography;
 using System.Text.Json;
 using ShardCloud.Routing;
+using static ShardCloud.Placement.PlanJson;
 
 namespace ShardCloud.Placement;
 
@@ -35,8 +36,7 @@ public static class PlanFile
             WritePlan(json, plan);
             json.WriteEndObject();
         }
-        return bytes.WrittenCount <= BytesMax ? bytes.WrittenSpan.ToArray() : throw new ShardCloudException(
-            ErrorCodes.OverLimit, $"The plan and its inputs have {bytes.WrittenCount} bytes; {BytesMax} are possible.", "Return placed endpoints to their slots: each has a line in every plan.");
+        return bytes.WrittenCount <= BytesMax ? bytes.WrittenSpan.ToArray() : throw TooLarge(bytes.WrittenCount);
     }
 
     /// <summary>The plan of bytes, and what it was made from.</summary>
@@ -47,14 +47,12 @@ public static class PlanFile
         {
             using var json = JsonDocument.Parse(bytes);
             var planner = json.RootElement.GetProperty("planner").GetInt32();
-            if (planner != UpdatePlanner.Version)
-                throw new ShardCloudException(ErrorCodes.PlannerUnknown, $"The plan was made by planner {planner}; this program has planner {UpdatePlanner.Version}.", "Use the 'shardcloud' of the Orchestrator that made it.");
+            if (planner != UpdatePlanner.Version) throw PlannerUnknown(planner, UpdatePlanner.Version);
             var inputs = ReadInputs(json.RootElement.GetProperty("inputs"));
             var plan = ReadPlan(json.RootElement.GetProperty("plan"));
             return Write(inputs, plan).AsSpan().SequenceEqual(bytes.Span) ? (inputs, plan) : throw Unreadable("it is not written as a plan is", null);
         }
-        catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArgumentException or IndexOutOfRangeException
-            || (error is ShardCloudException { Code: not (ErrorCodes.PlannerUnknown or ErrorCodes.PlanUnreadable) }))
+        catch (Exception error) when (IsUnreadable(error))
         {
             throw Unreadable(error.Message, error);
         }
@@ -148,37 +146,6 @@ public static class PlanFile
 
     // A range that no map can have would take the planner out of its arrays.
     private static SlotRange Range(JsonElement[] row) => EntryKey.Of(new SlotRange(row[0].GetInt32(), row[1].GetInt32())).Slots;
-
-    private static IEnumerable<string> Strings(JsonElement json, string name) => json.GetProperty(name).EnumerateArray().Select(item => item.GetString()!);
-
-    private static T[] Rows<T>(JsonElement json, string name, Func<JsonElement[], T> read) => [.. json.GetProperty(name).EnumerateArray().Select(row => read([.. row.EnumerateArray()]))];
-
-    private static void WriteStrings(Utf8JsonWriter json, string name, IEnumerable<string> texts)
-    {
-        json.WriteStartArray(name);
-        foreach (var text in texts) json.WriteStringValue(text);
-        json.WriteEndArray();
-    }
-
-    private static void WriteRows<T>(Utf8JsonWriter json, string name, IEnumerable<T> rows, Action<T> write)
-    {
-        json.WriteStartArray(name);
-        foreach (var row in rows)
-        {
-            json.WriteStartArray();
-            write(row);
-            json.WriteEndArray();
-        }
-        json.WriteEndArray();
-    }
-
-    private static void WriteNumbers(Utf8JsonWriter json, params ReadOnlySpan<int> numbers)
-    {
-        foreach (var number in numbers) json.WriteNumberValue(number);
-    }
-
-    private static ShardCloudException Unreadable(string why, Exception? error) => new(
-        ErrorCodes.PlanUnreadable, $"This is not a stored plan: {why}", "Fetch it again: 'shardcloud replay UPDATE/NUMBER --save FILE'.", error);
 
     /// <summary>Names in order, each with its number; the empty one is -1.</summary>
     private sealed class Names

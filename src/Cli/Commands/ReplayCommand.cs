@@ -5,11 +5,12 @@ using System.Text.Json.Serialization;
 using ShardCloud.Cli.Api;
 using ShardCloud.Cli.Output;
 using ShardCloud.Placement;
+using ShardCloud.Placement.Rebalancing;
 using Spectre.Console;
 
 namespace ShardCloud.Cli.Commands;
 
-/// <summary><c>replay</c>: plans of an update, made again from what they were made from.</summary>
+/// <summary><c>replay</c>: plans of an update, or a plan of placements, made again from what they were made from.</summary>
 internal static class ReplayCommand
 {
     public static Command Create()
@@ -18,6 +19,7 @@ internal static class ReplayCommand
         var save = new Option<FileInfo?>("--save") { Description = "Write the stored plan with its inputs to this file; for UPDATE/NUMBER." };
         return new Command("replay", """
             Plan the rounds of an update again, here, from their stored inputs, and compare with what was planned then, byte for byte.
+            A file may also hold a plan of placements.
             Exit code 0: all are the same. 1: one differs; the first difference is named.
 
             Examples:
@@ -59,6 +61,12 @@ internal static class ReplayCommand
 
     private static ReplayedPlan Replay(string name, int? wave, byte[] bytes)
     {
+        if (PlacementPlanFile.Is(bytes))
+        {
+            var placement = PlacementReplay.Of(bytes);
+            var (slots, endpoints) = (placement.Stored.Moves.Count(move => !move.Entry.IsEndpoint), placement.Stored.Moves.Count(move => move.Entry.IsEndpoint));
+            return new ReplayedPlan(name, wave, placement.IsSame, placement.Difference, slots, endpoints, PlanFile.HashOf(bytes), bytes.Length);
+        }
         var replay = PlanReplay.Of(bytes);
         return new ReplayedPlan(name, wave, replay.IsSame, replay.Difference, replay.Stored.Slots, replay.Stored.Endpoints, PlanFile.HashOf(bytes), bytes.Length);
     }

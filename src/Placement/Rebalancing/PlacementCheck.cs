@@ -130,7 +130,7 @@ internal static class PlacementCheck
 
     private static bool IsAmount(double value) => double.IsFinite(value) && value >= 0;
 
-    private static string Say(double value) => value.ToString("R", CultureInfo.InvariantCulture);
+    private static string Say(double value) => value.ToString("G6", CultureInfo.InvariantCulture);
 
     private static ShardCloudException Bad(string what) => new(ErrorCodes.PlacementInputsBad, $"No placement can be planned from this: {what}.", "Correct what the message names.");
 

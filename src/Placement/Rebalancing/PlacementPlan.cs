@@ -1,3 +1,4 @@
+using System.Globalization;
 using ShardCloud.Routing;
 
 namespace ShardCloud.Placement.Rebalancing;
@@ -10,7 +11,17 @@ namespace ShardCloud.Placement.Rebalancing;
 /// <param name="With">Up to three endpoints at its destination that it is used most with.</param>
 /// <param name="LoadFrom">Load of its owner before it, as a multiple of the owner's share.</param>
 /// <param name="LoadTo">Load of the destination after it, likewise.</param>
-public sealed record PlacementMove(EntryKey Entry, ShardId From, ShardId To, double Gain, IReadOnlyList<EndpointId> With, double LoadFrom, double LoadTo);
+public sealed record PlacementMove(EntryKey Entry, ShardId From, ShardId To, double Gain, IReadOnlyList<EndpointId> With, double LoadFrom, double LoadTo)
+{
+    /// <summary>The move and its reason as one line for people.</summary>
+    public string Say()
+    {
+        var why = Gain > 0 ? string.Create(CultureInfo.InvariantCulture, $"{Gain:0.###} accesses/s less between shards")
+            : Gain < 0 ? string.Create(CultureInfo.InvariantCulture, $"for the balance, with {-Gain:0.###} accesses/s more between shards") : "for the balance";
+        var with = With.Count == 0 ? "" : $", beside {string.Join(", ", With)}";
+        return string.Create(CultureInfo.InvariantCulture, $"{Entry}: {From} -> {To}: {why}{with}; {From} had {100 * LoadFrom:0} % of its share, {To} has {100 * LoadTo:0} %");
+    }
+}
 
 /// <summary>How good a placement is. <c>Cut</c>: share of the weight of all edges whose ends are at different shards, 0 to 1. <c>Imbalance</c>: how far the shard with most load is above its share.</summary>
 public readonly record struct PlacementQuality(double Cut, double Imbalance);

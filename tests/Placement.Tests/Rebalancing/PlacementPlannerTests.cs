@@ -59,43 +59,24 @@ public sealed class PlacementPlannerTests
     [Fact]
     public void EveryMove_OfRandomClouds_KeepsToAllConstraints()
     {
-        for (var seed = 1; seed <= 400; seed++)
-        {
-            var inputs = RandomCloud.Inputs(seed);
-            PlacementPlan plan;
-            try
-            {
-                plan = PlacementPlanner.Plan(inputs);
-            }
-            catch (ShardCloudException error) when (error.Code is ErrorCodes.PinsContradict or ErrorCodes.TooManyApart or ErrorCodes.NoCapacity)
-            {
-                continue;
-            }
-            PlanRules.Check(inputs, plan, seed);
-        }
+        var planned = Enumerable.Range(1, 400).Select(RandomCloud.Inputs).Where(RandomCloud.CanBePlanned).ToList();
+        foreach (var inputs in planned) PlanRules.Check(inputs, PlacementPlanner.Plan(inputs), (int)inputs.Map.Value);
+        Assert.True(planned.Count > 200, $"only {planned.Count} clouds can be planned");
     }
 
     // Goal: balance, pins, apartness and traffic pull in different directions, and all the same it comes to rest: what a round does no later one undoes.
     [Fact]
     public void Rounds_OfRandomClouds_ComeToRest()
     {
-        for (var seed = 1; seed <= 150; seed++)
+        foreach (var start in Enumerable.Range(1, 150).Select(RandomCloud.Inputs).Where(RandomCloud.CanBePlanned))
         {
-            var inputs = RandomCloud.Inputs(seed);
-            var (moves, rounds) = (0, 0);
+            var (inputs, seed, moves, rounds) = (start, start.Map, 0, 0);
             var been = inputs.Entries.ToDictionary(entry => entry.Key, entry => new List<ShardId> { inputs.Shards[entry.Owner].Id });
-            try
+            for (; rounds < 200 && PlacementPlanner.Plan(inputs) is { Moves.Count: > 0 } plan; rounds++)
             {
-                for (; rounds < 200 && PlacementPlanner.Plan(inputs) is { Moves.Count: > 0 } plan; rounds++)
-                {
-                    inputs = RandomCloud.After(inputs, plan);
-                    moves += plan.Moves.Count;
-                    foreach (var move in plan.Moves) been[move.Entry].Add(move.To);
-                }
-            }
-            catch (ShardCloudException error) when (error.Code is ErrorCodes.PinsContradict or ErrorCodes.TooManyApart or ErrorCodes.NoCapacity)
-            {
-                continue;
+                inputs = RandomCloud.After(inputs, plan);
+                moves += plan.Moves.Count;
+                foreach (var move in plan.Moves) been[move.Entry].Add(move.To);
             }
             Assert.True(rounds < 200, $"seed {seed}: no rest after {moves} moves");
             Assert.True(moves <= 3 * inputs.Entries.Count, $"seed {seed}: {moves} moves of {inputs.Entries.Count} entries");

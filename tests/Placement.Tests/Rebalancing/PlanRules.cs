@@ -35,7 +35,8 @@ internal static class PlanRules
             var least = inputs.Entries.Select((_, i) => i).Where(i => at[i] == to).Max(i => loads[i]);
             var share = inputs.Entries.Select((_, i) => i).Where(i => inputs.Shards[at[i]].Version == inputs.Shards[to].Version).Sum(i => loads[i])
                 / inputs.Shards.Count(shard => shard.Takes && shard.Version == inputs.Shards[to].Version);
-            var isRequired = isPinned || inputs.Policy.Apart.Any(group => Pairs(group).Any(pair => Together(pair, before) && (pair.Item1 == move.Entry.Endpoint || pair.Item2 == move.Entry.Endpoint)));
+            // It goes where it must, or makes place for one that does.
+            var isRequired = isPinned || (move.Entry.IsEndpoint && inputs.Policy.Apart.Any(group => group.Contains(move.Entry.Endpoint) && (group.Any(inputs.Policy.Pins.ContainsKey) || Pairs(group).Any(pair => Together(pair, before)))));
             var load = inputs.Entries.Select((_, i) => i).Where(i => at[i] == to).Sum(i => loads[i]);
             That(isRequired || load <= Math.Max(least, share) + (inputs.Policy.Imbalance * share) + 1e-9, $"{move.To} has {load / share} of its share");
         }

@@ -41,6 +41,20 @@ internal static class RandomCloud
         List<IReadOnlyList<EndpointId>> Apart() => [.. Enumerable.Range(0, random.Next(3)).Select(_ => (IReadOnlyList<EndpointId>)[.. inputs.Entries.Take(endpoints).OrderBy(_ => random.Next()).Take(random.Next(1, 4)).Select(entry => entry.Key.Endpoint)])];
     }
 
+    /// <summary>False where chance made pins, groups or capacities that no placement can satisfy.</summary>
+    public static bool CanBePlanned(PlacementInputs inputs)
+    {
+        try
+        {
+            PlacementPlanner.Plan(inputs);
+            return true;
+        }
+        catch (ShardCloudException error) when (error.Code is ErrorCodes.PinsContradict or ErrorCodes.TooManyApart or ErrorCodes.NoCapacity)
+        {
+            return false;
+        }
+    }
+
     public static PlacementInputs With(PlacementInputs inputs, PlacementPolicy policy, IReadOnlyList<PlacementEntry>? entries = null, IReadOnlyList<PlacementShard>? shards = null, IReadOnlyList<AffinityEdge>? edges = null) => new()
     {
         Map = inputs.Map,
