@@ -13,5 +13,37 @@ public static class InitialPlacement
     /// <returns>None where endpoints are placed already: the cloud is not new then, and rebalancing has the word.</returns>
     /// <exception cref="ShardCloudException">SC5080 to SC5083, see <see cref="PlacementPlanner.Plan"/>.</exception>
     public static IReadOnlyList<PlacementMove> Of(RoutingMap map, AffinityMap affinity, PlacementPolicy policy) =>
-        map.Placed.Any(placed => !RehearsalEndpoint.Is(placed.Endpoint)) ? [] : PlacementPlanner.Plan(PlacementInputs.Of(map, affinity, policy with { MoveBudget = 1 })).Moves;
+        map.Placed.Any(placed => !RehearsalEndpoint.Is(placed.Endpoint)) ? [] : PlacementPlanner.Plan(InputsOf(map, affinity, policy with { MoveBudget = 1 })).Moves;
+
+    /// <summary>What a new cloud is planned from: every endpoint that the affinity map or the policy names; slots stay, for what is not named is spread by its hashes.</summary>
+    public static PlacementInputs InputsOf(RoutingMap map, AffinityMap affinity, PlacementPolicy policy)
+    {
+        ShardId[] shards = [.. map.SlotRuns.Select(run => run.Entry.Owner.Shard).Concat(map.Live.Keys.Select(incarnation => incarnation.Shard)).Distinct().Order(ShardId.InOrder)];
+        var numbers = shards.Select((shard, number) => (shard, number)).ToDictionary(shard => shard.shard, shard => shard.number);
+        var loads = affinity.Vertices.ToDictionary(vertex => vertex.Endpoint, vertex => vertex.Load);
+        var (entries, places) = (new List<PlacementEntry>(), new Dictionary<EndpointId, int>());
+        foreach (var endpoint in loads.Keys.Concat(policy.Pins.Keys).Concat(policy.Apart.SelectMany(group => group)).Distinct().OrderBy(endpoint => endpoint.Value, StringComparer.Ordinal))
+        {
+            if (map.Lookup(endpoint) is not { } entry) continue; // Nobody was granted its slot.
+            places[endpoint] = entries.Count;
+            entries.Add(new PlacementEntry(EntryKey.Of(endpoint), numbers[entry.Owner.Shard], loads.GetValueOrDefault(endpoint), entry.IsMigrating));
+        }
+        foreach (var (slot, load) in affinity.Slots)
+            if (map.LookupSlot(slot) is { } entry) entries.Add(new PlacementEntry(EntryKey.Of(new SlotRange(slot.Value, 1)), numbers[entry.Owner.Shard], load, IsFixed: true));
+        return new PlacementInputs
+        {
+            Map = map.Version,
+            Affinity = affinity.Version,
+            Shards = [.. shards.Select(shard => new PlacementShard(shard, VersionOf(shard), Destinations.Of(map, shard) is not null, PlacementShard.NoLimit))],
+            Entries = entries,
+            Edges =
+            [
+                .. affinity.Edges.Where(edge => places.ContainsKey(affinity.Vertices[edge.A].Endpoint) && places.ContainsKey(affinity.Vertices[edge.B].Endpoint))
+                    .Select(edge => edge with { A = places[affinity.Vertices[edge.A].Endpoint], B = places[affinity.Vertices[edge.B].Endpoint] }),
+            ],
+            Policy = policy,
+        };
+
+        string VersionOf(ShardId shard) => map.Live.Values.Where(member => member.Incarnation.Shard == shard).MaxBy(member => member.JoinedAt)?.ApplicationVersion ?? "";
+    }
 }

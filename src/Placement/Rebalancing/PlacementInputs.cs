@@ -37,17 +37,4 @@ public sealed class PlacementInputs
 
     /// <summary>What to keep to.</summary>
     public required PlacementPolicy Policy { get; init; }
-
-    /// <summary>What can be moved of a cloud, as its map and its affinity map say. Rehearsals are left out.</summary>
-    /// <param name="map">Who owns what.</param>
-    /// <param name="affinity">What is used together, and what it costs.</param>
-    /// <param name="policy">What to keep to.</param>
-    /// <param name="capacityOf">The most that a shard can carry; null: none has a limit.</param>
-    /// <param name="resting">What must stay because it was moved a short while ago (<see cref="PlacementPolicy.CoolDown"/>).</param>
-    /// <remarks>
-    /// Endpoints: those of the affinity map, the placed ones, and those that the policy names. Slots: those with load of endpoints that are not named. A slot takes with it what is not placed: so it stays while an endpoint of
-    /// it is named and not placed yet. Fixed is also what is on the move, or has an owner that does not live.
-    /// </remarks>
-    public static PlacementInputs Of(RoutingMap map, AffinityMap affinity, PlacementPolicy policy, Func<ShardId, EndpointLoad>? capacityOf = null, IReadOnlySet<EntryKey>? resting = null) =>
-        PlacementSurvey.Of(map, affinity, policy, capacityOf ?? (_ => PlacementShard.NoLimit), resting ?? new HashSet<EntryKey>());
 }

@@ -10,34 +10,12 @@ public sealed class PlacementInputsTests
     private static readonly EndpointId A = new("rooms/a"), B = new("rooms/b"), C = new("rooms/c");
 
     [Fact]
-    public void Inputs_OfAMap_NameWhatCanMoveAndWhatStays()
-    {
-        var cloud = new Roll(3, isCalm: true);
-        var owner = cloud.Map.LookupSlot(A.Slot)!.Owner.Shard;
-        var free = Enumerable.Range(0, Slot.Count).Select(slot => new Slot((ushort)slot)).First(slot => slot != A.Slot && slot != B.Slot && slot != C.Slot);
-        var inputs = PlacementInputs.Of(cloud.Map, Affinity([A, B], [new AffinityEdge(0, 1, 3)], [A.Slot, free]), new PlacementPolicy { Pins = new Dictionary<EndpointId, ShardId> { [C] = owner } }, resting: new HashSet<EntryKey> { EntryKey.Of(B) });
-
-        Assert.Equal(inputs.Shards.Select(shard => shard.Id).Order(ShardId.InOrder), inputs.Shards.Select(shard => shard.Id));
-        Assert.Equal(["1.0.0", "2.0.0"], inputs.Shards.Select(shard => shard.Version).Distinct().Order(StringComparer.Ordinal));
-        PlacementEntry Of(EntryKey key) => Assert.Single(inputs.Entries, entry => entry.Key == key);
-        Assert.Equal(owner, inputs.Shards[Of(EntryKey.Of(A)).Owner].Id);
-        Assert.False(Of(EntryKey.Of(A)).IsFixed);
-        Assert.True(Of(EntryKey.Of(B)).IsFixed); // It rests.
-        Assert.Equal(EndpointLoad.None, Of(EntryKey.Of(C)).Load); // Named by a pin alone.
-        Assert.True(Of(EntryKey.Of(new SlotRange(A.Slot.Value, 1))).IsFixed); // It would take 'rooms/a' with it.
-        Assert.False(Of(EntryKey.Of(new SlotRange(free.Value, 1))).IsFixed);
-        Assert.All(cloud.Map.Placed, placed => Of(EntryKey.Of(placed.Endpoint)));
-        var edge = Assert.Single(inputs.Edges);
-        Assert.Equal((A, B, 3), (inputs.Entries[edge.A].Key.Endpoint, inputs.Entries[edge.B].Key.Endpoint, edge.Weight));
-    }
-
-    [Fact]
     public void FirstPlacement_OfANewCloud_IsWithoutTheBudget_AndOfOneInUseNothing()
     {
         var map = NewCloud(4);
         EndpointId[] endpoints = [.. Enumerable.Range(0, 300).Select(i => new EndpointId($"rooms/{i:D3}"))];
         var affinity = Affinity(endpoints, [.. Enumerable.Range(0, 100).SelectMany(i => new[] { new AffinityEdge(3 * i, (3 * i) + 1, 1), new AffinityEdge((3 * i) + 1, (3 * i) + 2, 1) })], []);
-        var inputs = PlacementInputs.Of(map, affinity, new PlacementPolicy());
+        var inputs = InitialPlacement.InputsOf(map, affinity, new PlacementPolicy());
         var moves = InitialPlacement.Of(map, affinity, new PlacementPolicy());
 
         var at = inputs.Entries.ToDictionary(entry => entry.Key, entry => inputs.Shards[entry.Owner].Id);
