@@ -166,5 +166,6 @@ public static class ErrorCodes
     public const string UnknownTarget = "SC7015";
     public const string FaultNotPossible = "SC7016";
     public const string BadOutputs = "SC7017";
+    public const string PackageNotBuilt = "SC7018";
 #pragma warning restore CS1591
 }

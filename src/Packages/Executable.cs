@@ -5,7 +5,7 @@ namespace ShardCloud.Packages;
 
 /// <summary>What the first bytes of a program say of where it runs: ELF, Mach-O and PE headers.</summary>
 /// <remarks>ELF: System V ABI, <c>e_machine</c>. PE: Microsoft's PE format, <c>Machine</c>. Mach-O: <c>cputype</c>. A script (<c>#!</c>) runs everywhere but on Windows.</remarks>
-internal static class Executable
+public static class Executable
 {
     /// <summary>Bytes that are enough to tell; the PE header's offset is small in practice.</summary>
     public const int HeadBytes = 1024;

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.IO.Compression;
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -14,7 +13,7 @@ namespace ShardCloud.Infra.Tests;
 /// <summary>The scripts that deploy.yml runs: environment in, files and an exit code out.</summary>
 public sealed class GroundScriptTests : IDisposable
 {
-    private static readonly string[] Programs = ["bash", "curl", "jq", "zip"];
+    private static readonly string[] Programs = ["bash", "curl", "jq"];
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("shardcloud-test-");
 
@@ -22,29 +21,6 @@ public sealed class GroundScriptTests : IDisposable
     {
         var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator);
         foreach (var program in Programs) Assert.SkipUnless(OperatingSystem.IsLinux() && folders.Any(folder => File.Exists(Path.Combine(folder, program))), $"There is no {program} on this machine, or it is not Linux.");
-    }
-
-    [Fact]
-    public async Task Zip_OfTheSameContent_IsTheSameFile_AndKeepsWhatIsExecutable()
-    {
-        string[] zips = [Path.Combine(_folder.FullName, "a.zip"), Path.Combine(_folder.FullName, "b.zip")];
-        foreach (var (zip, when) in zips.Zip([new DateTime(2020, 1, 1), new DateTime(2024, 5, 5)]))
-        {
-            var content = Directory.CreateDirectory(Path.ChangeExtension(zip, null));
-            foreach (var name in zip.EndsWith("a.zip", StringComparison.Ordinal) ? (string[])["z", "program", "a b"] : ["a b", "program", "z"])
-            {
-                var file = Path.Combine(content.FullName, name);
-                await File.WriteAllTextAsync(file, name);
-                File.SetLastWriteTimeUtc(file, when);
-            }
-            if (OperatingSystem.IsLinux()) File.SetUnixFileMode(Path.Combine(content.FullName, "program"), (UnixFileMode)0b111_101_101);
-            Assert.Equal(0, (await RunAsync("zip-folder.sh", [content.FullName, zip])).Exit);
-        }
-
-        Assert.Equal(await File.ReadAllBytesAsync(zips[0]), await File.ReadAllBytesAsync(zips[1]));
-        using var archive = await ZipFile.OpenReadAsync(zips[0]);
-        Assert.Equal(["a b", "program", "z"], archive.Entries.Select(entry => entry.FullName));
-        Assert.Equal([false, true, false], archive.Entries.Select(entry => ((entry.ExternalAttributes >> 16) & 0b001_000_000) != 0));
     }
 
     [Fact]

@@ -83,6 +83,7 @@ public sealed class CommandLineTests
     [InlineData("up --shards 0", "--shards")]
     [InlineData("demo --seconds 1", "--seconds")]
     [InlineData("down --orchestrator https://o", "--cloud")]
+    [InlineData("package build application --output a.zip", "--project")]
     [InlineData("down --cloud rooms --purge", "--purge")]
     [InlineData("frobnicate", "frobnicate")]
     public async Task Usage_Wrong_NamesTheOption(string arguments, string named)
@@ -102,6 +103,7 @@ public sealed class CommandLineTests
     [InlineData("migration show")]
     [InlineData("shard remove")]
     [InlineData("update start")]
+    [InlineData("package build")]
     [InlineData("update approve")]
     [InlineData("explain")]
     [InlineData("chaos partition")]

@@ -3,16 +3,52 @@ using System.IO.Compression;
 using Azure;
 using Azure.Storage.Blobs.Specialized;
 using ShardCloud.Cli.Api;
+using ShardCloud.Cli.Packaging;
 using ShardCloud.Contracts;
 using ShardCloud.Packages;
 using Spectre.Console;
 
 namespace ShardCloud.Cli.Commands;
 
-/// <summary><c>package publish|list</c>: versions of the application that shards can run.</summary>
+/// <summary><c>package build|publish|list</c>: zips for Azure, and versions of the application that shards can run.</summary>
 internal static class PackageCommand
 {
-    public static Command Create() => new("package", "Publish versions of the application, or list them.") { Publish(), List() };
+    public static Command Create() => new("package", "Build packages for Azure; publish versions of the application, or list them.") { Build(), Publish(), List() };
+
+    private static Command Build()
+    {
+        var kind = new Argument<PackageKind>("KIND") { Description = "orchestrator, router or application." };
+        var output = new Option<FileInfo>("--output") { Description = "Zip file to write.", Required = true };
+        var project = new Option<string?>("--project") { Description = "Project file or folder. Default: that of the Orchestrator or the router in a clone of ShardCloud; an application names its own." };
+        var version = new Option<string?>("--version") { Description = $"Version of the application, put into its {PackageManifest.FileName}. Default: the one that is there." };
+        var selfContained = new Option<bool?>("--self-contained") { Description = "Whether it brings .NET along. Default: the Orchestrator does, for its host has none; App Service has .NET." };
+        var command = new Command("build", """
+            Publish a project for linux-x64 and zip it, so that the same sources give the same bytes; then check the zip as those will who take it.
+
+            Examples:
+              shardcloud package build orchestrator --output artifacts/ground/orchestrator.zip
+              shardcloud package build router --output artifacts/ground/router.zip
+              shardcloud package build application --project src/Shop --version 1.0.0 --output artifacts/ground/application.zip
+            """)
+        {
+            kind, output, project, version, selfContained, Shared.Json,
+        };
+        command.Validators.Add(result =>
+        {
+            var isApplication = result.GetValue(kind) == PackageKind.Application;
+            if (isApplication && result.GetValue(project) is null) result.AddError("An application needs --project.");
+            if (!isApplication && result.GetValue(version) is not null) result.AddError("--version is for an application; the others have the version of ShardCloud.");
+        });
+        return command.Does(async (parsed, terminal, cancellationToken) =>
+        {
+            var what = parsed.GetValue(kind);
+            var from = parsed.GetValue(project) ?? (what == PackageKind.Orchestrator ? "src/Orchestrator" : "src/ShardRuntime");
+            var built = await PackageBuild.RunAsync(what, from, parsed.GetValue(version), parsed.GetValue(selfContained) ?? what == PackageKind.Orchestrator,
+                parsed.GetRequiredValue(output).FullName, terminal.Json ? _ => { } : terminal.Say, cancellationToken);
+            terminal.Result(built, PackagingJson.Default.BuiltPackage, console => console.WriteLine($"{built.Sha256}  {built.Path}  {built.Bytes:N0} bytes"));
+            return 0;
+        });
+    }
 
     private static Command Publish()
     {
@@ -58,7 +94,7 @@ internal static class PackageCommand
         try
         {
             say($"zipping {path}");
-            await ZipFile.CreateFromDirectoryAsync(path, zip.FullName, CompressionLevel.Fastest, includeBaseDirectory: false, cancellationToken);
+            await PackageWriter.WriteAsync(path, zip.FullName, CompressionLevel.Fastest, cancellationToken);
             return await PublishAsync(api, zip, say, cancellationToken);
         }
         finally
