@@ -70,7 +70,7 @@ public static class OrchestratorServices
     {
         functions.Version = OrchestrationVersion;
         functions
-            .AddOrchestrator<Bootstrap>().AddActivity<SurveyCloud>().AddActivity<GrantFirstSlots>().AddActivity<AwaitServing>()
+            .AddOrchestrator<Bootstrap>().AddActivity<SurveyCloud>().AddActivity<GrantFirstSlots>().AddActivity<AwaitServing>().AddActivity<PlanFirstPlacement>()
             .AddOrchestrator<CreateShard>().AddActivity<ReserveShardName>().AddActivity<RequestInstance>().AddActivity<AwaitJoin>()
             .AddActivity<DeleteInstance>().AddActivity<CloseOperation>()
             .AddActivity<PlanRehearsal>()

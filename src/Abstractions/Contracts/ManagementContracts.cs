@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace ShardCloud.Contracts;
@@ -16,6 +17,9 @@ public static class ManagementLimits
     /// <summary>Bytes of a request body.</summary>
     public const int BodyBytesMax = 1024 * 1024;
 
+    /// <summary>Bytes of the body of a bootstrap, which may carry an affinity map.</summary>
+    public const int BootstrapBytesMax = 24 * 1024 * 1024;
+
     /// <summary>Characters of a reason.</summary>
     public const int ReasonLengthMax = 500;
 
@@ -27,7 +31,10 @@ public static class ManagementLimits
 }
 
 /// <summary>First shards and first placement. Starting it again while shards exist changes nothing.</summary>
-public sealed record BootstrapRequest(int Shards, string Version);
+/// <param name="Shards">How many.</param>
+/// <param name="Version">Of the application.</param>
+/// <param name="Placement">An affinity map (docs/affinity.md) by which endpoints of a new cloud are placed at the start; null: all are where their slots are.</param>
+public sealed record BootstrapRequest(int Shards, string Version, JsonElement? Placement = null);
 
 public sealed record StartMigrationRequest(IReadOnlyList<string> Endpoints, string To, string? Reason = null);
 

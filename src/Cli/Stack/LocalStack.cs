@@ -154,7 +154,7 @@ internal sealed class LocalStack : IAsyncDisposable
 
         Say("Shards");
         using var api = ManagementClient.Of(Run);
-        var operation = await api.BootstrapAsync(new BootstrapRequest(_options.Shards, _options.Version), cancellationToken);
+        var operation = await api.BootstrapAsync(new BootstrapRequest(_options.Shards, _options.Version, _options.Placement), cancellationToken);
         var step = "";
         await api.WaitForOperationAsync(operation, seen =>
         {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using ShardCloud.LocalCloud.Profiles;
 
 namespace ShardCloud.Cli.Stack;
@@ -10,6 +11,9 @@ internal sealed record LocalStackOptions
 
     /// <summary>Shards at the first start; later starts keep what the map says.</summary>
     public int Shards { get; init; } = 3;
+
+    /// <summary>An affinity map by which endpoints are placed at the first start; null: they are where their slots are.</summary>
+    public JsonElement? Placement { get; init; }
 
     /// <summary>Routers; clients may use any of them.</summary>
     public int Routers { get; init; } = 1;

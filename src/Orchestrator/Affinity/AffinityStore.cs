@@ -69,6 +69,19 @@ public sealed class AffinityStore(AffinityBlobs blobs, MemberDirectory directory
         return new AffinityLook(merged, leftOut);
     }
 
+    /// <summary>Stores a map from elsewhere as if it were observed now: it is the newest, and fades from here on.</summary>
+    /// <returns>Its version.</returns>
+    /// <exception cref="ShardCloudException">SC6004: others were faster five times.</exception>
+    public async Task<long> PutAsync(AffinityMap map, CancellationToken cancellationToken)
+    {
+        for (var tries = 0; tries < 5; tries++) // Where it fails another has written a map: one comes once a minute.
+        {
+            var version = (await blobs.ListAsync(cancellationToken)).FirstOrDefault() + 1;
+            if (await blobs.TryWriteAsync(AffinityMap.Renewed(map, version, time.GetUtcNow()), cancellationToken)) return version;
+        }
+        throw new ShardCloudException(ErrorCodes.StoreUnavailable, "The affinity map could not be stored: another one took its number each time.", "Try again.");
+    }
+
     /// <summary>The timer's merge: every <see cref="MergeEvery"/>. A failure waits for the next.</summary>
     public async Task TickAsync(CancellationToken cancellationToken)
     {

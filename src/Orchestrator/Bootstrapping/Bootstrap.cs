@@ -1,11 +1,12 @@
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask;
+using ShardCloud.Orchestrator.Migrations;
 using ShardCloud.Orchestrator.Shards;
 
 namespace ShardCloud.Orchestrator.Bootstrapping;
 
-/// <summary>Input of <see cref="Bootstrap"/>.</summary>
-public sealed record BootstrapInput(string Operation, int Shards, string Version);
+/// <summary>Input of <see cref="Bootstrap"/>. <c>Placement</c>: version of the affinity map by which endpoints of a new cloud are placed at the start; null: none is.</summary>
+public sealed record BootstrapInput(string Operation, int Shards, string Version, long? Placement = null);
 
 /// <summary>What there is and what is missing.</summary>
 /// <param name="Create">Names of shards that have to be created.</param>
@@ -53,6 +54,15 @@ public sealed class Bootstrap : TaskOrchestrator<BootstrapInput, string>
             return new WireError(ErrorCodes.StepTimedOut, $"The owners did not all serve after {RoundsMax} rounds.", "Look at 'shardcloud status' and the logs of the shards.");
 
         var rehearsed = await Task.WhenAll(survey.Create.Select(shard => Rehearse.RunAsync(context, input.Operation, shard)));
-        return rehearsed.FirstOrDefault(error => error is not null);
+        if (rehearsed.FirstOrDefault(error => error is not null) is { } refusal) return refusal;
+        return input.Placement is null ? null : await PlaceAsync(context, input);
+    }
+
+    // By ordinary migrations. One that fails leaves endpoints with their slots, where they are served as well: that is no reason for a cloud not to begin.
+    private static async Task<WireError?> PlaceAsync(TaskOrchestrationContext context, BootstrapInput input)
+    {
+        var placement = await context.CallActivityAsync<FirstPlacement>(nameof(PlanFirstPlacement), input, Patient);
+        await ChildRuns.RunAsync(context, placement.Migrations, Patient);
+        return placement.Error;
     }
 }

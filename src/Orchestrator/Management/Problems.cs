@@ -20,6 +20,7 @@ public static class Problems
         [ErrorCodes.PackageUnsafe] = (400, "Package not safe to unpack"),
         [ErrorCodes.PackageManifestBad] = (400, "Package without a usable manifest"),
         [ErrorCodes.PackageCannotStart] = (400, "Package cannot start"),
+        [ErrorCodes.AffinityUnreadable] = (400, "Not an affinity map"),
         [ErrorCodes.Unauthenticated] = (401, "Not authenticated"),
         [ErrorCodes.Forbidden] = (403, "Not allowed"),
         [ErrorCodes.NotFound] = (404, "Not found"),

@@ -1,31 +1,38 @@
+using System.Text;
+using System.Text.Json;
 using Microsoft.Extensions.Options;
 using ShardCloud.Contracts;
 using ShardCloud.DurableTask.Client;
+using ShardCloud.Orchestrator.Affinity;
 using ShardCloud.Orchestrator.Bootstrapping;
 using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
 using ShardCloud.Orchestrator.Updates;
+using ShardCloud.Placement.Affinity;
 
 namespace ShardCloud.Orchestrator.Management;
 
 /// <summary><c>/api/bootstrap</c>, <c>/api/shutdown</c>, <c>/api/shards</c> and <c>/api/operations</c>.</summary>
 public sealed class ShardsApi(
     MapReader maps, OperationStore operations, UpdateStore updates, Replacements replacements, EndMark ended, Endings endings, IdempotencyStore keys, IShardHost host, DurableTaskClient durable,
-    IOptions<OrchestratorSettings> settings, TimeProvider time)
+    AffinityStore affinity, IOptions<OrchestratorSettings> settings, TimeProvider time)
 {
     private const int VersionLengthMax = 64;
 
     /// <summary>Starts the bootstrap, or answers with the one that runs.</summary>
     public async Task<IResult> BootstrapAsync(HttpContext context)
     {
-        var body = await StrictBody.ReadAsync(context, "shards", "version");
+        var body = await StrictBody.ReadAsync(context, ManagementLimits.BootstrapBytesMax, ["shards", "version", "placement"]);
         var input = new BootstrapInput("bootstrap", body.RequireInt32("shards", 1, ManagementLimits.BootstrapShardsMax), body.RequireString("version", VersionLengthMax));
+        var placement = body.Optional("placement") is { ValueKind: not JsonValueKind.Null } given ? AffinityFile.Read(Encoding.UTF8.GetBytes(given.GetRawText())) : null;
         await Accepting.FindAsync(keys, context, body.Text); // For its refusal only: there is one bootstrap, whatever the key.
         await Accepting.ClaimAsync(keys, context, body.Text, input.Operation);
         if (await operations.ReadAsync(Endings.Id, context.RequestAborted) is { State: OperationState.Running })
             throw new InTheWayException(ErrorCodes.CloudEnded, "The cloud is being shut down.", "Wait for that operation, then bootstrap.", Endings.Id);
+        // A cloud that has slots granted is not new: what it observed since counts more than a file.
+        if (placement is not null && (await maps.TryReadAsync(context.RequestAborted))?.SlotRuns.Any() is not true) input = input with { Placement = await affinity.PutAsync(placement, context.RequestAborted) };
         await operations.CreateAsync(New(context, input.Operation, "bootstrap", []), restart: true, context.RequestAborted);
         await ended.ClearAsync(context.RequestAborted);
         await Accepting.EnsureStartedAsync(durable, nameof(Bootstrap), input.Operation, input, context.RequestAborted);

@@ -18,12 +18,15 @@ public sealed class StrictBody
     /// <param name="context">The call.</param>
     /// <param name="known">Every member that the call may have.</param>
     /// <exception cref="ShardCloudException">SC5016, SC5020, SC5001 or SC5002.</exception>
-    public static async Task<StrictBody> ReadAsync(HttpContext context, params string[] known)
+    public static Task<StrictBody> ReadAsync(HttpContext context, params string[] known) => ReadAsync(context, ManagementLimits.BodyBytesMax, known);
+
+    /// <inheritdoc cref="ReadAsync(HttpContext, string[])"/>
+    public static async Task<StrictBody> ReadAsync(HttpContext context, int bytesMax, string[] known)
     {
         if (!MediaTypeHeaderValue.TryParse(context.Request.ContentType, out var type) || !type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase))
             throw new ShardCloudException(ErrorCodes.UnsupportedMediaType,
                 $"The body's type is '{context.Request.ContentType ?? "(none)"}'.", "Send JSON with Content-Type: application/json.");
-        var bytes = await ReadBytesAsync(context);
+        var bytes = await ReadBytesAsync(context, bytesMax);
         try
         {
             using var json = JsonDocument.Parse(bytes, new JsonDocumentOptions { MaxDepth = 8, AllowDuplicateProperties = false });
@@ -106,15 +109,15 @@ public sealed class StrictBody
 
     private bool IsAbsent(string name) => !_members.TryGetValue(name, out var value) || value.ValueKind == JsonValueKind.Null;
 
-    private static async Task<byte[]> ReadBytesAsync(HttpContext context)
+    private static async Task<byte[]> ReadBytesAsync(HttpContext context, int bytesMax)
     {
         using var body = new MemoryStream();
         var buffer = new byte[16 * 1024];
         int read;
         while ((read = await context.Request.Body.ReadAsync(buffer, context.RequestAborted)) > 0)
         {
-            if (body.Length + read > ManagementLimits.BodyBytesMax)
-                throw new ShardCloudException(ErrorCodes.BodyTooLarge, $"The body is larger than {ManagementLimits.BodyBytesMax} bytes.", "Split it over several calls.");
+            if (body.Length + read > bytesMax)
+                throw new ShardCloudException(ErrorCodes.BodyTooLarge, $"The body is larger than {bytesMax} bytes.", "Split it over several calls.");
             body.Write(buffer, 0, read);
         }
         return body.ToArray();

@@ -30,6 +30,10 @@ public sealed class AffinityMap
     /// <summary>Loads of slots that have any beside their named endpoints, in the order of the slots.</summary>
     public required IReadOnlyList<SlotLoad> Slots { get; init; }
 
+    /// <summary>The same map under another number, as if it were observed until then.</summary>
+    public static AffinityMap Renewed(AffinityMap map, long version, DateTimeOffset at) =>
+        new() { Version = version, At = at, HalfLife = map.HalfLife, Vertices = map.Vertices, Edges = map.Edges, Slots = map.Slots };
+
     /// <summary>The same map under another number.</summary>
     public static AffinityMap WithVersion(AffinityMap map, long version) =>
         new() { Version = version, At = map.At, HalfLife = map.HalfLife, Vertices = map.Vertices, Edges = map.Edges, Slots = map.Slots };

@@ -23,6 +23,7 @@ internal static class PlacementCheck
         if (policy.Imbalance is not (> 0 and <= 1)) throw Bad($"the policy's imbalance is {Say(policy.Imbalance)}: above 0, at most 1");
         if (policy.MoveBudget is not (> 0 and <= 1)) throw Bad($"the policy's move budget is {Say(policy.MoveBudget)}: above 0, at most 1");
         if (policy.GainMin is not (>= 0 and <= 1)) throw Bad($"the policy's least gain is {Say(policy.GainMin)}: 0 to 1");
+        if (policy.RestBelow is not (>= 0 and <= 1)) throw Bad($"the policy's gain to rest below is {Say(policy.RestBelow)}: 0 to 1");
         if (!IsAmount(policy.MoveCost)) throw Bad($"the policy's cost of a move is {Say(policy.MoveCost)}: finite, 0 or more");
         if (policy.CoolDown < TimeSpan.Zero) throw Bad($"the policy's cool-down is {policy.CoolDown}: 0 or more");
     }

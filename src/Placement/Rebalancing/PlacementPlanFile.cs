@@ -11,7 +11,7 @@ namespace ShardCloud.Placement.Rebalancing;
 /// Shards and entries are meant by their place. No white space, members always in this order, numbers in the shortest form that reads as the same; a capacity without limit is null:
 /// <code>
 /// {"placementPlanner":1,"inputs":{"map":812,"affinity":17,
-///   "policy":{"imbalance":0.05,"moveBudget":0.05,"coolDownSeconds":600,"gainMin":0.1,"moveCost":0.01,"seed":1,"pins":[["rooms/1","shard-2"]],"apart":[["rooms/3","rooms/4"]]},
+///   "policy":{"imbalance":0.05,"moveBudget":0.05,"coolDownSeconds":600,"gainMin":0.1,"restBelow":0.005,"moveCost":0.01,"seed":1,"pins":[["rooms/1","shard-2"]],"apart":[["rooms/3","rooms/4"]]},
 ///   "shards":[["shard-1","1.0.0",1,null,4,null,null,null]],"entries":[["rooms/1",0,12.5,0.02,4096,4,310,0],["slots:17-17",0,0.5,0.001,80,0,0,0]],"edges":[[0,1,2.25]]},
 ///  "plan":{"before":[0.9,0.2],"after":[0.1,0.04],"held":3,"moves":[[0,0,1,2.25,1.2,0.98,["rooms/2"]]]}}
 /// </code>
@@ -74,6 +74,7 @@ public static class PlacementPlanFile
         json.WriteNumber("moveBudget", policy.MoveBudget);
         json.WriteNumber("coolDownSeconds", policy.CoolDown.TotalSeconds);
         json.WriteNumber("gainMin", policy.GainMin);
+        json.WriteNumber("restBelow", policy.RestBelow);
         json.WriteNumber("moveCost", policy.MoveCost);
         json.WriteNumber("seed", policy.Seed);
         WriteRows(json, "pins", policy.Pins.OrderBy(pin => pin.Key.Value, StringComparer.Ordinal), pin =>
@@ -150,6 +151,7 @@ public static class PlacementPlanFile
         MoveBudget = json.GetProperty("moveBudget").GetDouble(),
         CoolDown = TimeSpan.FromSeconds(json.GetProperty("coolDownSeconds").GetDouble()),
         GainMin = json.GetProperty("gainMin").GetDouble(),
+        RestBelow = json.GetProperty("restBelow").GetDouble(),
         MoveCost = json.GetProperty("moveCost").GetDouble(),
         Seed = json.GetProperty("seed").GetUInt64(),
         Pins = Rows(json, "pins", row => (Endpoint: new EndpointId(row[0].GetString()!), Shard: new ShardId(row[1].GetString()!))).ToDictionary(pin => pin.Endpoint, pin => pin.Shard),

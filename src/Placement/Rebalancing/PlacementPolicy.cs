@@ -15,6 +15,9 @@ public sealed record PlacementPolicy
     /// <summary>A move must save at least so much of all that the endpoints it moves exchange, or better the balance; else traffic that only wavers would move them to and fro (hysteresis). 0 to 1.</summary>
     public double GainMin { get; init; } = 0.1;
 
+    /// <summary>A placement is good enough, and rests, while all moves that are left to make for traffic would save together less than so much of all traffic. 0 to 1; 0: it never rests before it must.</summary>
+    public double RestBelow { get; init; } = 0.005;
+
     /// <summary>What one move costs, in accesses a second that it must save beside: the objective is cut weight and so much for each move. 0 or more.</summary>
     public double MoveCost { get; init; } = 0.01;
 

@@ -32,6 +32,7 @@ internal sealed class PlacementTarget
         var target = new PlacementTarget(model, clusters);
         target.Require();
         target.Gather();
+        target.RestIfGoodEnough();
         target.Relieve();
         return (target._state.At, target._isRequired);
     }
@@ -77,6 +78,17 @@ internal sealed class PlacementTarget
             }
             if (changed <= _model.Entries / 10_000) break;
         }
+    }
+
+    // Where all that is left to gather saves next to nothing together, only balance moves anything.
+    private void RestIfGoodEnough()
+    {
+        var (gathered, before) = (_state.Cut(), new PlacementState(_model));
+        for (var entry = 0; entry < _model.Entries; entry++)
+            if (_isRequired[entry]) before.Move(entry, _state.At[entry]);
+        if (before.Cut() - gathered >= _model.Inputs.Policy.RestBelow * _model.TotalWeight) return;
+        for (var entry = 0; entry < _model.Entries; entry++)
+            if (_state.At[entry] != before.At[entry]) _state.Move(entry, before.At[entry]);
     }
 
     private double ClusterTraffic(int cluster)

@@ -30,6 +30,31 @@ public sealed class ShardOperationTests(AzuriteFixture azurite)
         }
     }
 
+    // Goal: what an affinity map says is used together is at one shard when the bootstrap is over, and a repeat moves nothing.
+    [Fact]
+    public async Task Bootstrap_WithAnAffinityMap_PlacesTogetherWhatIsUsedTogether()
+    {
+        await using var cloud = new TestCloud(azurite);
+        var vertices = string.Join(',', Enumerable.Range(0, 90).Select(i => $"[\"rooms/{i:D2}\",1,0.1,10,0,100]"));
+        var edges = string.Join(',', Enumerable.Range(0, 30).SelectMany(i => new[] { $"[{3 * i},{(3 * i) + 1},2]", $"[{(3 * i) + 1},{(3 * i) + 2},2]" }));
+        var body = $$$"""{"shards":3,"version":"1.0.0","placement":{"affinity":1,"version":1,"at":"2026-01-02T03:04:05.000Z","halfLifeSeconds":600,"vertices":[{{{vertices}}}],"edges":[{{{edges}}}],"slots":[]}}""";
+
+        var operation = await AcceptedAsync(cloud, await cloud.SendAsync(HttpMethod.Post, "/api/bootstrap", body));
+        Assert.True(operation.State == OperationState.Succeeded, operation.Error?.Message);
+
+        var map = await cloud.Store.LoadAsync(TestContext.Current.CancellationToken);
+        var shards = Enumerable.Range(0, 90).Select(i => map.Lookup(new EndpointId($"rooms/{i:D2}"))!.Owner.Shard).ToList();
+        Assert.All(Enumerable.Range(0, 30), i => Assert.Single(shards.Skip(3 * i).Take(3).Distinct()));
+        Assert.Equal(3, shards.Distinct().Count());
+        Assert.NotEmpty(map.Placed);
+
+        await AcceptedAsync(cloud, await cloud.SendAsync(HttpMethod.Post, "/api/bootstrap", body));
+        Assert.Equal(map.Version, (await cloud.Store.LoadAsync(TestContext.Current.CancellationToken)).Version);
+
+        var refused = await cloud.SendAsync(HttpMethod.Post, "/api/bootstrap", """{"shards":3,"version":"1.0.0","placement":{"affinity":2}}""");
+        Assert.Equal((HttpStatusCode.BadRequest, ErrorCodes.AffinityUnreadable), (refused.StatusCode, (await TestCloud.ProblemAsync(refused)).Code));
+    }
+
     [Fact]
     public async Task Bootstrap_AfterEveryProcessWasKilled_RedirectsToNewIncarnationsOfTheSameShards()
     {
