@@ -41,6 +41,8 @@ public static class InitialPlacement
                 .. affinity.Edges.Where(edge => places.ContainsKey(affinity.Vertices[edge.A].Endpoint) && places.ContainsKey(affinity.Vertices[edge.B].Endpoint))
                     .Select(edge => edge with { A = places[affinity.Vertices[edge.A].Endpoint], B = places[affinity.Vertices[edge.B].Endpoint] }),
             ],
+            Partitions = map.PartitionCount,
+            Readers = PartitionReader.Of(map, numbers),
             Policy = policy,
         };
 

@@ -11,6 +11,7 @@ internal static class PlacementCheck
     {
         CheckPolicy(inputs.Policy);
         CheckShards(inputs);
+        CheckReaders(inputs);
         CheckEntries(inputs);
         CheckEdges(inputs);
         CheckPins(inputs);
@@ -26,6 +27,14 @@ internal static class PlacementCheck
         if (policy.RestBelow is not (>= 0 and <= 1)) throw Bad($"the policy's gain to rest below is {Say(policy.RestBelow)}: 0 to 1");
         if (!IsAmount(policy.MoveCost)) throw Bad($"the policy's cost of a move is {Say(policy.MoveCost)}: finite, 0 or more");
         if (policy.CoolDown < TimeSpan.Zero) throw Bad($"the policy's cool-down is {policy.CoolDown}: 0 or more");
+    }
+
+    private static void CheckReaders(PlacementInputs inputs)
+    {
+        if (inputs.Policy.ReadersMax < 1) throw Bad($"the policy's readers of a partition are {inputs.Policy.ReadersMax}: 1 or more");
+        if (inputs.Partitions is < 0 or > Slot.Count) throw Bad($"the log has {inputs.Partitions} partitions: 0 to {Slot.Count}");
+        foreach (var (shard, partition) in inputs.Readers)
+            if (shard < 0 || shard >= inputs.Shards.Count || partition < 0 || partition >= inputs.Partitions) throw Bad($"shard number {shard} reads partition {partition}; there are {inputs.Shards.Count} and {inputs.Partitions}");
     }
 
     private static void CheckShards(PlacementInputs inputs)

@@ -17,6 +17,19 @@ public sealed record PlacementShard(ShardId Id, string Version, bool Takes, Endp
 /// <param name="IsFixed">It must stay: moved a short while ago, or in a migration now.</param>
 public readonly record struct PlacementEntry(EntryKey Key, int Owner, EndpointLoad Load, bool IsFixed);
 
+/// <summary>A shard that reads an Event Hub partition. <c>Shard</c>: its place in <see cref="PlacementInputs.Shards"/>.</summary>
+public readonly record struct PartitionReader(int Shard, int Partition)
+{
+    /// <summary>Who reads which partition for the slots that it owns by this map.</summary>
+    /// <param name="map">The map.</param>
+    /// <param name="shards">All owners of slots, each with its place.</param>
+    public static IReadOnlyList<PartitionReader> Of(RoutingMap map, IReadOnlyDictionary<ShardId, int> shards) =>
+    [
+        .. map.SlotRuns.SelectMany(run => run.Slots.CutAtPartitions(map.PartitionCount).Select(piece => new PartitionReader(shards[run.Entry.Owner.Shard], piece.Partition)))
+            .Distinct().OrderBy(reader => reader.Shard).ThenBy(reader => reader.Partition),
+    ];
+}
+
 /// <summary>All that a planner of placements looks at: the same inputs give the same plan, byte for byte.</summary>
 public sealed class PlacementInputs
 {
@@ -34,6 +47,12 @@ public sealed class PlacementInputs
 
     /// <summary>Edges between <see cref="Entries"/>, by place.</summary>
     public required IReadOnlyList<AffinityEdge> Edges { get; init; }
+
+    /// <summary>Event Hub partitions; 0: who reads which is not looked at.</summary>
+    public int Partitions { get; init; }
+
+    /// <summary>Partitions that a shard reads whatever becomes of the entries: it owns slots of them that are not among these. By shard, then partition; each pair once.</summary>
+    public IReadOnlyList<PartitionReader> Readers { get; init; } = [];
 
     /// <summary>What to keep to.</summary>
     public required PlacementPolicy Policy { get; init; }

@@ -21,6 +21,7 @@ internal sealed class PlacementModel
         for (var s = 0; s < k; s++) Takes[s] = inputs.Shards[s].Takes;
         (Group, Takers) = GroupsOf(inputs.Shards);
         (Capacity, EntryLoads) = CapacityOf(inputs);
+        if (inputs.Partitions > 0) PartitionOf = [.. inputs.Entries.Select(entry => entry.Key.Partitions(inputs.Partitions).First())];
         Load = LoadsOf(inputs);
         Share = SharesOf();
         Heavy = [.. Enumerable.Range(0, n).Where(i => Load[i] > Share[Owner[i]] && Share[Owner[i]] > 0)];
@@ -80,6 +81,9 @@ internal sealed class PlacementModel
 
     /// <summary>Dimension by dimension the load of each entry; null where no shard has a limit.</summary>
     public double[]? EntryLoads { get; }
+
+    /// <summary>The Event Hub partition of each entry; null where partitions are not looked at.</summary>
+    public int[]? PartitionOf { get; }
 
     /// <summary>Where the edges of each entry begin in <see cref="Ends"/> and <see cref="Weights"/>.</summary>
     public int[] First { get; }

@@ -11,11 +11,11 @@ namespace ShardCloud.Placement.Rebalancing;
 /// Shards and entries are meant by their place. No white space, members always in this order, numbers in the shortest form that reads as the same; a capacity without limit is null:
 /// <code>
 /// {"placementPlanner":1,"inputs":{"map":812,"affinity":17,
-///   "policy":{"imbalance":0.05,"moveBudget":0.05,"coolDownSeconds":600,"gainMin":0.1,"restBelow":0.005,"moveCost":0.01,"seed":1,"pins":[["rooms/1","shard-2"]],"apart":[["rooms/3","rooms/4"]]},
-///   "shards":[["shard-1","1.0.0",1,null,4,null,null,null]],"entries":[["rooms/1",0,12.5,0.02,4096,4,310,0],["slots:17-17",0,0.5,0.001,80,0,0,0]],"edges":[[0,1,2.25]]},
+///   "policy":{"imbalance":0.05,"moveBudget":0.05,"coolDownSeconds":600,"gainMin":0.1,"restBelow":0.005,"moveCost":0.01,"readersMax":16,"seed":1,"pins":[["rooms/1","shard-2"]],"apart":[["rooms/3","rooms/4"]]},
+///   "partitions":16,"readers":[[0,3]],"shards":[["shard-1","1.0.0",1,null,4,null,null,null]],"entries":[["rooms/1",0,12.5,0.02,4096,4,310,0],["slots:17-17",0,0.5,0.001,80,0,0,0]],"edges":[[0,1,2.25]]},
 ///  "plan":{"before":[0.9,0.2],"after":[0.1,0.04],"held":3,"moves":[[0,0,1,2.25,1.2,0.98,["rooms/2"]]]}}
 /// </code>
-/// <c>shards</c>: name, version, 1 when it takes, capacity (requests/s, cores, bytes/s, connections, bytes of state). <c>entries</c>: key, owner, load likewise, 1 when fixed. <c>moves</c>: entry, from, to, gain,
+/// <c>readers</c>: shard, partition. <c>shards</c>: name, version, 1 when it takes, capacity (requests/s, cores, bytes/s, connections, bytes of state). <c>entries</c>: key, owner, load likewise, 1 when fixed. <c>moves</c>: entry, from, to, gain,
 /// load of the owner before and of the destination after, neighbours there. With loads of six digits an entry has about 50 bytes beside its name, an edge 20, a move 90 and its neighbours' names.
 /// </remarks>
 public static class PlacementPlanFile
@@ -76,6 +76,7 @@ public static class PlacementPlanFile
         json.WriteNumber("gainMin", policy.GainMin);
         json.WriteNumber("restBelow", policy.RestBelow);
         json.WriteNumber("moveCost", policy.MoveCost);
+        json.WriteNumber("readersMax", policy.ReadersMax);
         json.WriteNumber("seed", policy.Seed);
         WriteRows(json, "pins", policy.Pins.OrderBy(pin => pin.Key.Value, StringComparer.Ordinal), pin =>
         {
@@ -87,6 +88,8 @@ public static class PlacementPlanFile
             foreach (var endpoint in group) json.WriteStringValue(endpoint.Value);
         });
         json.WriteEndObject();
+        json.WriteNumber("partitions", inputs.Partitions);
+        WriteRows(json, "readers", inputs.Readers, reader => WriteNumbers(json, reader.Shard, reader.Partition));
         WriteRows(json, "shards", inputs.Shards, shard =>
         {
             json.WriteStringValue(shard.Id.Value);
@@ -140,6 +143,8 @@ public static class PlacementPlanFile
         Map = new MapVersion(json.GetProperty("map").GetInt64()),
         Affinity = json.GetProperty("affinity").GetInt64(),
         Policy = ReadPolicy(json.GetProperty("policy")),
+        Partitions = json.GetProperty("partitions").GetInt32(),
+        Readers = Rows(json, "readers", row => new PartitionReader(row[0].GetInt32(), row[1].GetInt32())),
         Shards = Rows(json, "shards", row => new PlacementShard(new ShardId(row[0].GetString()!), row[1].GetString()!, row[2].GetInt32() == 1, ReadLoad(row, 3))),
         Entries = Rows(json, "entries", row => new PlacementEntry(EntryKey.Parse(row[0].GetString()!), row[1].GetInt32(), ReadLoad(row, 2), row[7].GetInt32() == 1)),
         Edges = Rows(json, "edges", row => new AffinityEdge(row[0].GetInt32(), row[1].GetInt32(), Number(row[2]))),
@@ -153,6 +158,7 @@ public static class PlacementPlanFile
         GainMin = json.GetProperty("gainMin").GetDouble(),
         RestBelow = json.GetProperty("restBelow").GetDouble(),
         MoveCost = json.GetProperty("moveCost").GetDouble(),
+        ReadersMax = json.GetProperty("readersMax").GetInt32(),
         Seed = json.GetProperty("seed").GetUInt64(),
         Pins = Rows(json, "pins", row => (Endpoint: new EndpointId(row[0].GetString()!), Shard: new ShardId(row[1].GetString()!))).ToDictionary(pin => pin.Endpoint, pin => pin.Shard),
         Apart = Rows(json, "apart", row => (IReadOnlyList<EndpointId>)[.. row.Select(text => new EndpointId(text.GetString()!))]),

@@ -27,6 +27,10 @@ public sealed record PlacementPolicy
     /// <summary>Groups of endpoints of which no two may be at one shard.</summary>
     public IReadOnlyList<IReadOnlyList<EndpointId>> Apart { get; init; } = [];
 
+    /// <summary>Shards that may own something of one Event Hub partition, 1 or more; a partition that more own today may stay so. Each of them reads all of the partition and holds a replica of it: without a limit every
+    /// shard of a cloud whose endpoints are placed one by one would hold the whole state.</summary>
+    public int ReadersMax { get; init; } = 16;
+
     /// <summary>Seed of all that is chosen by chance.</summary>
     public ulong Seed { get; init; } = 1;
 }

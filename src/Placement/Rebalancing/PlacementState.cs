@@ -9,15 +9,27 @@ internal sealed class PlacementState
     private readonly PlacementModel _model;
     private readonly double[]? _carried;
 
+    // Whether a shard reads a partition; of each partition, how many shards do, and how many may.
+    private readonly bool[]? _reads;
+    private readonly int[] _readers = [], _readersMax = [];
+
     public PlacementState(PlacementModel model)
     {
         _model = model;
         At = [.. model.Owner];
         Loads = new double[model.Shards];
         for (var i = 0; i < At.Length; i++) Loads[At[i]] += model.Load[i];
-        if (model.EntryLoads is null) return;
-        _carried = new double[model.Shards * PlacementModel.Dimensions];
-        for (var i = 0; i < At.Length; i++) Carry(i, At[i], 1);
+        if (model.EntryLoads is not null)
+        {
+            _carried = new double[model.Shards * PlacementModel.Dimensions];
+            for (var i = 0; i < At.Length; i++) Carry(i, At[i], 1);
+        }
+        if (model.PartitionOf is null) return;
+        var partitions = model.Inputs.Partitions;
+        (_reads, _readers) = (new bool[model.Shards * partitions], new int[partitions]);
+        foreach (var (shard, partition) in model.Inputs.Readers) Own(shard, partition);
+        for (var i = 0; i < At.Length; i++) Own(At[i], model.PartitionOf[i]);
+        _readersMax = [.. _readers.Select(today => Math.Max(today, model.Inputs.Policy.ReadersMax))];
     }
 
     /// <summary>The shard of each entry.</summary>
@@ -40,17 +52,31 @@ internal sealed class PlacementState
             Carry(entry, from, -1);
             Carry(entry, to, 1);
         }
+        if (_reads is not null) Own(to, _model.PartitionOf![entry]);
         At[entry] = to;
     }
 
-    /// <summary>True when the entry may be there by all but its load: version, readiness, and whom it must not be with.</summary>
+    /// <summary>True when the entry may be there by all but its load: version, readiness, readers of its partition, and whom it must not be with.</summary>
     public bool MayBeAt(int entry, int shard)
     {
         if (!_model.Takes[shard] || _model.Group[shard] != _model.Group[At[entry]]) return false;
+        if (!MayRead(shard, [entry])) return false;
         return !_model.ApartOf.TryGetValue(entry, out var others) || !Array.Exists(others, other => At[other] == shard);
     }
 
-    /// <summary>True when these entries, none of which is there, can be added to the shard: by its capacity, and at most <paramref name="over"/> of a share above what it must carry.</summary>
+    /// <summary>True when no partition of these entries has more readers than it may, with the shard as one of them.</summary>
+    public bool MayRead(int shard, ReadOnlySpan<int> entries)
+    {
+        if (_reads is null) return true;
+        foreach (var entry in entries)
+        {
+            var partition = _model.PartitionOf![entry];
+            if (!_reads[(shard * _readers.Length) + partition] && _readers[partition] >= _readersMax[partition]) return false;
+        }
+        return true;
+    }
+
+    /// <summary>True when these entries, none of which is there, can be added to the shard: by its capacity, by the readers of their partitions, and at most <paramref name="over"/> of a share above what it must carry.</summary>
     public bool HasRoom(int shard, ReadOnlySpan<int> entries, double over)
     {
         var (sum, least) = (Loads[shard], LeastOf(shard));
@@ -59,7 +85,7 @@ internal sealed class PlacementState
             sum += _model.Load[entry];
             least = Math.Max(least, _model.Load[entry]);
         }
-        return sum <= least + ((over + Rounding) * _model.Share[shard]) && IsWithinCapacity(shard, entries);
+        return sum <= least + ((over + Rounding) * _model.Share[shard]) && IsWithinCapacity(shard, entries) && MayRead(shard, entries);
     }
 
     /// <summary>Load above <paramref name="over"/> of a share more than the shard must carry; 0 or below where there is none.</summary>
@@ -106,6 +132,14 @@ internal sealed class PlacementState
         foreach (var entry in _model.Heavy)
             if (At[entry] == shard) least = Math.Max(least, _model.Load[entry]);
         return least;
+    }
+
+    // Who gives all of a partition away still reads it for a while: it makes room in the next round.
+    private void Own(int shard, int partition)
+    {
+        ref var reads = ref _reads![(shard * _readers.Length) + partition];
+        if (!reads) _readers[partition]++;
+        reads = true;
     }
 
     private void Carry(int entry, int shard, int sign)

@@ -42,7 +42,7 @@ internal sealed class PlacementTarget
         for (var entry = 0; entry < _model.Entries; entry++)
         {
             var pin = _model.Pin[entry];
-            if (pin < 0 || pin == _state.At[entry] || _model.Inputs.Entries[entry].IsFixed || !_model.Takes[pin] || !_state.IsWithinCapacity(pin, [entry])) continue;
+            if (pin < 0 || pin == _state.At[entry] || _model.Inputs.Entries[entry].IsFixed || !_model.Takes[pin] || !_state.IsWithinCapacity(pin, [entry]) || !_state.MayRead(pin, [entry])) continue;
             _state.Move(entry, pin);
             _isRequired[entry] = true;
         }
@@ -113,7 +113,7 @@ internal sealed class PlacementTarget
             if (!_model.Takes[shard] || _model.Group[shard] != _model.Group[_model.Owner[entries[0]]]) continue;
             if (entries.Length == 1 && (shard == _state.At[entries[0]] || !_state.MayBeAt(entries[0], shard))) continue;
             var (gain, traffic) = GainAt(entries, shard, stays);
-            if (_incoming.Count == 0 || gain <= 0 || gain < _model.GainMin * traffic) continue;
+            if (_incoming.Count == 0 || gain <= 0 || gain < _model.GainMin * traffic || !_state.MayRead(shard, Lists.Span(_incoming))) continue;
             if (IsBetter(gain, shard, anyGain, any)) (any, anyGain) = (shard, gain);
             if (IsBetter(gain, shard, fitGain, fit) && _state.HasRoom(shard, Lists.Span(_incoming), _model.Low)) (fit, fitGain) = (shard, gain);
         }

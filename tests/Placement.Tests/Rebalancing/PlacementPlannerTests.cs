@@ -64,24 +64,25 @@ public sealed class PlacementPlannerTests
         Assert.True(planned.Count > 200, $"only {planned.Count} clouds can be planned");
     }
 
-    // Goal: balance, pins, apartness and traffic pull in different directions, and all the same it comes to rest: what a round does no later one undoes.
+    // Goal: balance, pins, apartness and traffic pull in different directions, and all the same it comes to rest. Method: every round lowers, in this order, what is not as it must be, the load above limits, and
+    // what is cut; so no placement comes twice. (A single endpoint may: where others made room meanwhile, it can be worth more at the shard that it left.)
     [Fact]
     public void Rounds_OfRandomClouds_ComeToRest()
     {
-        foreach (var start in Enumerable.Range(1, 150).Select(RandomCloud.Inputs).Where(RandomCloud.CanBePlanned))
+        foreach (var start in Enumerable.Range(1, 300).Select(RandomCloud.Inputs).Where(RandomCloud.CanBePlanned))
         {
             var (inputs, seed, moves, rounds) = (start, start.Map, 0, 0);
-            var been = inputs.Entries.ToDictionary(entry => entry.Key, entry => new List<ShardId> { inputs.Shards[entry.Owner].Id });
+            var height = PlanRules.HeightOf(inputs);
             for (; rounds < 200 && PlacementPlanner.Plan(inputs) is { Moves.Count: > 0 } plan; rounds++)
             {
                 inputs = RandomCloud.After(inputs, plan);
                 moves += plan.Moves.Count;
-                foreach (var move in plan.Moves) been[move.Entry].Add(move.To);
+                var now = PlanRules.HeightOf(inputs);
+                Assert.True(PlanRules.IsLower(now, height), $"seed {seed}, round {rounds}: from {height} to {now}");
+                height = now;
             }
             Assert.True(rounds < 200, $"seed {seed}: no rest after {moves} moves");
             Assert.True(moves <= 3 * inputs.Entries.Count, $"seed {seed}: {moves} moves of {inputs.Entries.Count} entries");
-            var back = been.Where(entry => entry.Value.Count != entry.Value.Distinct().Count()).Select(entry => $"{entry.Key}: {string.Join(' ', entry.Value)}").ToList();
-            Assert.True(back.Count == 0, $"seed {seed}: {string.Join("; ", back)}");
         }
     }
 

@@ -30,6 +30,11 @@ internal static class PlanRules
             at[entry] = to;
             That(inputs.Policy.Apart.All(group => Pairs(group).All(pair => !Together(pair, at) || Together(pair, before))), $"{move.Entry} is with whom it must not be");
             That(Math.Abs(cut - Cut(inputs, at) - move.Gain) < 1e-9, $"{move.Entry} gains {cut - Cut(inputs, at)} and not {move.Gain}");
+            if (inputs.Partitions > 0)
+            {
+                var partition = move.Entry.Partitions(inputs.Partitions).First();
+                That(Readers(inputs, at, partition) <= Math.Max(inputs.Policy.ReadersMax, Readers(inputs, [.. inputs.Entries.Select(one => one.Owner)], partition)), $"too many read partition {partition}");
+            }
             foreach (var (carried, capacity) in Dimensions(inputs, at, to)) That(carried <= capacity * (1 + 1e-6), $"{move.To} carries {carried} of {capacity}");
 
             var least = inputs.Entries.Select((_, i) => i).Where(i => at[i] == to).Max(i => loads[i]);
@@ -45,6 +50,33 @@ internal static class PlanRules
         bool Together((EndpointId, EndpointId) pair, int[] where) => places.TryGetValue(Routing.EntryKey.Of(pair.Item1), out var a) && places.TryGetValue(Routing.EntryKey.Of(pair.Item2), out var b) && where[a] == where[b];
         void That(bool holds, string what) => Assert.True(holds, $"seed {seed}: {what}");
     }
+
+    /// <summary>How far a placement is from what is wanted: pins that are not kept and pairs that are together and must be apart; load above the limits of shards; weight of what is cut.</summary>
+    public static (int Unmet, double Excess, double Cut) HeightOf(PlacementInputs inputs)
+    {
+        var (at, loads) = (inputs.Entries.Select(entry => entry.Owner).ToArray(), Loads(inputs));
+        var places = inputs.Entries.Select((entry, i) => (entry.Key, i)).ToDictionary(pair => pair.Key, pair => pair.i);
+        int? PlaceOf(EndpointId endpoint) => places.TryGetValue(Routing.EntryKey.Of(endpoint), out var place) ? place : null;
+        var unmet = inputs.Policy.Pins.Count(pin => PlaceOf(pin.Key) is { } place && inputs.Shards[at[place]].Id != pin.Value)
+            + inputs.Policy.Apart.SelectMany(Pairs).Count(pair => PlaceOf(pair.Item1) is { } a && PlaceOf(pair.Item2) is { } b && at[a] == at[b]);
+        double excess = 0;
+        for (var shard = 0; shard < inputs.Shards.Count; shard++)
+        {
+            var version = inputs.Shards[shard].Version;
+            var takers = inputs.Shards.Count(other => other.Takes && other.Version == version);
+            var share = takers == 0 ? 0 : loads.Where((_, i) => inputs.Shards[at[i]].Version == version).Sum() / takers;
+            var limit = inputs.Shards[shard].Takes ? Math.Max(share, loads.Where((_, i) => at[i] == shard).DefaultIfEmpty().Max()) + (inputs.Policy.Imbalance * share) : 0;
+            excess += Math.Max(0, loads.Where((_, i) => at[i] == shard).Sum() - limit);
+        }
+        return (unmet, excess, Cut(inputs, at));
+    }
+
+    /// <summary>Compared in this order, the sums within what rounding does to them.</summary>
+    public static bool IsLower((int Unmet, double Excess, double Cut) now, (int Unmet, double Excess, double Cut) before) =>
+        now.Unmet != before.Unmet ? now.Unmet < before.Unmet : Math.Abs(now.Excess - before.Excess) > 1e-9 ? now.Excess < before.Excess : now.Cut < before.Cut;
+
+    private static int Readers(PlacementInputs inputs, int[] at, int partition) => inputs.Readers.Where(reader => reader.Partition == partition).Select(reader => reader.Shard)
+        .Concat(at.Where((_, i) => inputs.Entries[i].Key.Partitions(inputs.Partitions).First() == partition)).Distinct().Count();
 
     private static bool IsLimited(PlacementInputs inputs) => inputs.Shards.Any(shard => double.IsFinite(shard.Capacity.Cpu));
 

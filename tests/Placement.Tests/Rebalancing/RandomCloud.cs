@@ -11,7 +11,7 @@ internal static class RandomCloud
     {
         var random = new Random(seed);
         var (shards, endpoints, slots) = (random.Next(2, 8), random.Next(1, 60), random.Next(0, 20));
-        var limited = random.Next(3) == 0;
+        var (limited, partitions) = (random.Next(3) == 0, random.Next(3) == 0 ? 0 : 4);
         var inputs = new PlacementInputs
         {
             Map = new MapVersion(seed),
@@ -23,7 +23,9 @@ internal static class RandomCloud
                 .. Enumerable.Range(0, slots).Select(i => new PlacementEntry(EntryKey.Of(new SlotRange(i * 7, 1)), random.Next(shards), Load(), random.Next(10) == 0)),
             ],
             Edges = [.. Enumerable.Range(0, random.Next(0, 150)).Select(_ => (A: random.Next(endpoints), B: random.Next(endpoints))).Where(edge => edge.A < edge.B).Distinct().Order().Select(edge => new AffinityEdge(edge.A, edge.B, random.NextDouble() + 0.01))],
-            Policy = new PlacementPolicy { MoveBudget = 0.02 + (0.5 * random.NextDouble()), Imbalance = 0.02 + (0.4 * random.NextDouble()) },
+            Partitions = partitions,
+            Readers = [.. Enumerable.Range(0, partitions == 0 ? 0 : random.Next(8)).Select(_ => new PartitionReader(random.Next(shards), random.Next(partitions))).Distinct().OrderBy(reader => reader.Shard).ThenBy(reader => reader.Partition)],
+            Policy = new PlacementPolicy { ReadersMax = random.Next(1, 6), MoveBudget = 0.02 + (0.5 * random.NextDouble()), Imbalance = 0.02 + (0.4 * random.NextDouble()) },
         };
         return With(inputs, inputs.Policy with { Pins = Pins(), Apart = Apart() });
 
@@ -62,6 +64,8 @@ internal static class RandomCloud
         Shards = shards ?? inputs.Shards,
         Entries = entries ?? inputs.Entries,
         Edges = edges ?? inputs.Edges,
+        Partitions = inputs.Partitions,
+        Readers = shards is null ? inputs.Readers : [],
         Policy = policy,
     };
 
