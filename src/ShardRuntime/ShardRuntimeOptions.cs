@@ -56,7 +56,7 @@ public sealed class ShardRuntimeOptions
     /// <summary>Lease of this member.</summary>
     public LeaseSettings Lease { get; set; } = new();
 
-    /// <summary>How a shard stops.</summary>
+    /// <summary>How a member stops.</summary>
     public StopSettings Stop { get; set; } = new();
 
     /// <summary>Who confirms that another member's process has ended.</summary>
@@ -165,12 +165,13 @@ public sealed class LeaseSettings
     public TimeSpan Length { get; set; } = TimeSpan.FromSeconds(15);
 }
 
-/// <summary>Stopping a shard.</summary>
+/// <summary>Stopping a member.</summary>
 public sealed class StopSettings
 {
     /// <summary>
-    /// From the signal to stop until the process ends, at most: below what its host gives it before it kills. Three quarters are for handing over what it owns, the rest for open requests and the log;
-    /// what was not moved then falls to its backups. Default 115 s, for App Service with <c>WEBSITES_CONTAINER_STOP_TIME_LIMIT=120</c>; 20 s in the local cloud. Without meaning for routers.
+    /// From the signal to stop until the process ends, at most: below what its host gives it before it kills. Of a shard's, three quarters are for handing over what it owns, the rest for open requests and
+    /// the log; what was not moved then falls to its backups. A router closes its sockets over it (<see cref="SocketSettings.DrainFor"/>). Default 115 s, for App Service with
+    /// <c>WEBSITES_CONTAINER_STOP_TIME_LIMIT=120</c>; 20 s in the local cloud.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:04", "00:10:00")]
     public TimeSpan Within { get; set; } = TimeSpan.FromSeconds(115);
@@ -299,7 +300,7 @@ public sealed class SocketSettings
     [Range(typeof(TimeSpan), "00:00:05", "01:00:00")]
     public TimeSpan ResumeFor { get; set; } = TimeSpan.FromMinutes(2);
 
-    /// <summary>A member that stops closes its clients' sockets (1012) spread over this time, so that they do not all come back at once. Default 2 minutes, bounded by the host's shutdown timeout less 10 s.</summary>
+    /// <summary>A member that stops closes its clients' sockets (1012) spread over this time, so that they do not all come back at once. Default 2 minutes, bounded by <c>ShardCloud:Stop:Within</c> less 10 s.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan DrainFor { get; set; } = TimeSpan.FromMinutes(2);
 

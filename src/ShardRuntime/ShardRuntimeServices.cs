@@ -33,12 +33,16 @@ public static class ShardRuntimeServices
         builder.AddTelemetry();
         var role = Enum.TryParse<MemberRole>(builder.Configuration[$"{ShardRuntimeOptions.SectionName}:Role"], ignoreCase: true, out var configured) ? configured : MemberRole.Shard;
         if (role is MemberRole.Shard) KeepPoolThreads();
-        else builder.Services.Configure<LoggerFilterOptions>(WithoutRequestScopes);
+        else
+        {
+            builder.Services.Configure<LoggerFilterOptions>(WithoutRequestScopes);
+            if (!ShowsScopes(builder.Configuration)) builder.Services.Configure<LoggerFilterOptions>(filters => filters.CaptureScopes = false);
+        }
         builder.Services.AddMembership().AddHandoff(role);
+        builder.Services.AddOptions<HostOptions>().Configure<ShardRuntimeOptions>((host, options) => host.ShutdownTimeout = options.Stop.Within);
         if (role is MemberRole.Shard)
         {
             builder.Services.AddKeyRing().AddOutboxSender().AddWarmReplicas().AddHostedService<ExpirySweep>();
-            builder.Services.AddOptions<HostOptions>().Configure<ShardRuntimeOptions>((host, options) => host.ShutdownTimeout = options.Stop.Within);
         }
         return builder;
     }
@@ -137,6 +141,10 @@ public static class ShardRuntimeServices
     /// <summary>A router writes no line about single requests: the scope and Activity that ASP.NET Core makes of each for such lines only cost. Who listens to its ActivitySource gets Activities all the same.</summary>
     private static void WithoutRequestScopes(LoggerFilterOptions filters) =>
         filters.Rules.Insert(0, new LoggerFilterRule(null, "Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None, null));
+
+    /// <summary>Whether log lines are to name the connection they are about. What that takes, 150 bytes for each open socket, a router keeps only where its settings ask for it.</summary>
+    private static bool ShowsScopes(IConfiguration configuration) =>
+        new[] { "Logging:CaptureScopes", "Logging:Console:IncludeScopes", "Logging:Console:FormatterOptions:IncludeScopes" }.Any(name => configuration.GetValue(name, defaultValue: false));
 
     /// <summary>Puts the data plane in front of the application. Call it before the application maps its endpoints.</summary>
     public static WebApplication UseShardRuntime(this WebApplication app)

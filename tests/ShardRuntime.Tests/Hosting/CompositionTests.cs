@@ -2,6 +2,8 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using ShardCloud.ShardRuntime.Sidecar;
 
 namespace ShardCloud.ShardRuntime.Tests.Hosting;
@@ -28,8 +30,38 @@ public sealed class CompositionTests
         Assert.InRange(program, parts.IndexOf("StateServer") + 1, parts.IndexOf("MembershipService") - 1);
     }
 
+    /// <summary>The framework's half a minute would cut short how a member stops: a shard's handing over, a router's sockets.</summary>
+    [Theory]
+    [InlineData("Shard")]
+    [InlineData("Router")]
+    public async Task Member_HasTheTimeToStopThatItsSettingsSay(string role)
+    {
+        var within = await ComposeAsync(role, app => app.Services.GetRequiredService<IOptions<HostOptions>>().Value.ShutdownTimeout, builder => builder.Configuration["ShardCloud:Stop:Within"] = "00:01:15");
+        Assert.Equal(TimeSpan.FromSeconds(75), within);
+    }
+
+    /// <summary>A scope of each connection costs 150 bytes a socket, and no line shows it unless a formatter is told to.</summary>
+    [Theory]
+    [InlineData("Router", null, false)]
+    [InlineData("Router", "Logging:CaptureScopes", true)]
+    [InlineData("Router", "Logging:Console:FormatterOptions:IncludeScopes", true)]
+    [InlineData("Shard", null, true)]
+    public async Task Scopes_OfLogLines_AreKeptByARouterOnlyWhereTheyAreShown(string role, string? setting, bool areKept)
+    {
+        var log = await ComposeAsync(role, app => app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("any").BeginScope("connection 1")?.GetType().Name, builder =>
+        {
+            builder.Logging.AddSimpleConsole();
+            if (setting is not null) builder.Configuration[setting] = "true";
+        });
+        Assert.Equal(areKept, log != "NullScope");
+    }
+
     /// <summary>The names of the parts with a life of their own, in order.</summary>
-    private static async Task<List<string>> ComposeAsync(string role, Action<WebApplicationBuilder>? before = null)
+    private static Task<List<string>> ComposeAsync(string role, Action<WebApplicationBuilder>? before = null) =>
+        ComposeAsync(role, app => app.Services.GetServices<IHostedService>().Select(part => part.GetType().Name).ToList(), before);
+
+    /// <summary>Composes a member, and reads something off it.</summary>
+    private static async Task<T> ComposeAsync<T>(string role, Func<WebApplication, T> read, Action<WebApplicationBuilder>? before = null)
     {
         var folder = Directory.CreateTempSubdirectory("shardcloud-runtime-");
         try
@@ -50,11 +82,11 @@ public sealed class CompositionTests
                 builder.AddShardRuntime();
                 var app = builder.Build();
                 app.UseShardRuntime();
-                return (App: app, Parts: app.Services.GetServices<IHostedService>().Select(part => part.GetType().Name).ToList());
+                return (App: app, Read: read(app));
             }, TestContext.Current.CancellationToken);
 
-            var (app, parts) = await composing.WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken);
-            await using (app) return parts;
+            var (app, what) = await composing.WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken);
+            await using (app) return what;
         }
         finally
         {

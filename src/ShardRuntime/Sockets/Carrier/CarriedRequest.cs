@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Connections.Features;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Sockets.Legs;
@@ -7,6 +8,8 @@ namespace ShardCloud.ShardRuntime.Sockets.Carrier;
 /// <summary>A client's upgrade request, as every dial for it needs it.</summary>
 internal sealed class CarriedRequest
 {
+    private readonly CancellationToken _left;
+
     /// <summary>Reads the request.</summary>
     /// <param name="context">The upgrade request.</param>
     /// <param name="endpoint">What its path names; <c>default</c>: nothing, any shard may have it.</param>
@@ -14,11 +17,15 @@ internal sealed class CarriedRequest
     public CarriedRequest(HttpContext context, EndpointId endpoint, string rawTarget)
     {
         (Context, Endpoint, RawTarget, KeyHash) = (context, endpoint, rawTarget, endpoint == default ? 0 : endpoint.KeyHash);
+        _left = context.Features.Get<IConnectionLifetimeFeature>()?.ConnectionClosed ?? context.RequestAborted;
         Protocols = ResumeProtocol.Read(context.WebSockets.WebSocketRequestedProtocols, out var isOffered, out var resumed);
         (IsResumeOffered, IsResumed, Name) = (isOffered, resumed is not null, resumed ?? ConnectionName.New());
     }
 
     public HttpContext Context { get; }
+
+    /// <summary>The client's connection has ended. Any thread. Looked at, and nothing registered: what a request's own token costs stays for as long as the socket.</summary>
+    public bool HasLeft => _left.IsCancellationRequested;
 
     public EndpointId Endpoint { get; }
 

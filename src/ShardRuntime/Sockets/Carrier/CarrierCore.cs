@@ -52,7 +52,7 @@ internal readonly record struct InFrame(long Number, byte[] Bytes);
 /// </remarks>
 internal sealed class CarrierCore(int inFlightMax, int inFlightBytesMax)
 {
-    private readonly List<InFrame> _kept = [];
+    private List<InFrame>? _kept; // Of most connections nothing is, most of the time.
     private int _keptBytes, _sent;
     private long _lastIn, _sentUpTo, _confirmed, _showing;
     private byte[]? _end;
@@ -74,7 +74,7 @@ internal sealed class CarrierCore(int inFlightMax, int inFlightBytesMax)
     public long Confirmed => _confirmed;
 
     /// <summary>Messages that wait for their confirmation.</summary>
-    public int KeptCount => _kept.Count;
+    public int KeptCount => _kept?.Count ?? 0;
 
     /// <summary>How the client's side ended.</summary>
     public ClientEnd End { get; private set; }
@@ -111,7 +111,7 @@ internal sealed class CarrierCore(int inFlightMax, int inFlightBytesMax)
     }
 
     /// <summary>(4) There is room for a message of this length: one may always go.</summary>
-    public bool HasRoomFor(int bytes) => _isClosedByOwner || _kept.Count == 0 || (_kept.Count < inFlightMax && _keptBytes + bytes <= inFlightBytesMax);
+    public bool HasRoomFor(int bytes) => _isClosedByOwner || KeptCount == 0 || (KeptCount < inFlightMax && _keptBytes + bytes <= inFlightBytesMax);
 
     /// <summary>(4) Takes the client's next message and numbers it.</summary>
     public void Take(LegFrameKind kind, ReadOnlySpan<byte> payload) => Keep(_lastIn + 1, kind, payload);
@@ -128,9 +128,9 @@ internal sealed class CarrierCore(int inFlightMax, int inFlightBytesMax)
     public InFrame? NextToSend()
     {
         if (!_isAttached) return null;
-        if (_sent < _kept.Count && !_isClosedByOwner)
+        if (_sent < KeptCount && !_isClosedByOwner)
         {
-            var frame = _kept[_sent++];
+            var frame = _kept![_sent++];
             _sentUpTo = frame.Number;
             return frame;
         }
@@ -208,7 +208,7 @@ internal sealed class CarrierCore(int inFlightMax, int inFlightBytesMax)
     {
         if (_isClosedByOwner) return; // (6) Nobody will read it.
         _lastIn = number;
-        _kept.Add(new InFrame(number, LegFrame.Of(kind, number, payload)));
+        (_kept ??= []).Add(new InFrame(number, LegFrame.Of(kind, number, payload)));
         _keptBytes += payload.Length;
     }
 
@@ -217,8 +217,9 @@ internal sealed class CarrierCore(int inFlightMax, int inFlightBytesMax)
         if (number <= _confirmed) return;
         _confirmed = number;
         var count = 0;
-        while (count < _kept.Count && _kept[count].Number <= number) _keptBytes -= _kept[count++].Bytes.Length - LegFrame.HeadBytes;
-        _kept.RemoveRange(0, count);
+        while (count < KeptCount && _kept![count].Number <= number) _keptBytes -= _kept[count++].Bytes.Length - LegFrame.HeadBytes;
+        if (count == KeptCount) _kept = null;
+        else _kept!.RemoveRange(0, count);
         _sent = Math.Max(_sent - count, 0);
     }
 }

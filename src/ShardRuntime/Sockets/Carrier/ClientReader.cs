@@ -4,7 +4,7 @@ using ShardCloud.ShardRuntime.Sockets.Legs;
 
 namespace ShardCloud.ShardRuntime.Sockets.Carrier;
 
-/// <summary>Reads whole messages of a client. Waits without a buffer; one is rented while a message comes in, and grows with it up to the limit.</summary>
+/// <summary>Reads one whole message of a client, into a buffer that is rented and grows with it up to the limit. There is one only while a message comes in.</summary>
 /// <remarks>Control frames, reserved bits, UTF-8 and the order of fragments are the server's WebSocket's: it answers a violation with a close of its own (1002, 1007).</remarks>
 internal sealed class ClientReader(WebSocket client, int bytesMax)
 {
@@ -16,7 +16,7 @@ internal sealed class ClientReader(WebSocket client, int bytesMax)
     /// <summary>Kind of the message.</summary>
     public WebSocketMessageType Type { get; private set; }
 
-    /// <summary>The message; gone with <see cref="Next"/>.</summary>
+    /// <summary>The message; gone with <see cref="GiveBack"/>.</summary>
     public ReadOnlyMemory<byte> Message => _held.AsMemory(0, _length);
 
     /// <summary>The client sent a close.</summary>
@@ -32,16 +32,14 @@ internal sealed class ClientReader(WebSocket client, int bytesMax)
         return false;
     }
 
-    /// <summary>Reads the next message. False: the client closed, vanished or broke a rule.</summary>
-    public async ValueTask<bool> ReadAsync()
+    /// <summary>Reads the message to its end. False: the client closed, vanished or broke a rule.</summary>
+    /// <param name="first">What an empty read said of it.</param>
+    public async ValueTask<bool> ReadAsync(ValueWebSocketReceiveResult first)
     {
         try
         {
-            while (true)
+            for (var got = first; ; got = await client.ReceiveAsync(_held.AsMemory(_length), CancellationToken.None))
             {
-                // An empty read ends when something is there; of an empty message it is the whole.
-                var room = _length == 0 && _held is null ? Memory<byte>.Empty : _held.AsMemory(_length);
-                var got = await client.ReceiveAsync(room, CancellationToken.None);
                 Type = got.MessageType;
                 if (Type is WebSocketMessageType.Close)
                 {
@@ -61,7 +59,7 @@ internal sealed class ClientReader(WebSocket client, int bytesMax)
     }
 
     /// <summary>Gives the message's buffer back.</summary>
-    public void Next()
+    public void GiveBack()
     {
         if (_held is not null) ArrayPool<byte>.Shared.Return(_held);
         (_held, _length) = (null, 0);

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Net.WebSockets;
 using System.Text;
+using Microsoft.Net.Http.Headers;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Sockets.Legs;
 
@@ -8,57 +9,59 @@ namespace ShardCloud.ShardRuntime.Sockets.Carrier;
 
 /// <summary>Keeps one client's WebSocket for as long as the client wants it, over as many legs as that takes.</summary>
 /// <remarks>
-/// Two loops: this file's reads the leg and is the only one that writes messages to the client, so a client that does not read holds up its own leg and nothing
-/// else; <see cref="ClientReader"/> reads the client. Both ask <see cref="CarrierCore"/> what to do. Nothing is rented while nothing is under way.
+/// Two loops: <see cref="RunAsync"/> reads the leg and is the only one that writes messages to the client, so a client that does not read holds up its own leg and nothing
+/// else; <see cref="ReadAsync"/> reads the client. Both ask <see cref="CarrierCore"/> what to do. Nothing is rented while nothing is under way, and an idle socket waits in
+/// these two methods alone: every method that waits within another costs each socket more than 100 bytes, and as much again with each message, until the next full collection.
 /// Step numbers are those of docs/protocol/sockets.md.
 /// </remarks>
 internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
 {
-    private readonly CarrierCore _core = new(tools.Settings.InFlightMax, tools.Settings.InFlightBytesMax);
-    private readonly Lock _deciding = new();
-    private readonly SemaphoreSlim _writing = new(1, 1);
+    private readonly CarrierCore _core = new(tools.Settings.InFlightMax, tools.Settings.InFlightBytesMax); // Also the lock of what is decided.
     private readonly SocketConnector _connector = new(tools, request);
     private LegWire? _leg;
     private WebSocket _client = null!;
     private TaskCompletionSource? _room;
-    private Task? _closing;
+    private SemaphoreSlim? _turns;
+    private int _writers;
+    private Task? _reading, _closing;
     private long _told, _lastMessage = tools.Time.GetTimestamp();
     private TimeSpan? _closeSentAt;
     private volatile bool _isLeaving;
 
     /// <summary>The client's messages that wait for their confirmation.</summary>
-    public int KeptCount { get { lock (_deciding) return _core.KeptCount; } }
+    public int KeptCount { get { lock (_core) return _core.KeptCount; } }
 
-    /// <summary>Carries the socket to its end.</summary>
+    /// <summary>Carries the socket to its end: one leg after another, until the connection is over.</summary>
     public async Task RunAsync()
     {
-        _core.IsResuming = request.IsResumeOffered;
-        if (request.IsResumed) _core.ResumeAt(request.Name.LastOut);
         tools.Roster.Add(this);
         try
         {
-            if (await ConnectAsync(isMoved: false) is not { } first) return; // (2) Answered already.
-            await AcceptAsync(first);
-            tools.Metrics.Opened(1);
-            var reading = ReadAsync();
-            try
+            if (!await OpenAsync()) return; // (2) Answered already.
+            while (true)
             {
-                await CarryAsync(reading);
-            }
-            finally
-            {
-                tools.Metrics.Opened(-1);
-                lock (_deciding) _core.GiveUp();
-                MakeRoom();
-                await EndReadingAsync(reading);
-                if (_closing is { } closing) await closing;
-                _client.Dispose();
+                var leg = _leg!;
+                await FlushAsync(); // (3) What the owner has not confirmed, in order.
+                LegEnd? end;
+                try
+                {
+                    do
+                    {
+                        await leg.ReadyAsync();
+                        end = await TakeAsync(leg);
+                    }
+                    while (end is null);
+                }
+                catch (Exception cause) when (IsLegLost(cause))
+                {
+                    end = LegEnd.Lost;
+                }
+                if (!await GoOnAsync(leg, end)) return;
             }
         }
         finally
         {
-            tools.Roster.Remove(this);
-            EndLeg();
+            await EndAsync();
         }
     }
 
@@ -70,8 +73,9 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
             if (!request.IsElsewhere(map, leg)) leg.ElsewhereSince = null;
             else if (now - (leg.ElsewhereSince ??= now) >= CarrierTools.MovedWithin) leg.Abandon(); // (10)
             if (leg.EndSentAt is { } sent && now - sent >= CarrierTools.CloseWithin) leg.Abandon();
+            if (_client is null && request.HasLeft) leg.Abandon(); // Who leaves before the answer leaves nothing behind; later, the owner is to hear of it.
         }
-        if (_closeSentAt is { } closed && now - closed >= CarrierTools.CloseWithin) _client.Abort();
+        if (_closeSentAt is { } closed && now - closed >= CarrierTools.CloseWithin) _client!.Abort();
         if (tools.Settings.IdleMax is { } idle && _client is not null && tools.Time.GetElapsedTime(Interlocked.Read(ref _lastMessage)) >= idle)
             Close(CloseCodes.Normal, "idle");
     }
@@ -86,47 +90,70 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         _closing = EndClientAsync(code, reason);
     }
 
-    private async Task AcceptAsync(DialAnswer first)
+    /// <summary>(1) (2) (3) The first leg, and the client's upgrade. False: the client was refused.</summary>
+    private async Task<bool> OpenAsync()
     {
+        _core.IsResuming = request.IsResumeOffered;
+        if (request.IsResumed) _core.ResumeAt(request.Name.LastOut);
+        if (await ConnectAsync(isMoved: false) is not { } first) return false;
         var isResuming = _core.IsResuming = request.IsResumeOffered && first.Attached.IsResumable;
         _client = await request.Context.WebSockets.AcceptWebSocketAsync(new WebSocketAcceptContext
         {
             SubProtocol = isResuming ? ResumeProtocol.Name : first.Protocol,
             DangerousEnableCompression = tools.Settings.Compression,
         });
-        if (!isResuming) return;
-        _told = first.Attached.LastIn;
-        await SendAsync(ResumeProtocol.Greeting(request.Name, _told, first.Protocol), WebSocketMessageType.Text);
+        request.Context.Request.Headers.Remove(HeaderNames.SecWebSocketKey); // Answered; no dial passes it on.
+        if (isResuming)
+        {
+            _told = first.Attached.LastIn;
+            await SendAsync(ResumeProtocol.Greeting(request.Name, _told, first.Protocol), WebSocketMessageType.Text);
+        }
+        tools.Metrics.Opened(1);
+        _reading = ReadAsync();
+        return true;
     }
 
-    /// <summary>One leg after another, until the connection is over.</summary>
-    private async Task CarryAsync(Task reading)
+    /// <summary>What the end of a leg means. True: there is another one.</summary>
+    private async Task<bool> GoOnAsync(LegWire leg, LegEnd end)
     {
-        while (true)
+        if (end.Step is CarrierStep.Close)
         {
-            var leg = _leg!;
-            await FlushAsync(); // (3) What the owner has not confirmed, in order.
-            var end = await PumpAsync(leg);
-            if (end.Step is CarrierStep.Close)
-            {
-                await ClosedByOwnerAsync(leg, end, reading); // (6)
-                return;
-            }
-            bool isOver;
-            lock (_deciding)
-            {
-                _core.LegEnded(end.IsClean);
-                if (leg.EndSentAt is { } sent && tools.Now - sent >= CarrierTools.CloseWithin) _core.GiveUp();
-                isOver = _core.IsOver;
-            }
-            _connector.LegEnded(leg, tools.Now);
+            await ClosedByOwnerAsync(leg, end); // (6)
+            return false;
+        }
+        bool isOver;
+        lock (_core)
+        {
+            _core.LegEnded(end.IsClean);
+            if (leg.EndSentAt is { } sent && tools.Now - sent >= CarrierTools.CloseWithin) _core.GiveUp();
+            isOver = _core.IsOver;
+        }
+        _connector.LegEnded(leg, tools.Now);
+        EndLeg();
+        if (isOver || tools.Roster.Stopping.IsCancellationRequested)
+        {
+            await EndClientAsync((int?)_client.CloseStatus ?? CloseCodes.ServiceRestart, ""); // Without a close of its own, this member stops.
+            return false;
+        }
+        return await ConnectAsync(end.Step is CarrierStep.Moved) is not null; // (9) (10)
+    }
+
+    private async Task EndAsync()
+    {
+        try
+        {
+            if (_reading is null) return;
+            tools.Metrics.Opened(-1);
+            lock (_core) _core.GiveUp();
+            MakeRoom();
+            await EndReadingAsync(_reading);
+            if (_closing is { } closing) await closing;
+            _client.Dispose();
+        }
+        finally
+        {
+            tools.Roster.Remove(this);
             EndLeg();
-            if (isOver || tools.Roster.Stopping.IsCancellationRequested)
-            {
-                await EndClientAsync((int?)_client.CloseStatus ?? CloseCodes.ServiceRestart, ""); // Without a close of its own, this member stops.
-                return;
-            }
-            if (await ConnectAsync(end.Step is CarrierStep.Moved) is null) return; // (9) (10)
         }
     }
 
@@ -137,7 +164,7 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         var (leg, answer) = await _connector.ConnectAsync(isMoved, isFirst, NextDial, IsOver, dialled => Volatile.Write(ref _leg, dialled));
         if (leg is not null)
         {
-            lock (_deciding)
+            lock (_core)
             {
                 _core.Attached(answer.Attached);
                 Volatile.Write(ref _leg, leg);
@@ -146,48 +173,31 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         }
         Volatile.Write(ref _leg, null);
         if (isFirst) return null;
-        lock (_deciding) _core.GiveUp();
+        lock (_core) _core.GiveUp();
         MakeRoom();
         await EndClientAsync(_connector.CloseCode, "");
         return null;
 
         LegDial NextDial()
         {
-            lock (_deciding) return _core.Dial(request.Name.Id, request.Verifier);
+            lock (_core) return _core.Dial(request.Name.Id, request.Verifier);
         }
 
         bool IsOver()
         {
-            lock (_deciding) return _core.IsOver;
-        }
-    }
-
-    /// <summary>Reads one leg to its end. All that an idle socket waits with, so nothing else is in it.</summary>
-    private async Task<LegEnd> PumpAsync(LegWire leg)
-    {
-        try
-        {
-            while (true)
-            {
-                if (leg.Unread.IsEmpty) await leg.ReadyAsync();
-                if (!await leg.ReadAsync()) return new LegEnd(CarrierStep.Drop, IsClean: leg.Unread.IsEmpty);
-                if (await TakeFramesAsync(leg) is { } end) return end;
-            }
-        }
-        catch (Exception cause) when (IsLegLost(cause))
-        {
-            return new LegEnd(CarrierStep.Broken);
+            lock (_core) return _core.IsOver;
         }
     }
 
     /// <summary>What the owner sent, as far as it is whole frames. Null: the leg goes on.</summary>
-    private async ValueTask<LegEnd?> TakeFramesAsync(LegWire leg)
+    private async Task<LegEnd?> TakeAsync(LegWire leg)
     {
+        if (!await leg.ReadAsync()) return new LegEnd(CarrierStep.Drop, IsClean: leg.Unread.IsEmpty);
         var (buffer, shown, confirmed) = (leg.Unread, 0L, false);
         while (LegFrame.TryRead(ref buffer, CarrierTools.OutBytesMax, out var frame))
         {
             CarrierStep step;
-            lock (_deciding) step = _core.Received(frame.Kind, frame.Number);
+            lock (_core) step = _core.Received(frame.Kind, frame.Number);
             leg.HasSpoken |= step is not CarrierStep.Moved;
             switch (step)
             {
@@ -228,7 +238,7 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         {
             if (_core.IsResuming)
             {
-                lock (_deciding) _core.Showing(frame.Number);
+                lock (_core) _core.Showing(frame.Number);
             }
             var whole = ArrayPool<byte>.Shared.Rent(length + ResumeProtocol.HeadBytesMax);
             var head = _core.IsResuming ? ResumeProtocol.WriteHead(frame.Kind, frame.Number, whole) : 0;
@@ -237,7 +247,7 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
             ArrayPool<byte>.Shared.Return(whole);
         }
         if (!isSent) return false;
-        lock (_deciding) _core.Shown(frame.Number);
+        lock (_core) _core.Shown(frame.Number);
         tools.Metrics.Shown(length);
         Touch();
         return true;
@@ -247,7 +257,7 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
     private async ValueTask TellAsync()
     {
         long confirmed;
-        lock (_deciding) confirmed = _core.Confirmed;
+        lock (_core) confirmed = _core.Confirmed;
         if (confirmed > _told && await SendAsync(ResumeProtocol.Confirm(confirmed), WebSocketMessageType.Text)) _told = confirmed;
     }
 
@@ -265,11 +275,11 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
     }
 
     /// <summary>(6) The application closed: the client hears it, and what the client answers goes back.</summary>
-    private async Task ClosedByOwnerAsync(LegWire leg, LegEnd end, Task reading)
+    private async Task ClosedByOwnerAsync(LegWire leg, LegEnd end)
     {
         MakeRoom();
         await EndClientAsync(end.Code, end.Reason);
-        await EndReadingAsync(reading); // Which writes the client's end to the leg.
+        await EndReadingAsync(_reading!); // Which writes the client's end to the leg.
         try
         {
             using var late = new CancellationTokenSource(CarrierTools.CloseWithin, tools.Time);
@@ -286,19 +296,46 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
     /// <summary>(4) The client's loop: messages and its end.</summary>
     private async Task ReadAsync()
     {
-        var reader = new ClientReader(_client, tools.Settings.MessageBytesMax + (_core.IsResuming ? ResumeProtocol.HeadBytesMax : 0));
-        while (await reader.ReadAsync() && await TakeAsync(reader))
+        ClientReader? ended;
+        do
         {
-            reader.Next();
+            ValueWebSocketReceiveResult first;
+            try
+            {
+                first = await _client.ReceiveAsync(Memory<byte>.Empty, CancellationToken.None); // Ends when something is there; of an empty message it is the whole.
+            }
+            catch (Exception cause) when (IsClientLost(cause))
+            {
+                ended = NewReader();
+                break;
+            }
+            ended = await NextAsync(first);
         }
+        while (ended is null);
+        await ClientEndedAsync(ended);
+    }
+
+    private ClientReader NewReader() => new(_client, tools.Settings.MessageBytesMax + (_core.IsResuming ? ResumeProtocol.HeadBytesMax : 0));
+
+    /// <summary>(4) Reads and takes the message that begins. Null: the client may send more; else how its side ended.</summary>
+    private async Task<ClientReader?> NextAsync(ValueWebSocketReceiveResult first)
+    {
+        var reader = NewReader();
+        if (!await reader.ReadAsync(first) || !await TakeAsync(reader)) return reader;
+        reader.GiveBack();
+        return null;
+    }
+
+    private async Task ClientEndedAsync(ClientReader reader)
+    {
         if (reader.Violation is { } violation) await EndClientAsync(violation, "");
-        lock (_deciding)
+        lock (_core)
         {
             if (reader.IsClosed && !(_core.IsResuming && _isLeaving)) _core.ClientEnded(ClientEnd.Closed, (int?)_client.CloseStatus ?? CloseCodes.Empty, _client.CloseStatusDescription ?? "");
             else if (reader.Violation is { } code) _core.ClientEnded(ClientEnd.Closed, code);
             else _core.ClientEnded(_core.IsResuming ? ClientEnd.Away : ClientEnd.Vanished);
         }
-        reader.Next();
+        reader.GiveBack();
         await FlushAsync();
         if (_core.IsOver) Volatile.Read(ref _leg)?.Abandon();
         if (reader.Violation is not null) await reader.DrainAsync();
@@ -331,7 +368,7 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         }
         var length = reader.Message.Length - head;
         await RoomAsync(length);
-        lock (_deciding)
+        lock (_core)
         {
             if (number == 0) _core.Take(kind, reader.Message.Span);
             else _core.Take(number, kind, reader.Message.Span[head..]);
@@ -344,7 +381,7 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
     private async ValueTask<bool> ClientHasAsync(long number)
     {
         LegWire? leg;
-        lock (_deciding)
+        lock (_core)
         {
             if (!_core.Has(number)) return false;
             leg = _leg;
@@ -359,7 +396,7 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         while (true)
         {
             Task room;
-            lock (_deciding)
+            lock (_core)
             {
                 if (_core.HasRoomFor(bytes) || _core.IsOver) return;
                 room = (_room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
@@ -371,21 +408,21 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
     private void MakeRoom()
     {
         TaskCompletionSource? room;
-        lock (_deciding) (room, _room) = (_room, null);
+        lock (_core) (room, _room) = (_room, null);
         room?.TrySetResult();
     }
 
     /// <summary>Writes to the leg what it has not carried yet.</summary>
     private async Task FlushAsync()
     {
-        await _writing.WaitAsync();
+        await TurnAsync();
         LegWire? leg = null;
         try
         {
             while (true)
             {
                 InFrame? next;
-                lock (_deciding)
+                lock (_core)
                 {
                     (leg, next) = (_leg, _core.NextToSend()); // Together: what is next depends on the leg.
                     if (next is null) return;
@@ -400,13 +437,13 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         }
         finally
         {
-            _writing.Release();
+            NextTurn();
         }
     }
 
     private async ValueTask WriteAsync(LegWire leg, byte[] frame)
     {
-        await _writing.WaitAsync();
+        await TurnAsync();
         try
         {
             await leg.WriteAsync(frame);
@@ -417,7 +454,23 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
         }
         finally
         {
-            _writing.Release();
+            NextTurn();
+        }
+    }
+
+    /// <summary>Waits until nobody else writes to the leg. Most never wait, so most sockets have no semaphore.</summary>
+    private Task TurnAsync()
+    {
+        lock (_core) return _writers++ == 0 ? Task.CompletedTask : (_turns ??= new SemaphoreSlim(0)).WaitAsync();
+    }
+
+    /// <summary>Hands the turn to who waits for it.</summary>
+    private void NextTurn()
+    {
+        lock (_core)
+        {
+            if (--_writers > 0) _turns!.Release();
+            else _turns = null;
         }
     }
 
@@ -453,7 +506,7 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
     private void EndLeg()
     {
         LegWire? leg;
-        lock (_deciding) (leg, _leg) = (_leg, null);
+        lock (_core) (leg, _leg) = (_leg, null);
         if (leg is null) return;
         leg.Abandon(); // A write that is under way ends, and with it the hold on the stream.
         leg.Dispose();
@@ -465,7 +518,10 @@ internal sealed class SocketCarrier(CarrierTools tools, CarriedRequest request)
 
     internal static bool IsClientLost(Exception cause) => cause is WebSocketException or IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException;
 
-    private readonly record struct LegEnd(CarrierStep Step, int Code = 0, string Reason = "", bool IsClean = false);
+    private sealed record LegEnd(CarrierStep Step, int Code = 0, string Reason = "", bool IsClean = false)
+    {
+        public static readonly LegEnd Lost = new(CarrierStep.Broken);
+    }
 }
 
 /// <summary>Log lines of carried sockets; event ids 4600-4649.</summary>

@@ -117,8 +117,6 @@ internal sealed class SocketConnector(CarrierTools tools, CarriedRequest request
         DialAnswer answer = default;
         try
         {
-            // Who leaves before the answer leaves nothing behind; later, the owner is to hear of it.
-            using var leaving = isFirst ? request.Context.RequestAborted.UnsafeRegister(static w => ((LegWire)w!).Abandon(), wire) : default;
             answer = await tools.Dialler.DialAsync(request.Context, leg, dial, request.Protocols, isFirst, wire);
             return (wire, answer);
         }

@@ -49,12 +49,12 @@ internal sealed class LegDialler(LegPool pool, ITokenSource tokens, Reachability
         try
         {
             using var request = new HttpRequestMessage(HttpMethod.Connect, (Uri?)null) { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
-            await leg.TransformRequestAsync(context, request, leg.Address, wire.Abandoned);
+            await leg.TransformRequestAsync(context, request, leg.Address, wire.Dialling);
             foreach (var name in OfTheHandshake) request.Headers.Remove(name);
             if (protocols.Length > 0) request.Headers.TryAddWithoutValidation(Protocols, protocols);
             request.Headers.Protocol = LegDial.Protocol;
             request.Headers.TryAddWithoutValidation(ShardHeaders.Socket, dial.ToHeader());
-            answer = await pool.Invoker.SendAsync(request, wire.Abandoned);
+            answer = await pool.Invoker.SendAsync(request, wire.Dialling);
             reachability.Answered(leg.Target);
 
             if (leg.TakesRefusal(answer)) return new DialAnswer(DialOutcome.Refused);
@@ -63,7 +63,7 @@ internal sealed class LegDialler(LegPool pool, ITokenSource tokens, Reachability
             if (isFirst)
             {
                 context.Response.StatusCode = (int)answer.StatusCode;
-                await leg.TransformResponseAsync(context, answer, wire.Abandoned);
+                await leg.TransformResponseAsync(context, answer, wire.Dialling);
             }
             if (attached is null)
             {
@@ -81,7 +81,7 @@ internal sealed class LegDialler(LegPool pool, ITokenSource tokens, Reachability
         catch (Exception cause) when (cause is HttpRequestException or IOException or OperationCanceledException)
         {
             // A reset of the one stream says nothing against the member, and neither does a dial that was given up.
-            if (!wire.Abandoned.IsCancellationRequested && !MemberLegs.IsStreamReset(cause)) reachability.Failed(leg.Target);
+            if (!wire.IsAbandoned && !MemberLegs.IsStreamReset(cause)) reachability.Failed(leg.Target);
             return new DialAnswer(DialOutcome.Lost);
         }
         finally

@@ -138,6 +138,29 @@ public sealed class CarrierTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Upgrade_ClientLeavesBeforeTheAnswer_ItsDialIsGivenUp()
+    {
+        var (dialled, givenUp) = (new TaskCompletionSource(), new TaskCompletionSource());
+        _sockets.Refuse = async context =>
+        {
+            context.RequestAborted.Register(givenUp.SetResult);
+            dialled.SetResult();
+            await givenUp.Task;
+            return true;
+        };
+        using (var client = new System.Net.Sockets.TcpClient())
+        {
+            var at = new Uri(_router.Shard.PublicAddress);
+            await client.ConnectAsync(at.Host, at.Port, TestContext.Current.CancellationToken);
+            await client.GetStream().WriteAsync("GET /rooms/1/chat HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"u8.ToArray(),
+                TestContext.Current.CancellationToken);
+            await dialled.Task.Soon();
+        }
+        await givenUp.Task.Soon();
+        await Eventually.TrueAsync(() => _router.Get<CarrierRoster>().Count == 0, "the socket is forgotten");
+    }
+
+    [Fact]
     public async Task OwnersClose_ReachesTheClient_AndTheClientsAnswerTheOwner()
     {
         using var client = await TestClient.ConnectAsync(_router);
