@@ -4,11 +4,11 @@ using ShardCloud.Routing;
 
 namespace ShardCloud.Bench.Sockets;
 
-/// <summary>A router and two shards as processes, with storage and log; the map gives each shard half of the slots. Bars: 300 MB for the router in all, 64 connections to shards.</summary>
+/// <summary>A router and two shards as processes, with storage and log; the map gives each shard half of the slots. Bars, at every line of the table: 300 MB for the router in all, 64 connections to shards.</summary>
 internal sealed class Measurement : IAsyncDisposable
 {
     private const string Application = "bench", DeltaHub = "deltas", ControlHub = "control";
-    private const int Partitions = 4, RouterBytesMax = 300, ConnectionsMax = 64;
+    private const int Partitions = 4, RouterMegabytesMax = 300, ConnectionsMax = 64;
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("shardcloud-bench-");
     private readonly List<Part> _parts = [];
@@ -16,7 +16,10 @@ internal sealed class Measurement : IAsyncDisposable
     private LocalEventHubs _hubs = null!;
     private IReadOnlyList<int> _shardPorts = [];
 
-    public static async Task<int> RunAsync(int sockets)
+    /// <summary>Prints the table; 1 when a line of it is past a bar.</summary>
+    /// <param name="sockets">How many are opened.</param>
+    /// <param name="idle">How long they say nothing. More than half a minute: each is pinged then.</param>
+    public static async Task<int> RunAsync(int sockets, TimeSpan idle)
     {
         await using var ground = new Measurement();
         var address = await ground.StartAsync();
@@ -24,20 +27,23 @@ internal sealed class Measurement : IAsyncDisposable
         var clients = ground.Start(Path.Combine(AppContext.BaseDirectory, "ShardCloud.Bench.Sockets.dll"), ["clients", address.Replace("http:", "ws:", StringComparison.Ordinal), $"{sockets}"], []);
         Console.WriteLine("| | router, MB | shard 1, MB | shard 2, MB | router to shards, connections | took |");
         Console.WriteLine("| --- | --- | --- | --- | --- | --- |");
+        var (megabytesMost, connectionsMost) = (0L, 0);
         Row("before", "");
         Row($"{sockets} open, idle", await clients.DoAsync("open"));
-        await Task.Delay(TimeSpan.FromSeconds(40)); // Past a ping to each.
-        Row("40 s later", "");
+        await Task.Delay(idle);
+        Row($"{idle.TotalSeconds} s later", "");
         Row("one message to each and back", await clients.DoAsync("echo"));
         await Task.Delay(TimeSpan.FromSeconds(10));
-        var last = Row("10 s later", "");
-        return last.Megabytes <= RouterBytesMax && last.Connections <= ConnectionsMax ? 0 : 1;
+        Row("10 s later", "");
+        Console.WriteLine();
+        Console.WriteLine($"Most: {megabytesMost} MB of {RouterMegabytesMax}, {connectionsMost} connections of {ConnectionsMax}.");
+        return megabytesMost <= RouterMegabytesMax && connectionsMost <= ConnectionsMax ? 0 : 1;
 
-        (long Megabytes, int Connections) Row(string what, string took)
+        void Row(string what, string took)
         {
             var (megabytes, connections) = (router.ResidentMegabytes, router.ConnectionsTo(ground._shardPorts));
+            (megabytesMost, connectionsMost) = (Math.Max(megabytesMost, megabytes), Math.Max(connectionsMost, connections));
             Console.WriteLine($"| {what} | {megabytes} | {one.ResidentMegabytes} | {two.ResidentMegabytes} | {connections} | {took} |");
-            return (megabytes, connections);
         }
     }
 
@@ -72,10 +78,11 @@ internal sealed class Measurement : IAsyncDisposable
         _shardPorts = [.. live.Select(member => new Uri(member.MemberAddress).Port)];
 
         const string address = "http://127.0.0.1:29180";
-        Start(Path.Combine(AppContext.BaseDirectory, "ShardCloud.ShardRuntime.dll"), ["--role", "router", "--public-url", address], Environment("router-1"));
+        var router = Start(Path.Combine(AppContext.BaseDirectory, "ShardCloud.ShardRuntime.dll"), ["--role", "router", "--public-url", address], Environment("router-1"));
         using var http = new HttpClient { BaseAddress = new Uri(address) };
         await UntilAsync(async () =>
         {
+            if (router.HasEnded) throw new InvalidOperationException("The router has ended; is its port taken?");
             try
             {
                 return (await http.GetAsync("/readyz")).IsSuccessStatusCode;

@@ -17,6 +17,8 @@ internal sealed class Part : IDisposable
         _process = Process.Start(start)!;
     }
 
+    public bool HasEnded => _process.HasExited;
+
     /// <summary>Memory that it occupies, in MB.</summary>
     public long ResidentMegabytes
     {

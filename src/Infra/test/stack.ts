@@ -170,11 +170,11 @@ describe("stack dev", () => {
       minTlsVersion: "1.2", scmMinTlsVersion: "1.2", ftpsState: "Disabled", vnetPrivatePortsCount: 1,
     });
     assert.equal(inputs.virtualNetworkSubnetId, `${inGroup}/providers/Microsoft.Network/virtualNetworks/network/subnets/routers`);
-    const { PORT, WEBSITES_PORT, WEBSITES_ENABLE_APP_SERVICE_STORAGE, WEBSITE_WARMUP_PATH, WEBSITE_WARMUP_STATUSES, AZURE_CLIENT_ID, WEBSITE_RUN_FROM_PACKAGE, WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID, WEBSITES_CONTAINER_STOP_TIME_LIMIT, ...rest } = settings(dev, "router");
+    const { PORT, WEBSITES_PORT, WEBSITES_ENABLE_APP_SERVICE_STORAGE, WEBSITE_WARMUP_PATH, WEBSITE_WARMUP_STATUSES, AZURE_CLIENT_ID, WEBSITE_RUN_FROM_PACKAGE, WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID, MALLOC_ARENA_MAX, WEBSITES_CONTAINER_STOP_TIME_LIMIT, ...rest } = settings(dev, "router");
     assert.equal(AZURE_CLIENT_ID, "22222222-2222-2222-2222-222222222222");
     assert.equal(WEBSITE_RUN_FROM_PACKAGE, "https://scsnapshots.blob.core.windows.net/packages/routers/bbbbbbbbbbbbbbbb.zip");
     assert.equal(WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID, `${inGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/members`);
-    assert.deepEqual([PORT, WEBSITES_PORT, WEBSITES_ENABLE_APP_SERVICE_STORAGE, WEBSITE_WARMUP_PATH, WEBSITE_WARMUP_STATUSES, WEBSITES_CONTAINER_STOP_TIME_LIMIT], ["8080", "8080", "false", "/readyz", "200", "120"]);
+    assert.deepEqual([PORT, WEBSITES_PORT, WEBSITES_ENABLE_APP_SERVICE_STORAGE, WEBSITE_WARMUP_PATH, WEBSITE_WARMUP_STATUSES, MALLOC_ARENA_MAX, WEBSITES_CONTAINER_STOP_TIME_LIMIT], ["8080", "8080", "false", "/readyz", "200", "1", "120"]);
     assert.deepEqual(rest, membersAreTold(`https://${find(dev, "web:WebApp", "orchestrator").inputs.name}.azurewebsites.net`));
   });
 

@@ -27,6 +27,7 @@ internal sealed class SocketGate
         carried = Task.CompletedTask;
         if (context.Request.Headers.Upgrade.Count == 0 || context.Features.Get<MemberConnection>() is not null) return false;
         if (!context.Request.Headers.Upgrade.ToString().Equals("websocket", StringComparison.OrdinalIgnoreCase)) return false;
+        DirectUpgrade.Offer(context);
         carried = _handshake.Invoke(context);
         return true;
     }
