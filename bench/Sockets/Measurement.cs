@@ -78,7 +78,8 @@ internal sealed class Measurement : IAsyncDisposable
         _shardPorts = [.. live.Select(member => new Uri(member.MemberAddress).Port)];
 
         const string address = "http://127.0.0.1:29180";
-        var router = Start(Path.Combine(AppContext.BaseDirectory, "ShardCloud.ShardRuntime.dll"), ["--role", "router", "--public-url", address], Environment("router-1"));
+        var router = Start(Path.Combine(AppContext.BaseDirectory, "ShardCloud.ShardRuntime.dll"), ["--role", "router", "--public-url", address],
+            new(Environment("router-1")) { ["MALLOC_ARENA_MAX"] = "1" }); // As src/Infra and the local cloud start a router.
         using var http = new HttpClient { BaseAddress = new Uri(address) };
         await UntilAsync(async () =>
         {

@@ -54,7 +54,7 @@ internal static class SizeCommand
         Row("throughput units", $"{size.ThroughputUnits}", $"{size.RecordsPerSecond:0} records/s of {size.ChangesPerRecord:0.0} changes, {size.InBytesPerSecond / 1e6:0.00} MB/s in, {size.OutBytesPerSecond / 1e6:0.00} MB/s out");
         Row("connections to Event Hubs", $"{size.Connections}", "4 producers and the control channel a shard, one consumer for each copy of a partition; twice that in an update");
         Row("memory of a shard", $"{size.ShardMegabytes:0} MB", $"{work.Endpoints / work.Members:N0} endpoints owned, as many backed up; the application's own comes on top");
-        Row("memory of a router", $"{size.RouterMegabytes:0} MB", $"{work.Sockets / work.Routers:N0} sockets of 23 KB");
+        Row("memory of a router", $"{size.RouterMegabytes:0} MB", $"{work.Sockets / work.Routers:N0} sockets of 18 KB");
         Row("log kept a day", $"{size.RetainedGigabytesPerDay:0.0} GB", "84 GB a unit and day are in the price of Standard");
         Row("lease writes to Tables", $"{size.RenewalsPerSecond:0.0} a second", "every member renews five times a lease of 15 s");
         console.Write(table);

@@ -55,7 +55,7 @@ internal sealed record CloudSize(
     private const int CopiesInUpdate = 2; // The staging shard, and the shard of the new version that the partition goes to.
     private const int Producers = 4;
     private const double ProcessMegabytes = 60, OwnedBytes = 524, BackedUpBytes = 380; // bench/results/2026-11-25-shard-memory.md, without the state itself (40 B there).
-    private const double RouterProcessMegabytes = 115, SocketKilobytes = 23; // bench/results/2026-11-25-sockets.md.
+    private const double RouterProcessMegabytes = 123, SocketKilobytes = 18; // bench/results/2026-11-30-sockets.md.
     private const double RenewEverySeconds = 3; // A fifth of the lease of 15 s.
 
     /// <summary>The smallest that carries it.</summary>

@@ -241,6 +241,7 @@ internal sealed class LocalStack : IAsyncDisposable
             ["ShardCloud__Role"] = "router",
             ["ShardCloud__FaultDomain"] = name,
             ["ShardCloud__Public__Url"] = AddressOf(port),
+            ["MALLOC_ARENA_MAX"] = "1", // As in src/Infra.
         },
         ParentWatch = ParentWatch.DotNet,
         LogFile = LogOf(name),
