@@ -26,11 +26,12 @@ internal static class CommandLine
               shardcloud update start --version 2.0.0 --package rooms-2.0.0.zip --wait
               shardcloud replay update-2.0.0                plans its moves again from what was stored, and compares
               shardcloud explain rooms/1                    who owns it, since when, why, and what the move cost
+              shardcloud affinity show                      what is used together, and how much of that crosses shards
             """);
         Command[] verbs =
         [
             UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(), ScaleCommand.Create(),
-            PackageCommand.Create(), UpdateCommand.Create(), ReplayCommand.Create(), LevelCommand.Create(), ExplainCommand.Create(),
+            PackageCommand.Create(), UpdateCommand.Create(), ReplayCommand.Create(), LevelCommand.Create(), ExplainCommand.Create(), AffinityCommand.Create(),
             ConnectCommand.Create(), SizeCommand.Create(), SimulateCommand.Create(),
             ChaosCommand.Create(), LogsCommand.Create(), DoctorCommand.Create(), DemoCommand.Create(),
         ];

@@ -45,6 +45,7 @@ public static class OrchestratorServices
         services.AddScoped<ShardsApi>();
         services.AddScoped<ReadsApi>();
         services.AddScoped<LevelApi>();
+        services.AddScoped<AffinityApi>();
         services.AddSingleton(provider => new PackagesApi(provider.GetRequiredService<PackageStore>(), Settings(provider)));
         services.AddScoped<Replacements>();
         services.AddSingleton<ShardLooks>();

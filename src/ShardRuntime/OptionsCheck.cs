@@ -30,6 +30,8 @@ internal sealed class OptionsCheck : IValidateOptions<ShardRuntimeOptions>
             failures.Add($"ShardCloud:Requests:RecordsExpireAfter is {options.Requests.RecordsExpireAfter}, less than twice the parking time of {parked}. " +
                 "Raise it, or shorten ShardCloud:Lease:Length.");
         }
+        if (options.Affinity.Window > options.Affinity.HalfLife)
+            failures.Add($"ShardCloud:Affinity:Window is {options.Affinity.Window}, longer than the half-life of {options.Affinity.HalfLife}. Shorten it, or raise ShardCloud:Affinity:HalfLife.");
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
     }
 

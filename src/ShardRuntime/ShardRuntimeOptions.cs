@@ -85,6 +85,9 @@ public sealed class ShardRuntimeOptions
 
     /// <summary>WebSockets and their limits.</summary>
     public SocketSettings Sockets { get; set; } = new();
+
+    /// <summary>Observation of which endpoints are used together.</summary>
+    public Affinity.AffinitySettings Affinity { get; set; } = new();
 }
 
 /// <summary>The log.</summary>

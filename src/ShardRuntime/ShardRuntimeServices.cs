@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using ShardCloud.Identity;
 using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Affinity;
 using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Expiring;
 using ShardCloud.ShardRuntime.Handoff;
@@ -118,6 +119,8 @@ public static class ShardRuntimeServices
         services.AddSingleton<EventStreams>();
         services.AddHostedService(p => p.GetRequiredService<EventStreams>());
         services.AddSingleton<MemberLegs>();
+        services.AddSingleton<AffinityObserver>();
+        services.AddSingleton<IControlPlane, AffinityPlane>();
         services.AddSingleton<ShardProxy>();
         services.AddSingleton<OwnCalls>();
         services.AddSingleton<ShardCalls>();

@@ -16,6 +16,7 @@ public sealed class CommandLineTests
     [InlineData("logs")]
     [InlineData("chaos kill shard-1")]
     [InlineData("update list")]
+    [InlineData("affinity show")]
     [InlineData("explain rooms/1")]
     public async Task Verb_WithoutACloud_SaysSoInOneLine(string verb)
     {
@@ -106,6 +107,7 @@ public sealed class CommandLineTests
     [InlineData("package build")]
     [InlineData("update approve")]
     [InlineData("explain")]
+    [InlineData("affinity import")]
     [InlineData("chaos partition")]
     [InlineData("logs")]
     [InlineData("doctor")]

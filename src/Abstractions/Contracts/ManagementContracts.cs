@@ -197,6 +197,7 @@ public sealed record CloudStatus(
 [JsonSerializable(typeof(MemberList))]
 [JsonSerializable(typeof(EndpointOwner))]
 [JsonSerializable(typeof(CloudStatus))]
+[JsonSerializable(typeof(AffinityView))]
 [JsonSerializable(typeof(PackageUpload))]
 [JsonSerializable(typeof(PublishPackageRequest))]
 [JsonSerializable(typeof(PackageList))]

@@ -80,10 +80,13 @@ public sealed record ReachReport(string Member, double? AnsweredMs);
 public sealed record MemberStatus(
     string Incarnation, string Shard, string Role, string Version, string PublicAddress, string MemberAddress, int Pid,
     double LeaseRemainingMs, long MapVersion, long Endpoints, long LagRecords, long Requests, long Parked, long Forwarded, long Repeated, IReadOnlyList<SuspectReport> Suspects,
-    MemberTraffic? Traffic = null, CloudRelease? Release = null, MemberLoad? Load = null);
+    MemberTraffic? Traffic = null, CloudRelease? Release = null, MemberLoad? Load = null, MemberCalls? Calls = null);
 
 /// <summary>Processor time that this incarnation's process has used since it started, and the cores that it can use. Two looks, subtracted, tell of the time between them.</summary>
 public sealed record MemberLoad(double CpuMs, double Cores);
+
+/// <summary>Calls between endpoints that this incarnation's endpoints made since it started: to endpoints here, and to those of other shards.</summary>
+public sealed record MemberCalls(long Here, long Crossed);
 
 /// <summary>Requests whose handler this incarnation ran as owner since it started. Two looks, subtracted, tell of the time between them.</summary>
 /// <param name="Answered">All of them, errors included.</param>

@@ -60,6 +60,8 @@ internal sealed class ManagementClient : IDisposable
 
     public Task<CloudStatus> StatusAsync(CancellationToken cancellationToken) => GetAsync("status", ManagementJson.Default.CloudStatus, cancellationToken);
 
+    public Task<AffinityView> AffinityAsync(int top, CancellationToken cancellationToken) => GetAsync($"affinity?top={top}", ManagementJson.Default.AffinityView, cancellationToken);
+
     public Task<CloudLevelState> RaiseLevelAsync(int level, CancellationToken cancellationToken) =>
         SendAsync(HttpMethod.Post, "level", Body(new RaiseLevelRequest(level), ManagementJson.Default.RaiseLevelRequest), ManagementJson.Default.CloudLevelState, cancellationToken);
 

@@ -7,8 +7,8 @@ namespace ShardCloud.Orchestrator.Affinity;
 /// <summary>A member that was not asked with success, and why.</summary>
 public sealed record LeftOut(string Member, string Why);
 
-/// <summary>An affinity map as of now. <c>LeftOut</c>: members in office whose observations are missing from it.</summary>
-public sealed record AffinityLook(AffinityMap Map, IReadOnlyList<LeftOut> LeftOut);
+/// <summary>An affinity map as of now. <c>LeftOut</c>: members in office whose observations are missing from it. <c>StoredVersion</c>: of the stored map, itself or what it goes on from; 0: none.</summary>
+public sealed record AffinityLook(AffinityMap Map, IReadOnlyList<LeftOut> LeftOut, long StoredVersion);
 
 /// <summary>The affinity map: asks every member in office what it observed and merges that with what was known. Thread-safe.</summary>
 /// <remarks>Merging costs the members nothing but an answer each, and may be repeated: <see cref="AffinityMerge"/>. A member that is dead or slow is left out and named; what it had told before fades by half-lives.</remarks>
@@ -51,7 +51,8 @@ public sealed class AffinityStore(AffinityBlobs blobs, MemberDirectory directory
     public async Task<AffinityLook> LookAsync(CancellationToken cancellationToken)
     {
         var (observed, leftOut) = await AskAsync(cancellationToken);
-        return new AffinityLook(AffinityMerge.Merge(await ReadAsync(cancellationToken), observed, time.GetUtcNow()), leftOut);
+        var previous = await ReadAsync(cancellationToken);
+        return new AffinityLook(AffinityMerge.Merge(previous, observed, time.GetUtcNow()), leftOut, previous?.Version ?? 0);
     }
 
     /// <summary>Merges what the members observed with what is stored, and stores that, unless no member had anything to tell.</summary>
@@ -60,13 +61,13 @@ public sealed class AffinityStore(AffinityBlobs blobs, MemberDirectory directory
         var (observed, leftOut) = await AskAsync(cancellationToken);
         var previous = await ReadAsync(cancellationToken);
         var merged = AffinityMerge.Merge(previous, observed, time.GetUtcNow());
-        if (merged == previous || observed.Values.All(map => map.Vertices.Count == 0 && map.Slots.Count == 0)) return new AffinityLook(merged, leftOut);
-        if (await blobs.TryWriteAsync(merged, cancellationToken)) return new AffinityLook(merged, leftOut);
+        if (merged == previous || observed.Values.All(map => map.Vertices.Count == 0 && map.Slots.Count == 0)) return new AffinityLook(merged, leftOut, previous?.Version ?? 0);
+        if (await blobs.TryWriteAsync(merged, cancellationToken)) return new AffinityLook(merged, leftOut, merged.Version);
         // Another was faster, and asked the same members; or what is stored under this number cannot be read, and is passed by.
-        if (await ReadAsync(cancellationToken) is { } faster && faster.Version >= merged.Version) return new AffinityLook(faster, leftOut);
+        if (await ReadAsync(cancellationToken) is { } faster && faster.Version >= merged.Version) return new AffinityLook(faster, leftOut, faster.Version);
         merged = AffinityMap.WithVersion(merged, (await blobs.ListAsync(cancellationToken)).Max() + 1);
         await blobs.TryWriteAsync(merged, cancellationToken);
-        return new AffinityLook(merged, leftOut);
+        return new AffinityLook(merged, leftOut, merged.Version);
     }
 
     /// <summary>Stores a map from elsewhere as if it were observed now: it is the newest, and fades from here on.</summary>

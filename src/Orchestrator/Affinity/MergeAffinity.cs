@@ -13,9 +13,7 @@ public sealed class MergeAffinity(AffinityStore store) : TaskActivity<string, Me
     /// <inheritdoc/>
     public override async Task<MergedAffinity> RunAsync(TaskActivityContext context, string input)
     {
-        var (map, leftOut) = await store.MergeAsync(context.CancellationToken);
-        // Where nobody had anything to tell, the merge was not stored.
-        var stored = await store.ReadAsync(map.Version, context.CancellationToken) ?? await store.ReadAsync(context.CancellationToken);
-        return new MergedAffinity(stored?.Version ?? 0, stored?.Vertices.Count ?? 0, stored?.Edges.Count ?? 0, [.. leftOut.Take(NamedMax).Select(left => left.Member)]);
+        var (map, leftOut, version) = await store.MergeAsync(context.CancellationToken);
+        return new MergedAffinity(version, map.Vertices.Count, map.Edges.Count, [.. leftOut.Take(NamedMax).Select(left => left.Member)]);
     }
 }

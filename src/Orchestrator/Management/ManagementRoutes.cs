@@ -41,6 +41,7 @@ public static class ManagementRoutes
         api.MapPost("/level", (HttpContext context, LevelApi levels) => levels.RaiseAsync(context));
         api.MapGet("/members", (HttpContext context, ReadsApi reads) => reads.MembersAsync(context));
         api.MapGet("/map", (HttpContext context, ReadsApi reads) => reads.OwnerAsync(context));
+        api.MapGet("/affinity", (HttpContext context, AffinityApi affinity) => affinity.ShowAsync(context));
         api.MapGet("/status", (HttpContext context, ReadsApi reads) => reads.StatusAsync(context));
         return app;
     }

@@ -25,6 +25,9 @@ internal sealed class CallerScope
         Chain = CallChain.From(context.Features.Get<PassedOn>()?.Chain ?? "").With(request.Endpoint, holdsTurn: !request.IsSafe);
     }
 
+    /// <summary>Whose handler it is.</summary>
+    public EndpointId Endpoint => _request.Endpoint;
+
     /// <summary>This handler and those that wait for it.</summary>
     public CallChain Chain { get; }
 

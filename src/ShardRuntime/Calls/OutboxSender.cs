@@ -199,7 +199,7 @@ internal sealed class OutboxSender(
         {
             using var over = new CancellationTokenSource(parking.TimeMax, time);
             using var deadline = CancellationTokenSource.CreateLinkedTokenSource(over.Token, cancellationToken);
-            var call = new OwnCall(HttpMethods.Post, message.Target, message.Body) { RawTarget = message.Path, Id = $"{OutboxId.Of(sender, message.Number)}", AnswerBytesMax = ShardCalls.BodyBytesMax };
+            var call = new OwnCall(HttpMethods.Post, message.Target, message.Body) { RawTarget = message.Path, From = sender, Id = $"{OutboxId.Of(sender, message.Number)}", AnswerBytesMax = ShardCalls.BodyBytesMax };
             if (message.ContentType.Length > 0) call.Headers.ContentType = message.ContentType;
             var answer = await send(call, deadline.Token);
             if (answer.Status is >= 500 or 408 or 425 or 429) // The last three: Request Timeout, Too Early, Too Many Requests. They ask for a repeat.

@@ -38,6 +38,7 @@ internal sealed class ShardCalls(OwnCalls calls, IMapView maps, RequestIds ids, 
             {
                 RawTarget = target,
                 Id = id,
+                From = scope?.Endpoint ?? default,
                 Caller = scope,
                 Chain = chain.Depth == 0 ? "" : chain.ToHeader(),
                 Headers = HeadersOf(request),

@@ -1,4 +1,5 @@
 using ShardCloud.Crdt;
+using ShardCloud.ShardRuntime.Affinity;
 using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Requests;
@@ -28,7 +29,7 @@ public enum RunOutcome
 /// Not guaranteed: side effects outside the endpoint's state; a handler whose commit met a seal has run, and runs again at the next owner.
 /// </remarks>
 internal sealed class EndpointExecutor(
-    EndpointLanes lanes, EndpointWork work, ILeaseView lease, CompletionRecords records, OutboxRules posting, ShardMetrics metrics, OwnerTraffic traffic, ShadowSampler shadows, RequestSettings settings)
+    EndpointLanes lanes, EndpointWork work, ILeaseView lease, CompletionRecords records, OutboxRules posting, ShardMetrics metrics, OwnerTraffic traffic, ShadowSampler shadows, AffinityObserver loads, RequestSettings settings)
 {
     /// <summary>Source of the span that an answer waits in.</summary>
     public const string TraceSource = "ShardCloud.ShardRuntime";
@@ -49,8 +50,12 @@ internal sealed class EndpointExecutor(
         await using var answer = new AnswerBuffer(context, settings.AnswerBytesMax, reading.ReleaseAsync, reading);
         try
         {
-            await application(context);
+            var called = loads.Begin();
+            var run = application(context);
+            var cpu = loads.Paused(called);
+            await run;
             await answer.EndAsync();
+            loads.Ran(request.Endpoint, cpu, BytesOf(context, answer));
             if (reading.IsMoved) return Moved(request, reading);
             if (state.IsCut && !answer.HasLeft) return Discard(context, answer, RunOutcome.Again); // It waited for a change that will happen elsewhere.
 
@@ -193,8 +198,12 @@ internal sealed class EndpointExecutor(
         var answer = new AnswerBuffer(context, settings.AnswerBytesMax, release: null);
         try
         {
-            await application(context);
+            var called = loads.Begin();
+            var run = application(context);
+            var cpu = loads.Paused(called);
+            await run;
             await answer.EndAsync();
+            loads.Ran(state.Endpoint, cpu, BytesOf(context, answer));
             return answer;
         }
         catch
@@ -211,6 +220,8 @@ internal sealed class EndpointExecutor(
     /// <summary>Without changes, here or by calls, a repeat does no harm, unless the client chose the id (then it was promised the same answer) or an outbox goes on by it.</summary>
     private static bool IsCommitted(HttpContext context, EndpointRequest request, EndpointState state) =>
         context.Response.StatusCode < StatusCodes.Status500InternalServerError && !GrpcCalls.HasFailed(context) && (state.Transaction.HasChanges || state.Calls is { HasChangedOthers: true } || request.Outbox is not null || RequestIds.IsClients(request.Id));
+
+    private static long BytesOf(HttpContext context, AnswerBuffer answer) => (context.Request.ContentLength ?? 0) + answer.Held.Length;
 
     private static Task SendAsync(HttpContext context, AnswerBuffer answer) => answer.SendAsync(context.RequestAborted);
 

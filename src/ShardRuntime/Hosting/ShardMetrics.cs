@@ -8,10 +8,12 @@ public sealed class ShardMetrics
     /// <summary>Name of the meter.</summary>
     public const string MeterName = "ShardCloud.ShardRuntime";
 
-    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _resumedCounter, _refusedCounter, _outboxDelivered, _outboxRepeated, _outboxSetAside, _appStarts, _held;
+    private static readonly object True = true, False = false; // Boxed once.
+
+    private readonly Counter<long> _requestCounter, _parkedCounter, _forwardedCounter, _repeatedCounter, _replayedCounter, _resumedCounter, _refusedCounter, _outboxDelivered, _outboxRepeated, _outboxSetAside, _appStarts, _held, _calls;
     private readonly UpDownCounter<long> _streamCounter, _legCounter, _parkedNow, _parkedBytesNow, _suspectedNow;
     private readonly Histogram<double> _stays;
-    private long _requests, _parked, _forwarded, _repeated, _replayed, _legs;
+    private long _callsHere, _callsCrossed, _requests, _parked, _forwarded, _repeated, _replayed, _legs;
 
     /// <summary>Counters in the factory's meter.</summary>
     public ShardMetrics(IMeterFactory meters)
@@ -33,6 +35,7 @@ public sealed class ShardMetrics
         _outboxRepeated = meter.CreateCounter<long>("shardcloud.outbox.repeated", "{message}", "Tries of outbox messages without a final answer");
         _outboxSetAside = meter.CreateCounter<long>("shardcloud.outbox.set_aside", "{message}", "Outbox messages refused by their target or repeated for too long");
         _appStarts = meter.CreateCounter<long>("shardcloud.app.starts", "{start}", "Starts of the application beside the runtime, the first included");
+        _calls = meter.CreateCounter<long>("shardcloud.calls", "{call}", "Calls between endpoints, of handlers and outboxes here");
         _suspectedNow = meter.CreateUpDownCounter<long>("shardcloud.members.suspected", "{member}", "Other members that are suspected here now");
         _held = meter.CreateCounter<long>("shardcloud.members.held", "{time}", "Times that most shards seemed to be over at once, and were given longer");
     }
@@ -51,6 +54,19 @@ public sealed class ShardMetrics
 
     /// <summary>Requests answered from their completion record instead of a second run.</summary>
     public long ReplayedCount => Interlocked.Read(ref _replayed);
+
+    /// <summary>Calls of endpoints here to other endpoints here.</summary>
+    public long CallsHere => Interlocked.Read(ref _callsHere);
+
+    /// <summary>Calls of endpoints here to endpoints of other shards.</summary>
+    public long CallsCrossed => Interlocked.Read(ref _callsCrossed);
+
+    /// <summary>One endpoint calls another.</summary>
+    internal void Called(bool crossed)
+    {
+        Interlocked.Increment(ref crossed ? ref _callsCrossed : ref _callsHere);
+        _calls.Add(1, new KeyValuePair<string, object?>("shardcloud.calls.crossed", crossed ? True : False));
+    }
 
     internal void Request() { Interlocked.Increment(ref _requests); _requestCounter.Add(1); }
 

@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.AspNetCore.Http.Features;
+using ShardCloud.ShardRuntime.Affinity;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Updates;
 
@@ -19,6 +20,9 @@ internal sealed record OwnCall(string Method, EndpointId Endpoint, ReadOnlyMemor
 
     /// <summary>The handlers that wait for it, as in <c>X-Shard-Chain</c>.</summary>
     public string Chain { get; init; } = "";
+
+    /// <summary>The endpoint whose handler or outbox makes it; <c>default</c>: none.</summary>
+    public EndpointId From { get; init; }
 
     /// <summary>The handler that makes it; null: none.</summary>
     public Calls.CallerScope? Caller { get; init; }
@@ -49,11 +53,11 @@ internal readonly record struct OwnAnswer(int Status, IHeaderDictionary Headers,
 /// its effect must be the same then. Called from a handler that holds another endpoint's turn: a built-in endpoint's handler calls nothing, and
 /// those of the application are kept from circles by <see cref="Calls.CallChain"/>.
 /// </remarks>
-internal sealed class OwnCalls(ShardProxy proxy, IServiceProvider services)
+internal sealed class OwnCalls(ShardProxy proxy, AffinityObserver affinity, IServiceProvider services)
 {
-    /// <summary>A call to a built-in endpoint.</summary>
-    public Task<OwnAnswer> SendAsync(string method, EndpointId endpoint, ReadOnlyMemory<byte> body, CancellationToken cancellationToken) =>
-        SendAsync(new OwnCall(method, endpoint, body) { RawTarget = $"/{endpoint.Value}" }, cancellationToken);
+    /// <summary>A call to a built-in endpoint, from a handler of an endpoint or (<c>default</c>) of none.</summary>
+    public Task<OwnAnswer> SendAsync(string method, EndpointId endpoint, ReadOnlyMemory<byte> body, EndpointId from, CancellationToken cancellationToken) =>
+        SendAsync(new OwnCall(method, endpoint, body) { RawTarget = $"/{endpoint.Value}", From = from }, cancellationToken);
 
     /// <summary>Sends and waits, at most as long as a request may be parked at each of its waits.</summary>
     /// <exception cref="OperationCanceledException">Given up; it may still take effect.</exception>
@@ -61,6 +65,7 @@ internal sealed class OwnCalls(ShardProxy proxy, IServiceProvider services)
     public async Task<OwnAnswer> SendAsync(OwnCall call, CancellationToken cancellationToken)
     {
         if (Scratch.Current is { } scratch) throw scratch.RefuseCall(call.Endpoint);
+        if (call.From != default) affinity.Called(call.From, call.Endpoint);
         var answer = new HeldBytes(call.AnswerBytesMax);
         var context = new DefaultHttpContext { RequestServices = services, RequestAborted = cancellationToken };
         var request = context.Request;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using ShardCloud.Contracts;
 using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Affinity;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Requests;
 using ShardCloud.ShardRuntime.Security;
@@ -20,7 +21,7 @@ namespace ShardCloud.ShardRuntime.Proxy;
 internal sealed class ShardProxy(
     ShardContext shard, IMapView maps, ILeaseView lease, IEndpointStates states, IHandoffTable handoffs, EndpointExecutor executor, MemberLegs legs,
     LegRunner sockets, Reachability reachability, Parking parking, HandoffMeters meters, RequestIds ids, Confirmations confirmations, CompletionRecords records, ShardMetrics metrics,
-    EventStreams streams, ScratchRuns scratches, EndpointUses uses, ILogger<ShardProxy> log)
+    EventStreams streams, ScratchRuns scratches, EndpointUses uses, AffinityObserver affinity, ILogger<ShardProxy> log)
 {
     private static readonly TimeSpan RunAgainAfter = TimeSpan.FromMilliseconds(20);
 
@@ -49,6 +50,7 @@ internal sealed class ShardProxy(
                 metrics.Request();
                 var endpoint = new EndpointId(new string(key[..length]));
                 if (!arrival.IsFromMember && BuiltInEndpoints.Has(endpoint)) return ListenerGate.HideAsync(context).AsTask(); // No client names one, however spelled.
+                if (!arrival.IsFromMember) affinity.Arrived(context, endpoint);
                 if (context.Features.Get<LegUpgrade>() is { } upgrade) return AttachAsync(context, application, arrival, endpoint, upgrade);
                 return RouteAsync(context, BuiltInEndpoints.Has(endpoint) ? BuiltInEndpoints.InvokeAsync : application, arrival, endpoint);
             default:

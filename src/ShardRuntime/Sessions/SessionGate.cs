@@ -83,8 +83,12 @@ internal sealed class ShardedSessionStore(ExpiringClient client, IHttpContextAcc
 {
     public ISession Create(string sessionKey, TimeSpan idleTimeout, TimeSpan ioTimeout, Func<bool> tryEstablishSession, bool isNewSessionKey)
     {
-        var work = contexts.HttpContext?.Features.Get<SessionWork>();
-        var session = new ShardedSession(ExpiringEndpoints.Of(BuiltInEndpoints.Sessions, sessionKey), idleTimeout, ioTimeout, tryEstablishSession, isNewSessionKey, client, work) { IsApart = Scratch.Current is not null };
+        var (work, caller) = (contexts.HttpContext?.Features.Get<SessionWork>(), contexts.HttpContext?.Features.Get<EndpointState>());
+        var session = new ShardedSession(ExpiringEndpoints.Of(BuiltInEndpoints.Sessions, sessionKey), idleTimeout, ioTimeout, tryEstablishSession, isNewSessionKey, client, work)
+        {
+            From = caller?.Endpoint ?? default,
+            IsApart = Scratch.Current is not null,
+        };
         if (work is not null) work.Session = session;
         return session;
     }

@@ -19,6 +19,9 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
     /// <summary>The endpoint's name, without what is common to all sessions: unique, stable, not the secret of the cookie.</summary>
     public string Id { get; } = endpoint.Value[(endpoint.Value.LastIndexOf('/') + 1)..];
 
+    /// <summary>The endpoint whose handler uses it; <c>default</c>: the request names none.</summary>
+    public EndpointId From { get; init; }
+
     /// <summary>Of a probe or shadow read: it is empty at first, and nobody else ever sees it.</summary>
     public bool IsApart { get; init; }
 
@@ -55,7 +58,7 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
     {
         if (_seen is not null) return;
         IsUsed = true;
-        _seen = (IsApart ? ExpiringContent.None : await TryAsync("read", token => client.ReadAsync(endpoint, token), cancellationToken, work?.Aborted ?? default)).Values;
+        _seen = (IsApart ? ExpiringContent.None : await TryAsync("read", token => client.ReadAsync(endpoint, token, From), cancellationToken, work?.Aborted ?? default)).Values;
     }
 
     public bool TryGetValue(string key, [NotNullWhen(true)] out byte[]? value)
@@ -105,7 +108,7 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
         {
             await TryAsync("written", async token =>
             {
-                await client.WriteAsync(endpoint, changes, token);
+                await client.WriteAsync(endpoint, changes, token, From);
                 return true;
             }, cancellationToken, clientLeft: default);
         }
@@ -121,7 +124,7 @@ internal sealed class ShardedSession(EndpointId endpoint, TimeSpan idleTimeout, 
         limit.CancelAfter(UseTimeout);
         try
         {
-            await client.WriteAsync(endpoint, ExpiringChanges.Use, limit.Token);
+            await client.WriteAsync(endpoint, ExpiringChanges.Use, limit.Token, From);
         }
         catch (Exception error) when (error is ShardCloudException || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {

@@ -77,6 +77,8 @@ public sealed class BadInputTests(AzuriteFixture azurite) : IAsyncLifetime
     [InlineData("GET", "/api/operations/create-1", 404, ErrorCodes.NotFound)]
     [InlineData("GET", "/api/migrations?limit=0", 400, ErrorCodes.BadValue)]
     [InlineData("GET", "/api/migrations?state=lost", 400, ErrorCodes.BadValue)]
+    [InlineData("GET", "/api/affinity?top=0", 400, ErrorCodes.BadValue)]
+    [InlineData("GET", "/api/affinity?top=many", 400, ErrorCodes.BadValue)]
     [InlineData("GET", "/api/map", 400, ErrorCodes.MissingValue)]
     [InlineData("GET", "/api/map?endpoint=rooms//1", 400, ErrorCodes.BadEndpoint)]
     [InlineData("DELETE", "/api/shards/shard-9", 404, ErrorCodes.UnknownShard)]

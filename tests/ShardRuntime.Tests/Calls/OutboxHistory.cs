@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using ShardCloud.Crdt;
 using ShardCloud.Routing;
+using ShardCloud.ShardRuntime.Affinity;
 using ShardCloud.ShardRuntime.Calls;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Proxy;
@@ -223,7 +224,8 @@ internal sealed class OutboxHistory : IMapView, ILeaseView, IHandoffTable, IAsyn
             var work = new EndpointWork(States, history, history, connected, rules, wakeUps);
             Changes = new EndpointChanges(lanes, work);
             var records = new CompletionRecords(new RequestSettings(), new Confirmations(), history._time);
-            _executor = new EndpointExecutor(lanes, work, history, records, rules, metrics, new OwnerTraffic(history._time), new ShadowSampler(history._time), new RequestSettings());
+            _executor = new EndpointExecutor(lanes, work, history, records, rules, metrics, new OwnerTraffic(history._time), new ShadowSampler(history._time),
+                new AffinityObserver(new ShardContext(new ShardRuntimeOptions { Shard = $"shard-{index}" }), history, metrics, history._time), new RequestSettings());
             var parking = new Parking(new ParkingSettings(), TimeSpan.FromHours(1), new HandoffMeters(), metrics, history._time);
             Sender = new OutboxSender(States, Changes, (call, _) => history.CarryAsync(call), wakeUps, parking, settings, metrics, history._time, NullLogger<OutboxSender>.Instance);
         }

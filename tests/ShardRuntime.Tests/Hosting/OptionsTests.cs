@@ -24,6 +24,10 @@ public sealed class OptionsTests
         { "RecordsExpireAfter", o => o.Parking.TimeMax = TimeSpan.FromMinutes(2) },
         { "quote without its pair", o => o.App.Command = "node 'app.js" },
         { "a router runs no application", o => (o.App.Command, o.Role) = ("node app.js", Routing.MemberRole.Router) },
+        { "ShardCloud:Affinity", o => o.Affinity.Edges = 99 },
+        { "ShardCloud:Affinity", o => o.Affinity.HalfLife = TimeSpan.FromDays(8) },
+        { "ShardCloud:Affinity", o => o.Affinity.ClientCookie = "a b" },
+        { "longer than the half-life", o => (o.Affinity.Window, o.Affinity.HalfLife) = (TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(10)) },
         { "SC1003", o => o.App.Endpoints.Add("convergent:/rooms/{") },
     };
 

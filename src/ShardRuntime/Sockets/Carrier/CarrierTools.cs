@@ -1,3 +1,4 @@
+using ShardCloud.ShardRuntime.Affinity;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Proxy;
 using ShardCloud.ShardRuntime.Sockets.Legs;
@@ -6,7 +7,7 @@ namespace ShardCloud.ShardRuntime.Sockets.Carrier;
 
 /// <summary>What every carrier of this member uses.</summary>
 internal sealed record CarrierTools(
-    ShardContext Shard, IMapView Maps, LegDialler Dialler, Reachability Reachability, CarrierRoster Roster, Parking Parking, SocketMetrics Metrics, TimeProvider Time,
+    ShardContext Shard, IMapView Maps, LegDialler Dialler, Reachability Reachability, CarrierRoster Roster, Parking Parking, SocketMetrics Metrics, AffinityObserver Affinity, TimeProvider Time,
     ILogger<SocketCarrier> Log)
 {
     /// <summary>An answer to a close, from either side, is waited for this long.</summary>

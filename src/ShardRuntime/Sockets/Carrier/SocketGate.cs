@@ -41,6 +41,7 @@ internal sealed class SocketGate
         var match = _tools.Maps.Current.Templates.Match(arrival.RawTarget, key, out var length, out _);
         if (match is MatchResult.Malformed) return ProxyProblems.BadPathAsync(context);
         var endpoint = match is MatchResult.Match ? new EndpointId(new string(key[..length])) : default;
+        if (endpoint != default) _tools.Affinity.Arrived(context, endpoint);
         return new SocketCarrier(_tools, new CarriedRequest(context, endpoint, arrival.RawTarget)).RunAsync();
     }
 

@@ -1,3 +1,4 @@
+using ShardCloud.ShardRuntime.Affinity;
 using ShardCloud.ShardRuntime.Hosting;
 using ShardCloud.ShardRuntime.Sockets.Connections;
 using ShardCloud.ShardRuntime.Sockets.Legs;
@@ -6,7 +7,7 @@ using ShardCloud.ShardRuntime.State;
 namespace ShardCloud.ShardRuntime.Sockets.Owner;
 
 /// <summary>What happens to a connection, each as one change of its endpoint: opening, a message, a failed handler, the end.</summary>
-internal sealed class ConnectionChanges(EndpointChanges changes, TimeProvider time, ILogger<ConnectionChanges> log)
+internal sealed class ConnectionChanges(EndpointChanges changes, AffinityObserver loads, TimeProvider time, ILogger<ConnectionChanges> log)
 {
     private static readonly TimeSpan RetryFirst = TimeSpan.FromMilliseconds(20), RetryMost = TimeSpan.FromSeconds(1);
 
@@ -21,7 +22,12 @@ internal sealed class ConnectionChanges(EndpointChanges changes, TimeProvider ti
             {
                 if (state.Sockets.Take(connection.Id, message.Number) is not InVerdict.Run) return false;
                 isTaken = true;
-                if (connection.Socket.Message is { } handler) await handler(connection.In(state), new SocketMessage(message.IsText, message.Payload));
+                if (connection.Socket.Message is not { } handler) return true;
+                var called = loads.Begin();
+                var run = handler(connection.In(state), new SocketMessage(message.IsText, message.Payload));
+                var cpu = loads.Paused(called);
+                await run;
+                loads.Ran(endpoint, cpu, message.Payload.Length);
                 return true;
             }, cancellationToken);
         }

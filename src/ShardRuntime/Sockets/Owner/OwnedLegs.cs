@@ -45,6 +45,10 @@ internal sealed class OwnedLegs(IMapView maps, IHandoffTable handoffs, IEndpoint
         if (_legs.TryGetValue(leg.Dial.Connection, out var attached) && attached.Leg == leg) _legs.TryRemove(new(leg.Dial.Connection, attached));
     }
 
+    /// <summary>How many are attached to each endpoint now.</summary>
+    public IReadOnlyDictionary<EndpointId, int> CountByEndpoint() =>
+        _legs.Values.Where(attached => attached.Owned is not null).GroupBy(attached => attached.Endpoint).ToDictionary(of => of.Key, of => of.Count());
+
     /// <summary>True while the connection has a leg here.</summary>
     public bool Has(string connection) => _legs.ContainsKey(connection);
 
