@@ -140,6 +140,8 @@ public static class ErrorCodes
     public const string PinsContradict = "SC5081";
     public const string TooManyApart = "SC5082";
     public const string NoCapacity = "SC5083";
+    public const string RebalanceRunning = "SC5085";
+    public const string RebalanceStopped = "SC5086";
 
     public const string AppendFailed = "SC6001";
     public const string LogGap = "SC6002";

@@ -30,7 +30,7 @@ internal static class CommandLine
             """);
         Command[] verbs =
         [
-            UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(), ScaleCommand.Create(),
+            UpCommand.Create(), DownCommand.Create(), StatusCommand.Create(), MigrateCommand.Create(), MigrationCommand.Create(), ShardCommand.Create(), ScaleCommand.Create(), RebalanceCommand.Create(), PlacementCommand.Create(),
             PackageCommand.Create(), UpdateCommand.Create(), ReplayCommand.Create(), LevelCommand.Create(), ExplainCommand.Create(), AffinityCommand.Create(),
             ConnectCommand.Create(), SizeCommand.Create(), SimulateCommand.Create(),
             ChaosCommand.Create(), LogsCommand.Create(), DoctorCommand.Create(), DemoCommand.Create(),

@@ -58,4 +58,10 @@ internal static partial class Log
 
     [LoggerMessage(30, LogLevel.Information, "Shards by load: {Change}, {Operation}: {Why}")]
     public static partial void Scaled(ILogger logger, ScalingChange change, string operation, string why);
+
+    [LoggerMessage(31, LogLevel.Information, "{Rebalance}: {Moves} moves planned; accesses across shards {Before:P1}, {After:P1} with all of them")]
+    public static partial void Rebalancing(ILogger logger, string rebalance, int moves, double before, double after);
+
+    [LoggerMessage(32, LogLevel.Information, "{Rebalance}: {Outcome} {Why}")]
+    public static partial void Rebalanced(ILogger logger, string rebalance, RebalanceOutcome outcome, string why);
 }

@@ -9,6 +9,7 @@ using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Management;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Orchestrator.Rebalancing;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Scaling;
 using ShardCloud.Orchestrator.Shards;
@@ -61,6 +62,13 @@ public static class OrchestratorServices
         services.AddSingleton<ScalingRecords>();
         services.AddScoped<Scaler>();
         services.AddScoped<ScalingApi>();
+        services.AddSingleton<RebalanceStore>();
+        services.AddSingleton<RebalanceHold>();
+        services.AddSingleton<RebalanceTimer>();
+        services.AddSingleton<RecentMoves>();
+        services.AddSingleton<ReturnsToSlots>();
+        services.AddScoped<Rebalances>();
+        services.AddScoped<RebalancesApi>();
         services.AddSingleton<Housekeeping.Orphans>();
         services.AddScoped<Housekeeping.Monitor>();
         return services.AddDurableTaskHandler(AddFunctions);
@@ -85,6 +93,7 @@ public static class OrchestratorServices
             .AddActivity<VerifyStaging>().AddActivity<PlanWave>().AddActivity<WatchGate>().AddActivity<PlanBack>().AddActivity<BeginRemovals>().AddActivity<EndRemovals>()
             .AddActivity<ReadOperation>().AddActivity<FailUpdate>().AddActivity<RecordUpdate>()
             .AddActivity<MergeAffinity>()
+            .AddOrchestrator<Rebalance>().AddActivity<AdvanceRebalance>().AddActivity<FailRebalance>()
             .AddOrchestrator<EndCloud>().AddActivity<BeginEnd>().AddActivity<CallOffEnd>().AddActivity<LookAtEnd>().AddActivity<LeaveAll>()
             .AddTimer("Monitor", (services, _, cancellationToken) => services.GetRequiredService<Housekeeping.Monitor>().TickAsync(cancellationToken));
     }
@@ -107,6 +116,7 @@ public static class OrchestratorServices
         services.AddSingleton(provider => new PlanStore(Clients(provider).Blobs, Settings(provider).Application));
         services.AddSingleton(provider => new AffinityBlobs(Clients(provider).Blobs, Settings(provider).Application));
         services.AddSingleton<DocumentStore>();
+        services.AddSingleton(provider => new RebalancePlans(Clients(provider).Blobs, Settings(provider).Application));
         services.AddSingleton<IdempotencyStore>();
         services.AddSingleton<AuditLog>();
     }

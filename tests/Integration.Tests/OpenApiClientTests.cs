@@ -26,6 +26,12 @@ public sealed class OpenApiClientTests
         orchestrator.Reads(await api.MigrationsAsync(Cancelled), ManagementJson.Default.MigrationList);
         orchestrator.Reads(await api.MigrationAsync("migrate-1", Cancelled), ManagementJson.Default.Migration);
         orchestrator.Reads(await api.OwnerAsync("rooms/1", Cancelled), ManagementJson.Default.EndpointOwner);
+        await api.RebalanceAsync(new StartRebalanceRequest(Apply: true, "why"), Cancelled);
+        orchestrator.Reads(await api.RebalancesAsync(Cancelled), PlacementJson.Default.RebalanceList);
+        orchestrator.Reads(await api.RebalanceAsync("rebalance-1", Cancelled), PlacementJson.Default.RebalanceRun);
+        await api.CancelRebalanceAsync("rebalance-1", Cancelled);
+        orchestrator.Reads(await api.PlacementPolicyAsync(Cancelled), PlacementJson.Default.RebalancePolicy);
+        orchestrator.Reads(await api.SetPlacementPolicyAsync(new RebalancePolicy(Pins: new Dictionary<string, string> { ["rooms/1"] = "shard-1" }, Apart: [["rooms/1", "rooms/2"]]), Cancelled), PlacementJson.Default.RebalancePolicy);
         orchestrator.Reads(await api.ScalingAsync(Cancelled), ScalingJson.Default.ScalingState);
         orchestrator.Reads(await api.SetScalingAsync(new ScalingPolicy(1, 3, PerShard: new ShardLimits(Requests: 100)), Cancelled), ScalingJson.Default.ScalingState);
         orchestrator.Reads(await api.PackagesAsync(Cancelled), ManagementJson.Default.PackageList);
@@ -43,7 +49,7 @@ public sealed class OpenApiClientTests
         await api.RemoveShardAsync("shard-2", Cancelled);
 
         Assert.Empty(orchestrator.Faults);
-        Assert.Equal(20, orchestrator.Calls);
+        Assert.Equal(26, orchestrator.Calls);
     }
 
     [Fact]

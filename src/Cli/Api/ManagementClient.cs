@@ -89,6 +89,31 @@ internal sealed class ManagementClient : IDisposable
     public async Task<string> AddShardAsync(string? version, CancellationToken cancellationToken) =>
         (await SendAsync(HttpMethod.Post, "shards", Body(new AddShardRequest(version), ManagementJson.Default.AddShardRequest), ManagementJson.Default.OperationAccepted, cancellationToken)).Id;
 
+    public async Task<string> RebalanceAsync(StartRebalanceRequest request, CancellationToken cancellationToken) =>
+        (await SendAsync(HttpMethod.Post, "rebalance", Body(request, PlacementJson.Default.StartRebalanceRequest), PlacementJson.Default.RebalanceAccepted, cancellationToken)).Id;
+
+    public Task<RebalanceList> RebalancesAsync(CancellationToken cancellationToken) => GetAsync("rebalances", PlacementJson.Default.RebalanceList, cancellationToken);
+
+    public Task<RebalanceRun> RebalanceAsync(string id, CancellationToken cancellationToken) => GetAsync($"rebalances/{Uri.EscapeDataString(id)}", PlacementJson.Default.RebalanceRun, cancellationToken);
+
+    public Task CancelRebalanceAsync(string id, CancellationToken cancellationToken) => SendAsync(HttpMethod.Post, $"rebalances/{Uri.EscapeDataString(id)}/cancel", null, cancellationToken);
+
+    /// <summary>The bytes of a stored plan of placements with its inputs.</summary>
+    public async Task<byte[]> RebalancePlanAsync(string id, CancellationToken cancellationToken)
+    {
+        using var response = await SendAsync(HttpMethod.Get, $"rebalances/{Uri.EscapeDataString(id)}/plan", null, cancellationToken);
+        return await response.Content.ReadAsByteArrayAsync(cancellationToken);
+    }
+
+    /// <summary>Waits until a rebalance has ended, however it did.</summary>
+    public Task<RebalanceRun> WaitForRebalanceAsync(string id, Action<RebalanceRun>? progress, CancellationToken cancellationToken) =>
+        WaitAsync(() => RebalanceAsync(id, cancellationToken), run => run.State == RebalanceState.Finished, progress, cancellationToken);
+
+    public Task<RebalancePolicy> PlacementPolicyAsync(CancellationToken cancellationToken) => GetAsync("placement/policy", PlacementJson.Default.RebalancePolicy, cancellationToken);
+
+    public Task<RebalancePolicy> SetPlacementPolicyAsync(RebalancePolicy policy, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Put, "placement/policy", Body(policy, PlacementJson.Default.RebalancePolicy), PlacementJson.Default.RebalancePolicy, cancellationToken);
+
     public Task<ScalingState> ScalingAsync(CancellationToken cancellationToken) => GetAsync("scaling", ScalingJson.Default.ScalingState, cancellationToken);
 
     public Task<ScalingState> SetScalingAsync(ScalingPolicy policy, CancellationToken cancellationToken) =>

@@ -15,8 +15,8 @@ internal static class ReplayCommand
 {
     public static Command Create()
     {
-        var what = new Argument<string>("PLAN") { Description = "An update for all of its plans, UPDATE/NUMBER for one, or a file that --save wrote." };
-        var save = new Option<FileInfo?>("--save") { Description = "Write the stored plan with its inputs to this file; for UPDATE/NUMBER." };
+        var what = new Argument<string>("PLAN") { Description = "An update for all of its plans, UPDATE/NUMBER for one, a rebalance, or a file that --save wrote." };
+        var save = new Option<FileInfo?>("--save") { Description = "Write the stored plan with its inputs to this file; for UPDATE/NUMBER or a rebalance." };
         return new Command("replay", """
             Plan the rounds of an update again, here, from their stored inputs, and compare with what was planned then, byte for byte.
             A file may also hold a plan of placements.
@@ -31,7 +31,7 @@ internal static class ReplayCommand
             {
                 var (named, file) = (parsed.GetRequiredValue(what), parsed.GetValue(save));
                 var (update, number) = Parse(named);
-                if (file is not null && (number is null || File.Exists(named)))
+                if (file is not null && ((number is null && !update.StartsWith("rebalance-", StringComparison.Ordinal)) || File.Exists(named)))
                     throw new ShardCloudException(ErrorCodes.BadValue, $"--save writes one plan, and '{named}' is not UPDATE/NUMBER.", "Name one: 'shardcloud replay update-2.0.0/3 --save plan.json'.");
                 var report = File.Exists(named)
                     ? new ReplayReport([Replay(named, null, await ReadAsync(named, cancellationToken))])
@@ -44,6 +44,15 @@ internal static class ReplayCommand
     private static async Task<ReplayReport> FetchAsync(ParseResult parsed, string update, int? number, FileInfo? file, CancellationToken cancellationToken)
     {
         using var api = ManagementClient.Of(parsed);
+        if (update.StartsWith("rebalance-", StringComparison.Ordinal))
+        {
+            var named = (await api.RebalanceAsync(update, cancellationToken)).Plan ?? throw new ShardCloudException(ErrorCodes.NotFound, $"'{update}' has no plan.", "List the runs: 'shardcloud rebalance list'.");
+            var stored = await api.RebalancePlanAsync(update, cancellationToken);
+            if (PlanFile.HashOf(stored) != named.Sha256)
+                throw new ShardCloudException(ErrorCodes.PlanUnreadable, $"The plan of '{update}' came with {stored.Length} bytes that do not have its SHA-256, {named.Sha256}.", "Try again; if it stays so, what is stored was changed.");
+            if (file is not null) await WriteAsync(file, stored, cancellationToken);
+            return new ReplayReport([Replay(update, null, stored)]);
+        }
         var plans = (await api.PlansAsync(update, cancellationToken)).Plans.Where(plan => number is null || plan.Number == number).ToList();
         if (plans.Count == 0)
             throw new ShardCloudException(ErrorCodes.NotFound, $"There is no stored plan {(number is null ? "" : $"{number} ")}of '{update}'.", "Kept are the last 40 of each wave, of the 20 newest updates; see 'shardcloud update list'.");

@@ -3,6 +3,7 @@ using ShardCloud.DurableTask.Client;
 using ShardCloud.Orchestrator.Affinity;
 using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Orchestrator.Rebalancing;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Scaling;
 using ShardCloud.Orchestrator.Shards;
@@ -15,7 +16,7 @@ namespace ShardCloud.Orchestrator.Housekeeping;
 /// Starting is idempotent: id of record = id of instance.</summary>
 /// <remarks>A host loses an orchestration when the handler dies in the middle of a turn; and a caller may die between record and start.</remarks>
 public sealed class Monitor(
-    MigrationStore migrations, OperationStore operations, UpdateStore updates, Replacements replacements, Drains drains, Orphans orphans, AffinityStore affinity, EndMark ended, Endings endings, Scaler scaler,
+    MigrationStore migrations, OperationStore operations, UpdateStore updates, Replacements replacements, Drains drains, Orphans orphans, AffinityStore affinity, EndMark ended, Endings endings, Scaler scaler, Rebalances rebalances,
     DurableTaskClient durable, TimeProvider time, ILogger<Monitor> logger)
 {
     /// <summary>A record younger than this is still being started by whoever wrote it.</summary>
@@ -43,7 +44,9 @@ public sealed class Monitor(
         // These last: they wait for those who do not answer.
         if (update is null && !isEnded) await drains.LookAsync(cancellationToken); // Not while versions are mixed: a drain moves to whom an update would not.
         await affinity.TickAsync(cancellationToken);
-        if (!isEnded) await scaler.LookAsync(cancellationToken);
+        if (isEnded) return;
+        await scaler.LookAsync(cancellationToken);
+        await rebalances.LookAsync((name, input, id) => ReviveAsync(name, id, input, cancellationToken), Grace, cancellationToken);
     }
 
     // A removal, a replacement, a drain and a shard of an update are taken up where the map shows them; what the inputs of the other two were is not in their records, so they end with an error.

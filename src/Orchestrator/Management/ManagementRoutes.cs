@@ -36,6 +36,13 @@ public static class ManagementRoutes
         api.MapGet("/updates/{id}/plans/{number}", (string id, string number, HttpContext context, UpdatesApi updates) => updates.PlanAsync(id, number, context));
         api.MapPost("/updates/{id}/approve", (string id, HttpContext context, UpdatesApi updates) => updates.ApproveAsync(id, context));
         api.MapPost("/updates/{id}/cancel", (string id, HttpContext context, UpdatesApi updates) => updates.CancelAsync(id, context));
+        api.MapPost("/rebalance", (HttpContext context, RebalancesApi rebalances) => rebalances.StartAsync(context));
+        api.MapGet("/rebalances", (HttpContext context, RebalancesApi rebalances) => rebalances.ListAsync(context));
+        api.MapGet("/rebalances/{id}", (string id, HttpContext context, RebalancesApi rebalances) => rebalances.GetAsync(id, context));
+        api.MapGet("/rebalances/{id}/plan", (string id, HttpContext context, RebalancesApi rebalances) => rebalances.PlanAsync(id, context));
+        api.MapPost("/rebalances/{id}/cancel", (string id, HttpContext context, RebalancesApi rebalances) => rebalances.CancelAsync(id, context));
+        api.MapGet("/placement/policy", (HttpContext context, RebalancesApi rebalances) => rebalances.PolicyAsync(context));
+        api.MapPut("/placement/policy", (HttpContext context, RebalancesApi rebalances) => rebalances.SetPolicyAsync(context));
         api.MapGet("/scaling", (HttpContext context, ScalingApi scaling) => scaling.GetAsync(context));
         api.MapPut("/scaling", (HttpContext context, ScalingApi scaling) => scaling.SetAsync(context));
         api.MapPost("/level", (HttpContext context, LevelApi levels) => levels.RaiseAsync(context));

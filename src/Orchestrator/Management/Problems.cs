@@ -36,6 +36,8 @@ public static class Problems
         [ErrorCodes.CloudEnded] = (409, "Cloud shut down"),
         [ErrorCodes.NotBootstrapped] = (409, "Not bootstrapped"),
         [ErrorCodes.PackageExists] = (409, "Version published before"),
+        [ErrorCodes.PinsContradict] = (400, "Pins contradict"),
+        [ErrorCodes.RebalanceRunning] = (409, "A rebalance runs"),
         [ErrorCodes.ShardBusy] = (409, "Shard is being changed"),
         [ErrorCodes.VersionNotNewer] = (409, "Version not newer"),
         [ErrorCodes.UpdateRunning] = (409, "An update runs"),

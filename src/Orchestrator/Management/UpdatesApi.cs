@@ -5,6 +5,7 @@ using ShardCloud.DurableTask.Client;
 using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Orchestrator.Rebalancing;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Updates;
 using ShardCloud.Packages;
@@ -118,7 +119,8 @@ public sealed class UpdatesApi(
             throw new ShardCloudException(ErrorCodes.VersionNotNewer, $"Version {version} is not newer than {present}, which runs.", "Publish a newer version; to go back, publish the old content under a newer version.");
         if (await operations.ReadRunningAsync(cancellationToken) is [var busy, ..])
             throw new InTheWayException(ErrorCodes.ShardBusy, $"'{busy.Id}' changes the shards.", "Wait for that operation.", busy.Id);
-        if (await migrations.ReadUnfinishedAsync(cancellationToken) is [var moving, ..])
+        // A rebalance sees the update and stops after its batch: what that still moves is waited for in the waves.
+        if ((await migrations.ReadUnfinishedAsync(cancellationToken)).FirstOrDefault(migration => !migration.Id.StartsWith(AdvanceRebalance.MigrationPrefix, StringComparison.Ordinal)) is { } moving)
             throw new InTheWayException(ErrorCodes.AlreadyMoving, $"'{moving.Id}' moves endpoints.", "Wait for that migration, or cancel it.", moving.Id);
         return live[0];
     }

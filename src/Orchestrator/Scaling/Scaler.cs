@@ -3,6 +3,7 @@ using ShardCloud.DurableTask.Client;
 using ShardCloud.Orchestrator.Affinity;
 using ShardCloud.Orchestrator.Management;
 using ShardCloud.Orchestrator.Members;
+using ShardCloud.Orchestrator.Rebalancing;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
 using ShardCloud.Orchestrator.Updates;
@@ -17,7 +18,7 @@ namespace ShardCloud.Orchestrator.Scaling;
 /// is taken up within <see cref="ClaimedWithin"/>.
 /// </remarks>
 public sealed class Scaler(
-    MapReader maps, MemberDirectory directory, AffinityStore affinity, ShardLoads loads, ScalingRecords records, OperationStore operations, UpdateStore updates, DurableTaskClient durable, AuditLog audit, TimeProvider time, ILogger<Scaler> logger)
+    MapReader maps, MemberDirectory directory, AffinityStore affinity, ShardLoads loads, ScalingRecords records, RebalanceStore rebalances, OperationStore operations, UpdateStore updates, DurableTaskClient durable, AuditLog audit, TimeProvider time, ILogger<Scaler> logger)
 {
     /// <summary>Who asks, in records.</summary>
     public const string Caller = "monitor";
@@ -34,7 +35,8 @@ public sealed class Scaler(
         var now = time.GetUtcNow();
         var limits = record.Value.Policy.PerShard;
         var observed = limits is { Connections: null, StateBytes: null } or null ? null : await affinity.ReadAsync(cancellationToken); // The rest is in the shards' own status.
-        var shards = await loads.LookAsync(map, observed, limits, new HashSet<ShardId>(), now, cancellationToken);
+        var needed = ((await rebalances.ReadPolicyAsync(cancellationToken)).Pins?.Values ?? []).Select(shard => new ShardId(shard)).ToHashSet();
+        var shards = await loads.LookAsync(map, observed, limits, needed, now, cancellationToken);
         var memory = loads.Memory with { ChangedAt = record.Value.Last?.At, HasFailed = record.Value.Last?.Error is not null };
         var step = ScalingPlanner.Next(record.Value.Policy, memory, new ScalingLook(now, shards, await HeldAsync(map, cancellationToken)));
         loads.Memory = step.Memory;
@@ -47,6 +49,7 @@ public sealed class Scaler(
     {
         if (await updates.RunningIdAsync(cancellationToken) is { } update) return $"'{update}' runs.";
         if (await operations.ReadRunningAsync(cancellationToken) is [var busy, ..]) return $"'{busy.Id}' changes the shards.";
+        if (await rebalances.ReadRunningAsync(cancellationToken) is { } rebalance) return $"'{rebalance.Public.Id}' runs.";
         if (Replacements.Missing(map, await directory.ListAsync(cancellationToken)).FirstOrDefault() is { IsNone: false } dead) return $"'{dead}' is over and not replaced yet.";
         if (map.Live.Values.FirstOrDefault(member => !member.Ready) is { } joining) return $"'{joining.Incarnation}' is not ready.";
         return map.Live.Values.Select(member => member.ApplicationVersion).Distinct(StringComparer.Ordinal).Count() > 1 ? "Shards of several versions are live." : null;

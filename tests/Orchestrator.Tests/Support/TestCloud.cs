@@ -16,6 +16,7 @@ using ShardCloud.Orchestrator.Affinity;
 using ShardCloud.Orchestrator.Ending;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Orchestrator.Rebalancing;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Scaling;
 using ShardCloud.Orchestrator.Shards;
@@ -112,13 +113,18 @@ public sealed class TestCloud : IAsyncDisposable
     {
         var (operations, durable) = (Services.GetRequiredService<OperationStore>(), DurableClient());
         return new(Services.GetRequiredService<MigrationStore>(), operations, Services.GetRequiredService<UpdateStore>(), ReplacementsAt(time), DrainsAt(time), OrphansAt(time), Services.GetRequiredService<AffinityStore>(),
-            Services.GetRequiredService<EndMark>(), new Endings(Services.GetRequiredService<MapReader>(), operations, durable, time), ScalerAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
+            Services.GetRequiredService<EndMark>(), new Endings(Services.GetRequiredService<MapReader>(), operations, durable, time), ScalerAt(time), RebalancesAt(time), durable, time, NullLogger<Housekeeping.Monitor>.Instance);
     }
 
     /// <summary>What adds and removes shards by load, at a time of the test's own.</summary>
     public Scaler ScalerAt(TimeProvider time) => new(
-        Services.GetRequiredService<MapReader>(), Leases, Services.GetRequiredService<AffinityStore>(), Services.GetRequiredService<ShardLoads>(), Services.GetRequiredService<ScalingRecords>(), Services.GetRequiredService<OperationStore>(),
+        Services.GetRequiredService<MapReader>(), Leases, Services.GetRequiredService<AffinityStore>(), Services.GetRequiredService<ShardLoads>(), Services.GetRequiredService<ScalingRecords>(), Services.GetRequiredService<RebalanceStore>(), Services.GetRequiredService<OperationStore>(),
         Services.GetRequiredService<UpdateStore>(), DurableClient(), Services.GetRequiredService<AuditLog>(), time, NullLogger<Scaler>.Instance);
+
+    /// <summary>What starts rebalancing, at a time of the test's own.</summary>
+    public Rebalances RebalancesAt(TimeProvider time) => new(
+        Services.GetRequiredService<RebalanceStore>(), Services.GetRequiredService<RebalanceHold>(), Services.GetRequiredService<RebalanceTimer>(), Services.GetRequiredService<ScalingRecords>(),
+        Services.GetRequiredService<OperationStore>(), Services.GetRequiredService<MapReader>(), DurableClient(), time);
 
     /// <summary>What ends orphans, at a time of the test's own.</summary>
     public Housekeeping.Orphans OrphansAt(TimeProvider time) => new(
