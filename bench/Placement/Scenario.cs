@@ -15,15 +15,16 @@ internal sealed record Scenario(string Name, Func<Workload> Make, double CutMax 
     public static readonly Scenario[] All =
     [
         new("rooms", () => Workload.Clusters(10_000, 3, 0.9, 20, 0.03, 1), CutMax: 0.15),
-        new("rooms, few shards", () => Workload.Clusters(2_000, 3, 0.7, 5, 0.05, 2), CutMax: 0.15),
+        new("rooms, few shards", () => Workload.Clusters(2_000, 3, 0.7, 8, 0.05, 2), CutMax: 0.15),
         new("clusters of 10", () => Workload.Clusters(3_000, 10, 0.9, 10, 0.03, 3), CutMax: 0.15),
         new("rooms, all alike", () => Workload.Clusters(10_000, 3, 0, 20, 0.03, 1)),
         new("clusters of 10, all alike", () => Workload.Clusters(1_000, 10, 0, 10, 0.03, 3)),
+        new("map of fields", () => Workload.Grid(150, 20, 4)),
         new("power law", () => Workload.PowerLaw(20_000, 100_000, 20, 4)),
         new("no edges", () => Workload.Plain(20_000, 0.7, 10, 3, 5)),
         new("100,000", () => Workload.Clusters(10_000, 10, 0.8, 100, 0.03, 6), SecondsMax: 2),
         new("100,000, 1,000,000 edges", () => Workload.PowerLaw(100_000, 1_000_000, 50, 7), SecondsMax: 10),
-        new("1,000,000", () => Workload.Clusters(333_333, 3, 0.7, 1_000, 0.05, 8)),
+        new("1,000,000", () => Workload.Clusters(333_333, 3, 0.5, 1_000, 0.05, 8)),
     ];
 
     public ScenarioResult Run(Action<string> say)

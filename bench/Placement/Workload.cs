@@ -78,6 +78,19 @@ internal sealed class Workload
         return workload;
     }
 
+    /// <summary>A map of square fields, each used with its four neighbours: one cluster, which must be cut somewhere.</summary>
+    public static Workload Grid(int side, int shards, int seed)
+    {
+        var (random, workload) = (new Random(seed), new Workload());
+        for (var i = 0; i < side * side; i++)
+        {
+            if (i % side < side - 1) workload._edges.Add((i, i + 1, 0.9 + (0.2 * random.NextDouble())));
+            if (i + side < side * side) workload._edges.Add((i, i + side, 0.9 + (0.2 * random.NextDouble())));
+        }
+        workload.Finish(side * side, shards, random);
+        return workload;
+    }
+
     /// <summary>Endpoints without any edge, of Zipf's popularity, all at a few shards.</summary>
     public static Workload Plain(int endpoints, double exponent, int shards, int usedShards, int seed)
     {

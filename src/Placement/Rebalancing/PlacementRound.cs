@@ -97,16 +97,16 @@ internal sealed class PlacementRound
             if (MayMove(entry) && _state.MayBeAt(entry, _target[entry]) && _state.IsWithinCapacity(_target[entry], [entry])) Move(entry, _target[entry]);
     }
 
+    // The heaviest shard gives first, and each time again whoever is the heaviest then.
     private void Relieve()
     {
-        for (var shard = 0; shard < _model.Shards; shard++)
+        var giving = Enumerable.Range(0, _model.Shards).Where(shard => _state.IsOver(shard, _model.High))
+            .ToDictionary(shard => shard, shard => new Queue<int>(LeavingAt(shard, Math.Max(_model.TotalWeight, 1))));
+        while (giving.Count > 0 && _endpointsLeft + _slotsLeft > 0)
         {
-            if (!_state.IsOver(shard, _model.High)) continue;
-            foreach (var entry in LeavingAt(shard, _model.TotalWeight))
-            {
-                if (!_state.IsOver(shard, _model.Low)) break;
-                if (IsPending(entry) && CanMove(entry)) Move(entry, _target[entry]);
-            }
+            var heaviest = giving.Keys.MaxBy(shard => (_state.Relative(shard), -shard));
+            if (!_state.IsOver(heaviest, _model.Low) || !giving[heaviest].TryDequeue(out var entry)) giving.Remove(heaviest);
+            else if (IsPending(entry) && CanMove(entry)) Move(entry, _target[entry]);
         }
     }
 
@@ -167,9 +167,8 @@ internal sealed class PlacementRound
     /// <returns>0 when done, or when there is no room to be had; else what it would save for each move: too little now.</returns>
     private double MoveWithRoom(int[] entries, int to, double rateMin)
     {
-        var (made, endpoints, slots) = (_moves.Count, _endpointsLeft, _slotsLeft);
-        var worth = GainOf(entries).Gain / entries.Sum(entry => _model.Load[entry]);
-        foreach (var entry in LeavingAt(to, worth))
+        var (made, endpoints, slots, load) = (_moves.Count, _endpointsLeft, _slotsLeft, entries.Sum(entry => _model.Load[entry]));
+        foreach (var entry in LeavingAt(to, load > 0 ? GainOf(entries).Gain / load : 0))
         {
             if (_state.HasRoom(to, entries, _model.Low) || !IsInBudget(entries)) break;
             if (CanMove(entry)) Move(entry, _target[entry]);

@@ -30,6 +30,21 @@ public sealed class PlacementPlannerTests
         Assert.Empty(PlacementPlanner.Plan(workload.Inputs()).Moves);
     }
 
+    // Goal: where one cluster is far more than a shard's share, it is cut where little is lost.
+    [Fact]
+    public void Cluster_LargerThanShards_IsCutWhereLittleIsLost()
+    {
+        var workload = Workload.Grid(30, shards: 4, seed: 9);
+        workload.Policy = new PlacementPolicy { MoveBudget = 0.25 };
+        var (after, rounds) = (PlacementPlanner.Plan(workload.Inputs()).Before, 0);
+        for (; rounds < 40 && PlacementPlanner.Plan(workload.Inputs()) is { Moves.Count: > 0 } plan; rounds++)
+        {
+            workload.Apply(plan);
+            after = plan.After;
+        }
+        Assert.True(after is { Cut: <= 0.2, Imbalance: <= 0.05 } && rounds < 40, $"after {rounds} rounds: {after}");
+    }
+
     [Fact]
     public void Traffic_ThatWavers_MovesNearlyNothing()
     {
