@@ -10,7 +10,7 @@ public static class TokenServices
     /// <summary>Longest wait for the issuer's keys.</summary>
     private static readonly TimeSpan KeysWithin = TimeSpan.FromSeconds(10);
 
-    /// <summary>Adds <see cref="ITokenSource"/>, <see cref="TokenValidator"/> and the process's <see cref="TokenCredential"/>.</summary>
+    /// <summary>Adds <see cref="ITokenSource"/>, <see cref="TokenValidator"/> and the process's <see cref="TokenCredential"/>; a function gives the same one to whoever may never need it.</summary>
     /// <param name="services">Where to.</param>
     /// <param name="auth">The settings, checked.</param>
     /// <param name="audience">What callers' local tokens must be for.</param>
@@ -20,6 +20,7 @@ public static class TokenServices
         this IServiceCollection services, Func<IServiceProvider, AuthOptions> auth, string audience, string role, Func<IServiceProvider, string> subject)
     {
         services.TryAddSingleton(_ => AzureCredentials.Create());
+        services.TryAddSingleton<Func<TokenCredential>>(provider => provider.GetRequiredService<TokenCredential>);
         services.TryAddSingleton(provider => LocalKey.LoadOrCreate(auth(provider).KeyFile!));
         services.TryAddSingleton<ITokenSource>(provider => auth(provider).Entra is { } entra
             ? new EntraTokenSource(provider.GetRequiredService<TokenCredential>(), entra.AudienceOrDefault, Time(provider))

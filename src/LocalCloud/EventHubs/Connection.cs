@@ -17,7 +17,7 @@ internal sealed class Connection(Socket socket, HubCatalog hubs, LocalEventHubsO
     private static readonly byte[] EmptyFrame = new byte[PrefixBytes];
     private static readonly TimeSpan SendTimeout = TimeSpan.FromMinutes(1);
 
-    private readonly Authentication _authentication = new(options.Key);
+    private readonly Authentication _authentication = new(options.Key, options.Tokens, time);
     private byte[] _buffer = WireBuffers.Rent(BufferBytesMin);
     private int _begin, _end;
 
@@ -75,7 +75,7 @@ internal sealed class Connection(Socket socket, HubCatalog hubs, LocalEventHubsO
         var (key, version) = ((ApiKey)request.Int16(), request.Int16());
         var answer = new ResponseWriter(correlation: request.Int32());
         (fetch, wanted, delay) = (null, true, TimeSpan.Zero);
-        var locked = options.Key is not null;
+        var locked = options.Key is not null || options.Tokens is not null;
         try
         {
             if (key == ApiKey.ApiVersions)
@@ -86,7 +86,7 @@ internal sealed class Connection(Socket socket, HubCatalog hubs, LocalEventHubsO
             }
 
             if (!ApiVersionTable.Knows(key, version, locked)) throw new MalformedRequestException($"request {(short)key} in version {version} is not offered");
-            if (!_authentication.Allows(key)) throw new MalformedRequestException($"request {(short)key} before the client has shown the key, or after");
+            if (!_authentication.Allows(key)) throw new MalformedRequestException($"request {(short)key} before the client has shown a key or token that is still good, or after");
             _ = request.NullableString(); // client id
             switch (key)
             {

@@ -49,8 +49,11 @@ public sealed record LocalEventHubsOptions
     /// <summary>When written bytes are forced to the disk. Default: never.</summary>
     public DiskSync Sync { get; init; }
 
-    /// <summary>Key that clients must present; null (default): everybody on this machine is let in.</summary>
+    /// <summary>Key that clients must present; null (default): everybody on this machine is let in, unless there are <see cref="Tokens"/>.</summary>
     public SharedAccessKey? Key { get; init; }
+
+    /// <summary>Tokens that clients may present instead of the key, or alone; null (default): none.</summary>
+    public BearerTokens? Tokens { get; init; }
 
     /// <summary>Throughput units, 1 to 40, whose rates the namespace keeps to by late answers; null (default): as fast as it can.</summary>
     public int? ThroughputUnits { get; init; }

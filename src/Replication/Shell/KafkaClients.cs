@@ -59,7 +59,7 @@ internal sealed class KafkaClients(ReplicationOptions options)
         switch (options.Security)
         {
             case LogSecurity.Entra:
-                config.SecurityProtocol = SecurityProtocol.SaslSsl;
+                config.SecurityProtocol = options.WithoutTls ? SecurityProtocol.SaslPlaintext : SecurityProtocol.SaslSsl;
                 config.SaslMechanism = SaslMechanism.OAuthBearer;
                 break;
             case LogSecurity.Key:
@@ -76,7 +76,7 @@ internal sealed class KafkaClients(ReplicationOptions options)
     private static bool IsEmulator(string connectionString) =>
         connectionString.Split(';').Any(pair => pair.Trim().Equals("UseDevelopmentEmulator=true", StringComparison.OrdinalIgnoreCase));
 
-    /// <summary>Called by the client before a token ends. The audience of Event Hubs' Kafka endpoint is its own namespace.</summary>
+    /// <summary>Called by the client when four fifths of a token's time are over; it shows the new one on the connections that it has. The audience of Event Hubs' Kafka endpoint is its own namespace.</summary>
     private void Refresh(IClient client, string _)
     {
         try

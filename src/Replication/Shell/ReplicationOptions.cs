@@ -48,6 +48,9 @@ public sealed class ReplicationOptions
     /// <summary>Whose tokens are used with <see cref="LogSecurity.Entra"/>.</summary>
     public TokenCredential? Credential { get; init; }
 
+    /// <summary>With tokens but without TLS: a stand-in on this machine. No setting leads here.</summary>
+    internal bool WithoutTls { get; init; }
+
     /// <summary>When answers leave. Default <see cref="AckMode.Log"/>.</summary>
     public AckMode Ack { get; init; }
 

@@ -1,3 +1,4 @@
+using Azure.Core;
 using ShardCloud.Replication;
 using ShardCloud.Routing;
 using ShardCloud.ShardRuntime.Hosting;
@@ -18,7 +19,7 @@ namespace ShardCloud.ShardRuntime.Membership;
 /// </remarks>
 internal sealed partial class MembershipService(
     ShardContext shard, StorageClients storage, MapStore maps, MapFollowerService follower, MemberDirectory directory, LevelCheck levels, MemberParts parts, ShardTemplates templates,
-    TenureClaims claims, MemberClient members, BackupLegs backupLegs, Suspects suspects, TakeOverReports reports, ShardMetrics counts, IParkingLot parking, TimeProvider time, IHostApplicationLifetime lifetime, LogMetrics metrics, ILoggerFactory loggers) : BackgroundService, IHostedLifecycleService
+    TenureClaims claims, MemberClient members, BackupLegs backupLegs, Suspects suspects, TakeOverReports reports, ShardMetrics counts, IParkingLot parking, Func<TokenCredential> azure, TimeProvider time, IHostApplicationLifetime lifetime, LogMetrics metrics, ILoggerFactory loggers) : BackgroundService, IHostedLifecycleService
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(500), AskForMapEvery = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan FlushBudget = TimeSpan.FromSeconds(10), BreakOffBudget = TimeSpan.FromSeconds(2);
@@ -144,7 +145,7 @@ internal sealed partial class MembershipService(
             LogIdentity = map.LogIdentity,
             Security = Enum.Parse<LogSecurity>(options.Log.Security, ignoreCase: true),
             ConnectionString = options.Log.ConnectionString,
-            Credential = options.Log.Security == "entra" ? Identity.AzureCredentials.Create() : null,
+            Credential = options.Log.Security == "entra" ? azure() : null,
             Ack = Ack,
             Reads = Enum.Parse<ReadMode>(options.Reads, ignoreCase: true),
         }, shard.Self, () => lease.IsValid, shard.Role == MemberRole.Shard ? storage.Blobs.GetBlobContainerClient("snapshots") : null, time, loggers.CreateLogger<ReplicationService>(), backupLegs.SendAsync, () => follower.Current.Templates, metrics, () => follower.Current.Level);

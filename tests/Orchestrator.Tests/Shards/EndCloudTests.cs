@@ -137,6 +137,23 @@ public sealed class EndCloudTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(MigrationOutcome.Done, (await _cloud.ReadMigrationAsync(migration)).Outcome);
     }
 
+    /// <summary>A host that loses a turn fails the instance for good: the Monitor starts it again.</summary>
+    [Fact]
+    public async Task Monitor_FindsAnEndThatNobodyWorksOn_AndItGoesOn()
+    {
+        _cloud.Member("shard-2").HoldBefore = HandoffPhase.Warm;
+        var migration = await _cloud.StartAsync("shard-2", "rooms/1", "rooms/2", "rooms/3", "rooms/4");
+        using var answer = await _cloud.SendAsync(HttpMethod.Post, "/api/shutdown", Body());
+        await Wait.ForAsync(OperationAsync, operation => operation.Step?.Contains(migration, StringComparison.Ordinal) == true, "the end to wait");
+        _cloud.Hub.Lose(Endings.Id);
+        _cloud.Member("shard-2").HoldBefore = null;
+        await _cloud.FinishedAsync(migration);
+
+        await _cloud.MonitorAt(new Later(TimeSpan.FromMinutes(1))).TickAsync(Cancelled);
+
+        Assert.Equal(["shard-1", "shard-2"], Succeeded(await _cloud.FinishedOperationAsync(Endings.Id)).Shards);
+    }
+
     /// <summary>The newer wish counts: an end that has not begun does not begin any more.</summary>
     [Fact]
     public async Task ABootstrapAskedForMeanwhile_CallsItOff()
