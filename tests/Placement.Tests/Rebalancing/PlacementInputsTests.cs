@@ -62,6 +62,20 @@ public sealed class PlacementInputsTests
         Assert.All(PlacementPlanner.Plan(inputs).Moves, move => Assert.Equal(cloud.Shards[1].Id, move.To));
     }
 
+    [Theory]
+    [InlineData(2, "rooms/a")]
+    [InlineData(1, "")]
+    public void Capacity_HoldsBackWhatWouldPassIt(double connections, string moved)
+    {
+        var cloud = Cloud();
+        var inputs = With(cloud, new PlacementPolicy { Imbalance = 1 }, edges: [new AffinityEdge(0, 1, 5)], shards:
+        [
+            cloud.Shards[0] with { Capacity = PlacementShard.NoLimit with { Connections = 2 } }, // Full: 'rooms/a' and 'rooms/c'.
+            cloud.Shards[1] with { Capacity = PlacementShard.NoLimit with { Connections = connections } },
+        ]);
+        Assert.Equal(moved, string.Join(' ', PlacementPlanner.Plan(inputs).Moves.Select(move => move.Entry.ToString())));
+    }
+
     [Fact]
     public void HotSpot_IsNamedWithWhatHelps()
     {

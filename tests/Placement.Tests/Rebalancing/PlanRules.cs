@@ -51,7 +51,7 @@ internal static class PlanRules
         void That(bool holds, string what) => Assert.True(holds, $"seed {seed}: {what}");
     }
 
-    /// <summary>How far a placement is from what is wanted: pins that are not kept and pairs that are together and must be apart; load above the limits of shards; weight of what is cut.</summary>
+    /// <summary>How far a placement is from what is wanted: pins that are not kept and pairs that are together and must be apart; load above the limits and capacities of shards; weight of what is cut.</summary>
     public static (int Unmet, double Excess, double Cut) HeightOf(PlacementInputs inputs)
     {
         var (at, loads) = (inputs.Entries.Select(entry => entry.Owner).ToArray(), Loads(inputs));
@@ -66,7 +66,7 @@ internal static class PlanRules
             var takers = inputs.Shards.Count(other => other.Takes && other.Version == version);
             var share = takers == 0 ? 0 : loads.Where((_, i) => inputs.Shards[at[i]].Version == version).Sum() / takers;
             var limit = inputs.Shards[shard].Takes ? Math.Max(share, loads.Where((_, i) => at[i] == shard).DefaultIfEmpty().Max()) + (inputs.Policy.Imbalance * share) : 0;
-            excess += Math.Max(0, loads.Where((_, i) => at[i] == shard).Sum() - limit);
+            excess += Math.Max(0, loads.Where((_, i) => at[i] == shard).Sum() - limit) + Dimensions(inputs, at, shard).Sum(load => Math.Max(0, (load.Carried / load.Capacity) - 1));
         }
         return (unmet, excess, Cut(inputs, at));
     }

@@ -31,10 +31,10 @@ internal static class RandomCloud
 
         EndpointLoad Load() => new(random.Next(4) * random.NextDouble(), random.NextDouble() / 10, random.Next(1_000), random.Next(3), random.Next(2_000));
 
-        // About three times what an even share is: some shards of a random placement are near it, few over.
+        // A little more than what an even share is: some shards of a random placement are over it, and gathering meets it.
         EndpointLoad Capacity() => new(
-            double.PositiveInfinity, limited ? 0.05 * 3 * (endpoints + slots) / shards : double.PositiveInfinity, double.PositiveInfinity,
-            limited ? 3.0 * (endpoints + slots) / shards : double.PositiveInfinity, double.PositiveInfinity);
+            double.PositiveInfinity, limited ? 0.05 * 1.3 * (endpoints + slots) / shards : double.PositiveInfinity, double.PositiveInfinity,
+            limited ? 1.3 * (endpoints + slots) / shards : double.PositiveInfinity, double.PositiveInfinity);
 
         Dictionary<EndpointId, ShardId> Pins() => inputs.Entries.Where(entry => entry.Key.IsEndpoint && random.Next(8) == 0)
             .Select(entry => (entry.Key.Endpoint, Choices: inputs.Shards.Where(shard => shard.Version == inputs.Shards[entry.Owner].Version).ToList()))
