@@ -115,10 +115,13 @@ inventory.MapGet("", (string item, HttpContext context) => new ItemView(item, Co
 // 11. A chat over WebSockets. A client keeps one socket, whatever becomes of the room's owner; Chat.cs.
 room.MapChat();
 
-// 12. What a later version adds; RoomsVersion.cs, and samples/Rooms.V2.
+// 12. A lobby lets visitors into rooms, which show them items: endpoints that are used together, and that rebalancing brings together; Lobby.cs.
+app.MapLobbies(room);
+
+// 13. What a later version adds; RoomsVersion.cs, and samples/Rooms.V2.
 room.MapNew();
 
-// 13. A page that shows all this in a browser.
+// 14. A page that shows all this in a browser.
 var page = Page();
 app.MapGet("/", () => Results.Content(page, "text/html; charset=utf-8"));
 

@@ -34,7 +34,7 @@ public sealed class UpdateChecksTests(ITestOutputHelper output)
         // Probed: every template of the sample has one.
         var probes = await AskAsync(HttpMethod.Post, staging, "probes", JsonContent.Create(new ProbeRequest(30), MemberJson.Default.ProbeRequest), MemberJson.Default.ProbeReport);
         Assert.All(probes.Results, result => Assert.True(result.Passed && result.Name is not null, $"{result}"));
-        Assert.Equal(["/inventory/{item}", "/likes/{page}", "/rooms/{room}"], probes.Results.Select(result => result.Template).Distinct().Order());
+        Assert.Equal(["/inventory/{item}", "/likes/{page}", "/lobbies/{lobby}", "/rooms/{room}"], probes.Results.Select(result => result.Template).Distinct().Order());
 
         // Shadowed: before and after a room's move, with the version's new member and the shard's name in the answers.
         foreach (var owner in (MemberSummary[])[first, second]) await AskAsync(HttpMethod.Put, owner, "shadow", JsonContent.Create(new ShadowRequest(staging.Incarnation, 1, 60), MemberJson.Default.ShadowRequest), MemberJson.Default.ShadowSampling);

@@ -22,7 +22,7 @@ internal static class DemoCommand
         var overlap = new Option<bool>("--overlap") { Description = "Afterwards cut one shard off from the tables until another takes over, and write to a convergent endpoint at it and at the shard that takes over." };
         var quick = new Option<bool>("--quick") { Description = "All of it in less time: 20 seconds of moves." };
         var report = new Option<FileInfo?>("--report") { Description = "Write the result as JSON to this file." };
-        return new Command("demo", "A local cloud of its own on free ports, load through the router, live moves, a kill -9, staged updates, and a count of everything at the end.\n\nExamples:\n  shardcloud demo --quick\n  shardcloud demo --seconds 60 --rps 500 --report demo.json")
+        return new Command("demo", "A local cloud of its own on free ports, load through the router, live moves, a kill -9, staged updates, a rebalance, and a count of everything at the end.\n\nExamples:\n  shardcloud demo --quick\n  shardcloud demo --seconds 60 --rps 500 --report demo.json")
             { seconds, rate, rooms, shards, sockets, open, ack, profile, profileFile, app, endpoints, overlap, quick, report, Shared.Json }
             .Does(async (parsed, terminal, cancellationToken) =>
             {
@@ -50,6 +50,8 @@ internal static class DemoCommand
         if (report.Failover is { } failover) table.AddRow("kill -9", $"{failover.Killed}: known after {failover.DetectedMs:0} ms, all served again after {failover.ServingMs:0} ms, {(failover.ReplacedMs is { } ms ? $"replaced after {ms / 1000:0.0} s" : "not replaced in time")}; {failover.Failed} requests failed");
         foreach (var update in report.Updates)
             table.AddRow($"update to {update.To}", $"{update.Outcome} after {update.Waves} waves; {update.EndpointsMoved:n0} moved, {update.MovedMoreThanOnce} more than once; {update.Shadow.Compared} answers compared before, {update.Shadow.Different} different; {update.Failed} requests failed, {update.SocketsDropped} sockets dropped");
+        if (report.Affinity is { } affinity) table.AddRow("rebalance", $"{affinity.CrossShardBefore:P0} of the calls between lobbies, rooms and items crossed shards before, {affinity.CrossShardAfter:P0} after; {affinity.Moves:n0} endpoints moved, busiest shard {affinity.Imbalance:P0} above its share");
+        if (report.Scaling is { } scaling) table.AddRow("shards by load", $"{scaling.Added} added, {scaling.Removed} removed; {scaling.Failed} requests failed");
         table.AddRow("time", $"{report.Seconds:0} s of load, ready after {report.ColdStartSeconds:0.0} s");
         if (report.Overlap is { } overlap) table.AddRow("overlap", $"{overlap.WritesA:n0} writes at the old owner, {overlap.WritesB:n0} at the new one, {overlap.Kept:n0} kept, {overlap.Lost:n0} lost");
         console.Write(table);

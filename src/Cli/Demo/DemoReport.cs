@@ -16,6 +16,12 @@ internal sealed record DemoReport(
     /// <summary>Staged updates, one after the other; empty without them.</summary>
     public IReadOnlyList<UpdateSection> Updates { get; init; } = [];
 
+    /// <summary>Endpoints used together were brought together; null without updates, as with <c>--app</c>.</summary>
+    public AffinitySection? Affinity { get; init; }
+
+    /// <summary>Shards were added and removed by load; null as above.</summary>
+    public ScalingSection? Scaling { get; init; }
+
     /// <summary>Both sides of an overlap wrote; null without <c>--overlap</c>.</summary>
     public OverlapSection? Overlap { get; init; }
 }
@@ -46,6 +52,12 @@ internal sealed record UpdateSection(string To, string Outcome, int Waves, int E
 
 /// <summary>Reads that the new version answered too, before it served, and how many of its answers differed.</summary>
 internal sealed record ShadowSection(long Compared, long Different);
+
+/// <summary>Of the calls between lobbies, rooms and items the share that crossed shards, before and after the rebalance, as the answers tell; endpoints that it moved; how far the busiest shard is above its share after it.</summary>
+internal sealed record AffinitySection(double CrossShardBefore, double CrossShardAfter, int Moves, double Imbalance);
+
+/// <summary>Shards that the Monitor added and removed by load; requests that failed meanwhile.</summary>
+internal sealed record ScalingSection(int Added, int Removed, long Failed);
 
 /// <summary>Writes that were answered at the old owner and at the new one while both served, how many of them count at the end, and how many do not (below 0: twice).</summary>
 internal sealed record OverlapSection(long WritesA, long WritesB, long Kept, long Lost);

@@ -45,6 +45,8 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
     private readonly SemaphoreSlim _moves = new(1); // Held by a move, and by the kill.
     private FailoverSection? _failover;
     private IReadOnlyList<UpdateSection> _updates = [];
+    private AffinitySection? _affinity;
+    private ScalingSection? _scaling;
     private bool _finished;
 
     public async Task<DemoReport> RunAsync(CancellationToken cancellationToken)
@@ -98,7 +100,7 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         var scaling = AddRemoveAndKillAsync(api, new FailoverRun(stack, api, load, rooms, terminal.Say), movesEnd.Token, cancellationToken);
 
         await Task.WhenAll(moving, scaling);
-        if (options.Updates) await UpdateAsync(new UpdatesRun(api, load, chat, stack.AppsDirectory, terminal.Say), cancellationToken);
+        if (options.Updates) await UpdateAndBringTogetherAsync(stack, api, load, chat, cancellationToken);
         await end.CancelAsync();
         await loading;
         var seconds = clock.Elapsed.TotalSeconds;
@@ -181,16 +183,29 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         }
     }
 
-    private async Task UpdateAsync(UpdatesRun updates, CancellationToken abort)
+    private async Task UpdateAndBringTogetherAsync(LocalStack stack, ManagementClient api, RoomsLoad load, ChatLoad chat, CancellationToken abort)
     {
+        using var lobbies = new LobbyLoad(new Uri(stack.Run.Router));
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(abort);
+        var affinity = new AffinityRun(api, load, lobbies, options.RequestsPerSecond, terminal.Say);
+        var entering = Task.CompletedTask;
         try
         {
-            _updates = await updates.RunAsync(Problem, abort);
+            await affinity.PrepareAsync(abort);
+            _updates = await new UpdatesRun(api, load, chat, stack.AppsDirectory, terminal.Say).RunAsync(Problem, abort);
+            entering = lobbies.RunAsync(end.Token);
+            (_affinity, _scaling) = await affinity.RunAsync(Problem, abort);
         }
         catch (Exception error) when (error is ShardCloudException or TimeoutException)
         {
-            Problem($"An update was refused, or did not end: {error.Message}");
+            Problem($"An update, a rebalance or a change by load was refused, or did not end: {error.Message}");
         }
+        finally
+        {
+            await end.CancelAsync();
+            await entering;
+        }
+        if (lobbies.Failed > 0) Problem($"{lobbies.Failed} visitors were not let in, the first: {string.Join(" | ", lobbies.Failures.Take(5))}");
     }
 
     private async Task WatchAsync(RoomsLoad load, Stopwatch clock, CancellationToken end)
@@ -227,6 +242,8 @@ internal sealed class DemoRun(DemoOptions options, Terminal terminal)
         {
             Problems = _problems,
             Updates = _updates,
+            Affinity = _affinity,
+            Scaling = _scaling,
             Failover = _failover is { } failover ? failover with { Lost = verdict.Lost, Duplicated = verdict.Duplicated } : null,
         };
     }
