@@ -31,7 +31,8 @@ public sealed class PublishAndRetire(BatchWork work, MemberFence fence, ILogger<
             {
                 var status = await work.Members.WaitForAsync(address, handoff, HandoffPhase.Retired, Poll, cancellationToken);
                 await MeasureAsync(input, view.Batch, status, cancellationToken);
-                if (status.Phase == HandoffPhase.Retired) return new StepResult(StepVerdict.Ok, input.Handoff, input.GrantedVersion);
+                // Cancelled: it took over from the source before it was granted anything, and the take-over ended the source's epochs. By this handoff there is nothing to retire.
+                if (status.Phase is HandoffPhase.Retired or HandoffPhase.Cancelled) return new StepResult(StepVerdict.Ok, input.Handoff, input.GrantedVersion);
                 if (status.Phase >= HandoffPhase.Serving && await IsSourceGoneAsync(view, watch, cancellationToken))
                     await work.Members.RetireAsync(address, handoff, cancellationToken);
             }

@@ -175,6 +175,22 @@ public sealed class MigrationTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(MemberState.Fenced, (await _cloud.Leases.ReadAsync(_cloud.Member("shard-1").Incarnation, TestContext.Current.CancellationToken))!.State);
     }
 
+    /// <summary>The destination is the backup of the source: when that dies before the grant it has the endpoint by a take-over, and its handoff is over.</summary>
+    [Fact]
+    public async Task Source_TakenOverFromByTheDestinationBeforeTheGrant_EndsTheMigration()
+    {
+        var destination = _cloud.Member("shard-2");
+        destination.HoldBefore = HandoffPhase.Granted;
+        var id = await _cloud.StartAsync("shard-2", "rooms/1");
+        await Wait.ForAsync(() => Task.FromResult(destination.Seen.ToList()), seen => seen.Any(call => call.EndsWith("/go", StringComparison.Ordinal)), "the word to seal and grant");
+        var source = _cloud.Member("shard-1").Incarnation;
+        var commit = await _cloud.Store.CommitAsync(_ => new MapCommit("take-over", "", [new Fence(source), new Redirect(source, destination.Incarnation)]));
+        Assert.True(commit.IsCommitted, $"{commit.Refusal}");
+        destination.HoldBefore = null;
+
+        Assert.Equal(MigrationOutcome.Done, (await _cloud.FinishedAsync(id)).Outcome);
+    }
+
     [Fact]
     public async Task Source_AliveButSlowToRetire_IsNotFenced()
     {
