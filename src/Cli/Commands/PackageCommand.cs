@@ -43,8 +43,7 @@ internal static class PackageCommand
         {
             var what = parsed.GetValue(kind);
             var from = parsed.GetValue(project) ?? (what == PackageKind.Orchestrator ? "src/Orchestrator" : "src/ShardRuntime");
-            var built = await PackageBuild.RunAsync(what, from, parsed.GetValue(version), parsed.GetValue(selfContained) ?? what == PackageKind.Orchestrator,
-                parsed.GetRequiredValue(output).FullName, terminal.Json ? _ => { } : terminal.Say, cancellationToken);
+            var built = await PackageBuild.RunAsync(what, from, parsed.GetValue(version), parsed.GetValue(selfContained) ?? what == PackageKind.Orchestrator, parsed.GetRequiredValue(output).FullName, terminal.Json ? _ => { } : terminal.Say, cancellationToken);
             terminal.Result(built, PackagingJson.Default.BuiltPackage, console => console.WriteLine($"{built.Sha256}  {built.Path}  {built.Bytes:N0} bytes"));
             return 0;
         });
