@@ -34,6 +34,7 @@ internal sealed class Coarsening
         if (_sums.Length < n) (_sums, _touched) = (new long[n], new int[n]);
         var (sums, touched) = (_sums, _touched);
         var order = Order(graph, ref random);
+        // In the last passes few still change; a fiftieth of all is not worth another.
         for (var pass = 0; pass < PassesMax; pass++)
         {
             var moved = 0;

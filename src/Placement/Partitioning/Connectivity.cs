@@ -10,8 +10,10 @@ internal sealed class Connectivity
     private int[] _starts = [], _counts = [], _parts = [], _weights = [], _sums = [], _touched = [];
     private int _k;
 
-    public void Build(Graph graph, int[] parts, int k, int[]? homes, int[]? homeWeights)
+    /// <returns>Weight of all edges, each counted at both ends.</returns>
+    public long Build(Graph graph, int[] parts, int k, int[]? homes, int[]? homeWeights)
     {
+        long all = 0;
         var n = graph.VertexCount;
         _k = k;
         Grow(ref _starts, n + 1);
@@ -36,6 +38,7 @@ internal sealed class Connectivity
                 var part = parts[neighbours[i]];
                 if (sums[part] == 0) touched[count++] = part;
                 sums[part] += edges[i];
+                all += edges[i];
             }
             if (homes is not null && homes[v] >= 0 && homeWeights![v] > 0)
             {
@@ -57,6 +60,7 @@ internal sealed class Connectivity
                 sums[touched[i]] = 0;
             }
         }
+        return all;
     }
 
     public int Of(int vertex, int part)
@@ -68,14 +72,14 @@ internal sealed class Connectivity
     }
 
     /// <summary>A neighbour moved: what the edge to it weighs leaves one part and is added to another.</summary>
-    public void Shift(int vertex, int from, int to, int weight)
+    /// <returns>What the edges to the other part weigh then.</returns>
+    public int Shift(int vertex, int from, int to, int weight)
     {
         var start = _starts[vertex];
         if (_starts[vertex + 1] - start == _k)
         {
             _weights[start + from] -= weight;
-            _weights[start + to] += weight;
-            return;
+            return _weights[start + to] += weight;
         }
         var list = _parts.AsSpan(start, _counts[vertex]);
         var (source, target) = (list.IndexOf(from), list.IndexOf(to));
@@ -84,20 +88,17 @@ internal sealed class Connectivity
             if (target < 0)
             {
                 (_parts[start + source], _weights[start + source]) = (to, weight);
-                return;
+                return weight;
             }
             var last = --_counts[vertex];
-            _weights[start + target] += weight;
+            var sum = _weights[start + target] += weight; // Before the last takes the source's place: it may be the target.
             (_parts[start + source], _weights[start + source]) = (_parts[start + last], _weights[start + last]);
-            return;
+            return sum;
         }
-        if (target >= 0)
-        {
-            _weights[start + target] += weight;
-            return;
-        }
+        if (target >= 0) return _weights[start + target] += weight;
         (_parts[start + list.Length], _weights[start + list.Length]) = (to, weight);
         _counts[vertex]++;
+        return weight;
     }
 
     /// <summary>True when the vertex touches another part than its own.</summary>

@@ -8,7 +8,7 @@ namespace ShardCloud.Placement.Partitioning;
 /// <param name="coarsening">Makes graphs smaller.</param>
 internal sealed class InitialPartition(Coarsening coarsening)
 {
-    private const int SmallGraph = 120, Tries = 8, RoundsMax = 8;
+    private const int SmallGraph = 25, Tries = 8, RoundsMax = 8;
 
     private readonly Refinement _refinement = new();
     private readonly MaxHeap _heap = new();
@@ -100,7 +100,7 @@ internal sealed class InitialPartition(Coarsening coarsening)
         _refinement.Take(graph, side, sides, isFixed);
         _refinement.Balance();
         for (var round = 0; round < RoundsMax; round++)
-            if (_refinement.Round(ref random, int.MaxValue, Math.Clamp(graph.VertexCount / 50, 25, 150), true) == 0) break;
+            if (_refinement.Round(ref random, int.MaxValue, leans: true) == 0) break;
         return _refinement.Overweight;
     }
 

@@ -10,6 +10,12 @@ internal sealed class Refinement
 {
     private const byte Free = 0, Moved = 1;
 
+    // Moves without a gain before a search may end, and after which it does.
+    private const int IdleMin = 5, IdleMax = 100;
+
+    // No search begins at a vertex that is tied to no other part at least so much as to its own, in proportion: it would be taken back.
+    private const double SeedTieMin = 0.4;
+
     private readonly Connectivity _ties = new();
     private readonly MaxHeap _heap = new();
     private Graph _graph = null!;
@@ -17,7 +23,10 @@ internal sealed class Refinement
     private int[] _parts = [], _loads = [], _order = [], _max = [], _allowed = [];
     private long _over;
     private int[]? _fixed;
-    private byte[] _marks = [];
+    private byte[] _marks = [], _active = [];
+    private int[] _targets = [];
+    private bool _isFirst;
+    private double _variance;
     private readonly List<(int Vertex, int From)> _moves = [];
 
     /// <summary>Sum of the gains of all moves made since <see cref="Take"/>.</summary>
@@ -27,9 +36,12 @@ internal sealed class Refinement
     public void Take(Graph graph, int[] parts, Limits limits, int[]? isFixed, int[]? homes = null, int[]? homeWeights = null)
     {
         (_graph, _parts, _limits, _fixed, _max, Gained) = (graph, parts, limits, isFixed, limits.Max, 0);
-        _ties.Build(graph, parts, limits.Parts, homes, homeWeights);
+        var edgeWeight = _ties.Build(graph, parts, limits.Parts, homes, homeWeights);
+        var mean = edgeWeight / Math.Max(1.0, graph.Offsets[graph.VertexCount]);
+        _variance = 20 * mean * mean;
         _heap.Reserve(graph.VertexCount);
-        if (_marks.Length < graph.VertexCount) (_marks, _order) = (new byte[graph.VertexCount], new int[graph.VertexCount]);
+        if (_marks.Length < graph.VertexCount) (_marks, _active, _order, _targets) = (new byte[graph.VertexCount], new byte[graph.VertexCount], new int[graph.VertexCount], new int[graph.VertexCount]);
+        _isFirst = true;
         if (_loads.Length != limits.Parts) _loads = new int[limits.Parts];
         Array.Clear(_loads);
         for (var v = 0; v < graph.VertexCount; v++) _loads[parts[v]] += graph.VertexWeights[v];
@@ -40,13 +52,12 @@ internal sealed class Refinement
     /// <summary>How much the parts weigh over their limits together.</summary>
     public long Overweight => _over;
 
-    /// <summary>One round of local searches from all of the boundary.</summary>
+    /// <summary>One round of local searches: the first from all of the boundary, later ones from where the round before changed something.</summary>
     /// <param name="random">Order in which searches begin.</param>
     /// <param name="seeds">Vertices a search begins with.</param>
-    /// <param name="patience">Moves without a gain after which a search ends.</param>
     /// <param name="leans">True: within a search, parts may go over their limits by one heavy vertex, so that vertices can be exchanged where there is no room.</param>
     /// <returns>By how much the objective fell: negative only where parts went back under their limits for it.</returns>
-    public long Round(ref SplitMix64 random, int seeds, int patience, bool leans)
+    public long Round(ref SplitMix64 random, int seeds, bool leans)
     {
         var (n, count) = (_graph.VertexCount, 0);
         if (leans)
@@ -57,7 +68,9 @@ internal sealed class Refinement
         }
         Array.Clear(_marks, 0, n);
         for (var v = 0; v < n; v++)
-            if (IsFree(v) && _ties.IsBoundary(v, _parts[v])) _order[count++] = v;
+            if ((_isFirst || _active[v] != 0) && IsFree(v) && _ties.IsBoundary(v, _parts[v])) _order[count++] = v;
+        Array.Clear(_active, 0, n);
+        _isFirst = false;
         random.Shuffle(_order.AsSpan(0, count));
         long gained = 0;
         for (var next = 0; next < count;)
@@ -65,9 +78,9 @@ internal sealed class Refinement
             for (var begun = 0; next < count && begun < seeds; next++)
             {
                 var v = _order[next];
-                if (_marks[v] == Free && Offer(v)) begun++;
+                if (_marks[v] == Free && Seed(v)) begun++;
             }
-            gained += Search(patience);
+            gained += Search();
         }
         _allowed = _max;
         Gained += gained;
@@ -79,21 +92,41 @@ internal sealed class Refinement
     /// <summary>Makes the vertex a candidate with its best move, or none.</summary>
     private bool Offer(int v)
     {
-        if (_ties.Best(v, _parts[v], _graph.VertexWeights[v], _loads, _allowed, out var gain) >= 0)
+        var to = _ties.Best(v, _parts[v], _graph.VertexWeights[v], _loads, _allowed, out var gain);
+        if (to >= 0)
         {
             _heap.Set(v, gain);
+            _targets[v] = to;
             return true;
         }
         if (_heap.Contains(v)) _heap.Remove(v);
         return false;
     }
 
-    private long Search(int patience)
+    /// <summary>Makes the vertex a candidate from which a search begins, unless that is unlikely to pay.</summary>
+    private bool Seed(int v)
+    {
+        var own = _parts[v];
+        var to = _ties.Best(v, own, _graph.VertexWeights[v], _loads, _allowed, out var gain);
+        if (to < 0) return false;
+        if (gain < 0 && _ties.Of(v, own) is var inside && inside + gain < SeedTieMin * inside) return false;
+        _heap.Set(v, gain);
+        _targets[v] = to;
+        return true;
+    }
+
+    /// <summary>True when the moves since the best moment fall so steadily that a random walk like them would hardly come back.</summary>
+    /// <remarks>Osipov, Sanders, "n-level graph partitioning" (ESA 2010), with more patience; where all edges weigh about the same, gains of 0 and -1 vary less than the edges allow, so their weight counts too.</remarks>
+    private bool IsHopeless(int idle, double sum, double squares) =>
+        idle >= IdleMin && sum < 0 && sum * sum > (10 * (squares - (sum * sum / idle))) + (_variance * idle);
+
+    private long Search()
     {
         long gained = 0, best = 0, leastOver = _over;
         var (kept, idle) = (0, 0);
         _moves.Clear();
-        while (_heap.Count > 0 && idle < patience)
+        double sum = 0, squares = 0;
+        while (_heap.Count > 0 && idle < IdleMax && !IsHopeless(idle, sum, squares))
         {
             var key = _heap.TopKey;
             var v = _heap.Pop();
@@ -101,6 +134,7 @@ internal sealed class Refinement
             if (to < 0) continue;
             if (gain < key && _heap.Count > 0 && _heap.TopKey > gain)
             {
+                _targets[v] = to;
                 _heap.Set(v, gain); // Its part of then has no room any more.
                 continue;
             }
@@ -108,10 +142,15 @@ internal sealed class Refinement
             _marks[v] = Moved;
             Move(v, to, true);
             gained += gain;
-            if (_over < leastOver || (_over == leastOver && gained > best)) (best, leastOver, kept, idle) = (gained, _over, _moves.Count, 0);
-            else idle++;
+            if (_over < leastOver || (_over == leastOver && gained > best)) (best, leastOver, kept, idle, sum, squares) = (gained, _over, _moves.Count, 0, 0, 0);
+            else (idle, sum, squares) = (idle + 1, sum + gain, squares + ((double)gain * gain));
         }
         _heap.Clear();
+        for (var i = 0; i < kept; i++)
+        {
+            _active[_moves[i].Vertex] = 1;
+            foreach (var u in _graph.NeighboursOf(_moves[i].Vertex)) _active[u] = 1;
+        }
         for (var i = _moves.Count - 1; i >= kept; i--) Move(_moves[i].Vertex, _moves[i].From, false);
         return best;
     }
@@ -131,9 +170,26 @@ internal sealed class Refinement
         for (var i = 0; i < neighbours.Length; i++)
         {
             var u = neighbours[i];
-            _ties.Shift(u, from, to, edges[i]);
-            if (offer && _marks[u] == Free && IsFree(u)) Offer(u);
+            var tie = _ties.Shift(u, from, to, edges[i]);
+            if (!offer || _marks[u] != Free || !IsFree(u)) continue;
+            if (!_heap.Contains(u) || _targets[u] == from) Offer(u);
+            else Follow(u, from, to, edges[i], tie);
         }
+    }
+
+    /// <summary>The gain of a candidate after a neighbour moved, without looking at all parts again.</summary>
+    private void Follow(int u, int from, int to, int edge, int tie)
+    {
+        var (own, key) = (_parts[u], _heap.KeyOf(u));
+        if (own == from) key += edge;
+        else if (own == to) key -= edge;
+        if (_targets[u] == to) key += edge;
+        else if (own != to && tie - _ties.Of(u, own) > key)
+        {
+            Offer(u);
+            return;
+        }
+        _heap.Set(u, key);
     }
 
     /// <summary>Takes vertices out of parts that are too heavy, those first whose move costs least for their weight.</summary>
