@@ -8,8 +8,12 @@ namespace ShardCloud.Cli;
 /// <remarks>Exit codes: 0 done; 1 it ran and the result is bad; 2 the command line is wrong; 3 this machine lacks something (SC7xxx); 4 the Orchestrator refused (SC5xxx and the rest); 130 interrupted.</remarks>
 internal static class CommandLine
 {
-    public static Task<int> RunAsync(string[] args) =>
-        Root().Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(60) });
+    public static async Task<int> RunAsync(string[] args)
+    {
+        var parsed = Root().Parse(args);
+        var exit = await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(60) });
+        return parsed.Errors.Count > 0 ? 2 : exit;
+    }
 
     /// <summary>All verbs, their options and texts.</summary>
     public static RootCommand Root()

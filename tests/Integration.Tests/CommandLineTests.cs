@@ -29,6 +29,18 @@ public sealed class CommandLineTests
         Assert.Single(errors.Trim().Split('\n'));
     }
 
+    [Theory]
+    [InlineData("statuz")]
+    [InlineData("migrate rooms/1")]
+    [InlineData("shard add --versoin 2.0.0")]
+    public async Task Verb_ThatIsNotUnderstood_ExitsWith2(string line)
+    {
+        var (exit, _, errors) = await RunAsync(line.Split(' '));
+
+        Assert.Equal(2, exit);
+        Assert.NotEmpty(errors);
+    }
+
     [Fact]
     public async Task Up_OnAPortInUse_SaysWhichAndWhatToDo()
     {
