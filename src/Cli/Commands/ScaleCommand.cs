@@ -24,7 +24,7 @@ internal static class ScaleCommand
         var state = new Option<double?>("--state-bytes") { Description = "Bytes of state that a shard carries. Default: not looked at." };
         var scale = new Command("scale", "Add and remove shards by load, within bounds. What is not named stays as it is.\n\nExamples:\n  shardcloud scale --min 2 --max 8\n  shardcloud scale --requests 2000 --connections 10000\n  shardcloud scale show")
         {
-            Switch("pause", "Neither add nor remove shards until 'resume'.", isPaused: true), Switch("resume", "Add and remove shards again.", isPaused: false), Show(),
+            Switch("pause", "Neither add nor remove shards until 'resume'.\n\nExample: shardcloud scale pause", isPaused: true), Switch("resume", "Add and remove shards again.\n\nExample: shardcloud scale resume", isPaused: false), Show(),
             min, max, high, low, looks, coolDown, cpu, requests, connections, state, Shared.Orchestrator, Shared.Data, Shared.Json,
         };
         return scale.Does(async (parsed, terminal, cancellationToken) =>
@@ -57,7 +57,7 @@ internal static class ScaleCommand
             return 0;
         });
 
-    private static Command Switch(string name, string description, bool isPaused) => new Command(name, $"{description}\n\nExample: shardcloud scale {name}") { Shared.Orchestrator, Shared.Data, Shared.Json }
+    private static Command Switch(string name, string description, bool isPaused) => new Command(name, description) { Shared.Orchestrator, Shared.Data, Shared.Json }
         .Does(async (parsed, terminal, cancellationToken) =>
         {
             using var api = ManagementClient.Of(parsed);

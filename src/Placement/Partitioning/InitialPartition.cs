@@ -12,10 +12,17 @@ internal sealed class InitialPartition(Coarsening coarsening)
 
     private readonly Refinement _refinement = new();
     private readonly MaxHeap _heap = new();
+    private int _tries = Tries;
 
     /// <summary>Parts of the graph; limits are kept where that was found.</summary>
-    public int[] Of(Graph graph, Limits limits, int[]? isFixed, ref SplitMix64 random)
+    /// <param name="graph">A small one.</param>
+    /// <param name="limits">Of the parts.</param>
+    /// <param name="isFixed">Parts of vertices that have theirs; -1: none.</param>
+    /// <param name="isGreedy">True: each cut in two is the best of several. False: as it comes; what is best of it for itself may be bad for the cuts that follow.</param>
+    /// <param name="random">Moves on.</param>
+    public int[] Of(Graph graph, Limits limits, int[]? isFixed, bool isGreedy, ref SplitMix64 random)
     {
+        _tries = isGreedy ? Tries : 1;
         var parts = new int[graph.VertexCount];
         var all = new int[graph.VertexCount];
         for (var v = 0; v < all.Length; v++) all[v] = v;
@@ -84,7 +91,7 @@ internal sealed class InitialPartition(Coarsening coarsening)
     {
         int[]? best = null;
         (long Over, long Cut) bestScore = default;
-        for (var t = 0; t < Tries; t++)
+        for (var t = 0; t < _tries; t++)
         {
             var side = Grow(graph, sides, isFixed, ref random);
             var over = Improve(graph, side, sides, isFixed, ref random);

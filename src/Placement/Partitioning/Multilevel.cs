@@ -6,7 +6,7 @@ namespace ShardCloud.Placement.Partitioning;
 internal sealed class Multilevel
 {
     // Found by trial on the graphs of bench/Partition. A smaller last graph, down to this, makes cuts better and costs less: its vertices are whole communities.
-    private const int SmallMin = 300, SmallPerPart = 10, Tries = 4;
+    private const int SmallMin = 300, SmallPerPart = 10, Tries = 4, TriesMax = 64;
 
     // Vertices that a local search begins with; rounds on one graph, and the share of the cut that a round must gain for another.
     private const int Seeds = 4, RoundsMax = 8;
@@ -84,15 +84,15 @@ internal sealed class Multilevel
         }
     }
 
-    /// <summary>The best of several first partitions: on a graph as small as this they cost little, and nothing later makes up for a bad one.</summary>
+    /// <summary>The best of several first partitions: on a graph as small as this they cost little, and nothing later makes up for a bad one. The smaller the graph, the more.</summary>
     private int[] First(Level level)
     {
         int[]? best = null;
         (long Over, long Cut) bestScore = default;
         var initial = new InitialPartition(_coarsening);
-        for (var t = 0; t < Tries; t++)
+        for (var t = 0; t < Math.Clamp(Tries * SmallMin / Math.Max(1, level.Graph.VertexCount), Tries, TriesMax); t++)
         {
-            var parts = initial.Of(level.Graph, _limits, level.Fixed, ref _random);
+            var parts = initial.Of(level.Graph, _limits, level.Fixed, isGreedy: t < Tries || t % 2 == 0, ref _random);
             Improve(level, parts, isWhole: false);
             var score = (_refinement.Overweight, PartitionQuality.CutOf(level.Graph, parts));
             if (best is null || score.CompareTo(bestScore) < 0) (best, bestScore) = (parts, score);

@@ -76,12 +76,15 @@ public sealed class PartitionerTests
         },
         iter: 1_000);
 
-    // Optimum by trying all: within the limits, the least cut. The heuristic may miss it by little.
+    // Optimum by trying all: within the limits, the least cut. The heuristic misses it now and then, by little.
     [Fact]
-    public void Partition_SmallGraphs_NearTheOptimum() => Gen.Select(Gen.Int[4, 9], Gen.Int[2, 3], Gen.Int[0, 1_000_000]).Sample(
-        (count, k, number) =>
+    public void Partition_SmallGraphs_NearTheOptimum()
+    {
+        var (all, least, missed) = (0L, 0L, 0);
+        for (var number = 0; number < 600; number++)
         {
             var random = new Random(number);
+            var (count, k) = (random.Next(4, 10), random.Next(2, 4));
             var graph = Graph.Of(count, Enumerable.Range(0, 2 * count).Select(_ => new Edge(random.Next(count), random.Next(count), 1 + random.Next(4))).ToArray());
             var options = new PartitionOptions(k) { Seed = (ulong)number };
             var (best, parts) = (long.MaxValue, new int[count]);
@@ -91,9 +94,11 @@ public sealed class PartitionerTests
                 if (Over(graph, parts, options) == 0) best = Math.Min(best, Graphs.Cut(graph, parts));
             }
             var found = Graphs.Cut(graph, Partitioner.Partition(graph, options));
-            Assert.True(found <= (2 * best) + 4, $"cut {found}, the least is {best}");
-        },
-        iter: 100);
+            Assert.True(found <= (best * 1.35) + 2, $"graph {number}: cut {found}, the least is {best}");
+            (all, least, missed) = (all + found, least + best, missed + (found > best ? 1 : 0));
+        }
+        Assert.True(missed <= 12 && all <= least * 1.004, $"{missed} of 600 cut more than the least; {all} for {least} in all");
+    }
 
     [Fact]
     public void Partition_TwoCliquesAndABridge_CutAtTheBridge()
