@@ -10,8 +10,8 @@ namespace ShardCloud.Infra.Tests;
 /// <summary>What the Pulumi program tells each site, read as the site's program reads it: a name that none of its options has, or a value that does not fit, fails here and not in Azure.</summary>
 public sealed class EnvironmentTests
 {
-    /// <summary>Read by the Functions host, by Azure's SDK or by App Service, not by us.</summary>
-    private static readonly string[] OfOthers = ["AZURE_CLIENT_ID", "APPLICATIONINSIGHTS_", "AzureWebJobsStorage__", "TASKHUB_NAME", "WEBSITE_", "WEBSITES_", "OTEL_", "PORT"];
+    /// <summary>Read by the Functions host, by Azure's SDK, by App Service or by the C library, not by us.</summary>
+    private static readonly string[] OfOthers = ["AZURE_CLIENT_ID", "APPLICATIONINSIGHTS_", "AzureWebJobsStorage__", "TASKHUB_NAME", "WEBSITE_", "WEBSITES_", "OTEL_", "PORT", "MALLOC_ARENA_MAX"];
 
     [Fact]
     public async Task Orchestrator_KnowsAllThatItIsTold()

@@ -13,11 +13,11 @@ internal sealed class AffinityRun(ManagementClient api, RoomsLoad load, LobbyLoa
 
     private int _shards;
 
-    /// <summary>Lets the Monitor look from now on, before there is anything to do: a load is known from the second look on. While an update runs it changes nothing.</summary>
+    /// <summary>Lets the Monitor look from now on, with bounds at which there is nothing to do: a load is known from the second look on, and between two updates a change would be in the way of the second.</summary>
     public async Task PrepareAsync(CancellationToken cancellationToken)
     {
         _shards = (await api.ShardsAsync(cancellationToken)).Shards.Count(shard => shard.Ready);
-        await api.SetScalingAsync(Bounds((double)requestsPerSecond / _shards), cancellationToken);
+        await api.SetScalingAsync(Bounds(100.0 * requestsPerSecond), cancellationToken);
         var policy = await api.PlacementPolicyAsync(cancellationToken);
         await api.SetPlacementPolicyAsync(policy with { EveryMinutes = 0, CoolDownSeconds = 0, MoveBudget = 1 }, cancellationToken);
     }
@@ -25,6 +25,7 @@ internal sealed class AffinityRun(ManagementClient api, RoomsLoad load, LobbyLoa
     public async Task<(AffinitySection Affinity, ScalingSection Scaling)> RunAsync(Action<string> problem, CancellationToken cancellationToken)
     {
         var failedBefore = load.Failed + lobbies.Failed;
+        await api.SetScalingAsync(Bounds((double)requestsPerSecond / _shards), cancellationToken);
         var measuring = lobbies.CrossedAsync(Measured, cancellationToken);
         var added = await ChangedAsync(ScalingChange.Add, cancellationToken); // Nothing moves there by itself before the Monitor's next look.
         var before = await measuring;

@@ -1,8 +1,6 @@
 using System.Globalization;
-using System.IO.Compression;
-using Azure;
 using Azure.Storage.Blobs;
-using Azure.Storage.Blobs.Models;
+using ShardCloud.Orchestrator.Records;
 using ShardCloud.Placement.Affinity;
 
 namespace ShardCloud.Orchestrator.Affinity;
@@ -16,22 +14,15 @@ public sealed class AffinityBlobs(BlobServiceClient blobs, string application)
     /// <summary>Maps that are kept.</summary>
     public const int KeptMax = 5;
 
-    private readonly BlobContainerClient _maps = blobs.GetBlobContainerClient(Container);
+    private readonly PackedBlobs _maps = new(blobs, Container);
 
     /// <summary>Numbers of the maps that are kept, the newest first.</summary>
     public async Task<IReadOnlyList<long>> ListAsync(CancellationToken cancellationToken)
     {
         List<long> versions = [];
-        try
+        await foreach (var name in _maps.ListAsync($"{application}/", cancellationToken))
         {
-            await foreach (var blob in _maps.GetBlobsAsync(BlobTraits.None, BlobStates.None, $"{application}/", cancellationToken))
-            {
-                if (long.TryParse(blob.Name.AsSpan(application.Length + 1).TrimEnd(".json.gz"), NumberStyles.None, CultureInfo.InvariantCulture, out var version)) versions.Add(version);
-            }
-        }
-        catch (RequestFailedException error) when (error.Status == 404)
-        {
-            return []; // No container: none was ever written.
+            if (long.TryParse(name.AsSpan(application.Length + 1).TrimEnd(".json.gz"), NumberStyles.None, CultureInfo.InvariantCulture, out var version)) versions.Add(version);
         }
         versions.Sort();
         versions.Reverse();
@@ -44,16 +35,7 @@ public sealed class AffinityBlobs(BlobServiceClient blobs, string application)
     {
         try
         {
-            using var packed = (await _maps.GetBlobClient(NameOf(version)).DownloadContentAsync(cancellationToken)).Value.Content.ToStream();
-            using var bytes = new MemoryStream();
-            await using var gzip = new GZipStream(packed, CompressionMode.Decompress);
-            var buffer = new byte[1 << 16];
-            while (bytes.Length <= AffinityFile.BytesMax && await gzip.ReadAsync(buffer, cancellationToken) is > 0 and var read) bytes.Write(buffer, 0, read);
-            return AffinityFile.Read(bytes.GetBuffer().AsMemory(0, (int)bytes.Length));
-        }
-        catch (RequestFailedException error) when (error.Status == 404)
-        {
-            return null;
+            return await _maps.ReadAsync(NameOf(version), AffinityFile.BytesMax, cancellationToken) is { } bytes ? AffinityFile.Read(bytes) : null;
         }
         catch (InvalidDataException error)
         {
@@ -65,19 +47,8 @@ public sealed class AffinityBlobs(BlobServiceClient blobs, string application)
     /// <returns>False: there is one of this version already.</returns>
     public async Task<bool> TryWriteAsync(AffinityMap map, CancellationToken cancellationToken)
     {
-        using var packed = new MemoryStream();
-        await using (var gzip = new GZipStream(packed, CompressionLevel.Fastest, leaveOpen: true)) await gzip.WriteAsync(AffinityFile.Write(map), cancellationToken);
-        await _maps.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
-        try
-        {
-            var conditions = new BlobUploadOptions { Conditions = new BlobRequestConditions { IfNoneMatch = ETag.All } };
-            await _maps.GetBlobClient(NameOf(map.Version)).UploadAsync(BinaryData.FromBytes(packed.ToArray()), conditions, cancellationToken);
-        }
-        catch (RequestFailedException error) when (error.Status is 409 or 412)
-        {
-            return false;
-        }
-        foreach (var version in (await ListAsync(cancellationToken)).Skip(KeptMax)) await _maps.DeleteBlobIfExistsAsync(NameOf(version), cancellationToken: cancellationToken);
+        if (!await _maps.TryCreateAsync(NameOf(map.Version), AffinityFile.Write(map), cancellationToken)) return false;
+        foreach (var version in (await ListAsync(cancellationToken)).Skip(KeptMax)) await _maps.DeleteAsync(NameOf(version), cancellationToken);
         return true;
     }
 

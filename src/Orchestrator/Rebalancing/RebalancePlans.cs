@@ -1,8 +1,6 @@
-using System.IO.Compression;
-using Azure;
 using Azure.Storage.Blobs;
-using Azure.Storage.Blobs.Models;
 using ShardCloud.Contracts;
+using ShardCloud.Orchestrator.Records;
 using ShardCloud.Placement;
 
 namespace ShardCloud.Orchestrator.Rebalancing;
@@ -14,16 +12,10 @@ public sealed class RebalancePlans(BlobServiceClient blobs, string application)
     /// <summary>Name of the container.</summary>
     public const string Container = "placements";
 
-    private readonly BlobContainerClient _plans = blobs.GetBlobContainerClient(Container);
+    private readonly PackedBlobs _plans = new(blobs, Container);
 
     /// <summary>Writes a plan; the same one again changes nothing.</summary>
-    public async Task WriteAsync(string rebalance, string hash, byte[] bytes, CancellationToken cancellationToken)
-    {
-        using var packed = new MemoryStream();
-        await using (var gzip = new GZipStream(packed, CompressionLevel.Fastest, leaveOpen: true)) await gzip.WriteAsync(bytes, cancellationToken);
-        await _plans.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
-        await _plans.GetBlobClient(NameOf(rebalance, hash)).UploadAsync(BinaryData.FromBytes(packed.ToArray()), overwrite: true, cancellationToken);
-    }
+    public Task WriteAsync(string rebalance, string hash, byte[] bytes, CancellationToken cancellationToken) => _plans.WriteAsync(NameOf(rebalance, hash), bytes, cancellationToken);
 
     /// <summary>A plan that a record names; null when it is not kept any more.</summary>
     /// <exception cref="ShardCloudException">SC5058: what is stored is not what was written.</exception>
@@ -31,14 +23,8 @@ public sealed class RebalancePlans(BlobServiceClient blobs, string application)
     {
         try
         {
-            using var packed = (await _plans.GetBlobClient(NameOf(rebalance, plan.Sha256)).DownloadContentAsync(cancellationToken)).Value.Content.ToStream();
-            using var bytes = new MemoryStream();
-            await using (var gzip = new GZipStream(packed, CompressionMode.Decompress)) await gzip.CopyToAsync(bytes, cancellationToken);
-            return PlanFile.HashOf(bytes.GetBuffer().AsSpan(0, (int)bytes.Length)) == plan.Sha256 ? bytes.ToArray() : throw Changed(rebalance, plan, null);
-        }
-        catch (RequestFailedException error) when (error.Status == 404)
-        {
-            return null;
+            var bytes = await _plans.ReadAsync(NameOf(rebalance, plan.Sha256), PlanFile.BytesMax, cancellationToken);
+            return bytes is null || PlanFile.HashOf(bytes) == plan.Sha256 ? bytes : throw Changed(rebalance, plan, null);
         }
         catch (InvalidDataException error)
         {
@@ -49,15 +35,7 @@ public sealed class RebalancePlans(BlobServiceClient blobs, string application)
     /// <summary>Deletes the plans of a run.</summary>
     public async Task DeleteAsync(string rebalance, CancellationToken cancellationToken)
     {
-        try
-        {
-            await foreach (var blob in _plans.GetBlobsAsync(BlobTraits.None, BlobStates.None, $"{application}/{rebalance}/", cancellationToken))
-                await _plans.DeleteBlobIfExistsAsync(blob.Name, cancellationToken: cancellationToken);
-        }
-        catch (RequestFailedException error) when (error.Status == 404)
-        {
-            // No container: no plan was ever written.
-        }
+        await foreach (var name in _plans.ListAsync($"{application}/{rebalance}/", cancellationToken)) await _plans.DeleteAsync(name, cancellationToken);
     }
 
     private string NameOf(string rebalance, string hash) => $"{application}/{rebalance}/{hash[..16]}.json.gz";

@@ -1,9 +1,7 @@
 using System.Globalization;
-using System.IO.Compression;
-using Azure;
 using Azure.Storage.Blobs;
-using Azure.Storage.Blobs.Models;
 using ShardCloud.Contracts;
+using ShardCloud.Orchestrator.Records;
 using ShardCloud.Placement;
 
 namespace ShardCloud.Orchestrator.Updates;
@@ -28,16 +26,10 @@ public sealed class PlanStore(BlobServiceClient blobs, string application)
     /// <summary>Blobs deleted at a time; the rest goes the next time.</summary>
     private const int DeletedMax = 1_000;
 
-    private readonly BlobContainerClient _plans = blobs.GetBlobContainerClient(Container);
+    private readonly PackedBlobs _plans = new(blobs, Container);
 
     /// <summary>Writes a plan; the same one again changes nothing.</summary>
-    public async Task WriteAsync(string update, int number, string hash, byte[] bytes, CancellationToken cancellationToken)
-    {
-        using var packed = new MemoryStream();
-        await using (var gzip = new GZipStream(packed, CompressionLevel.Fastest, leaveOpen: true)) await gzip.WriteAsync(bytes, cancellationToken);
-        await _plans.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
-        await _plans.GetBlobClient(NameOf(update, number, hash)).UploadAsync(BinaryData.FromBytes(packed.ToArray()), overwrite: true, cancellationToken);
-    }
+    public Task WriteAsync(string update, int number, string hash, byte[] bytes, CancellationToken cancellationToken) => _plans.WriteAsync(NameOf(update, number, hash), bytes, cancellationToken);
 
     /// <summary>A plan that a record names; null when it is not kept any more.</summary>
     /// <exception cref="ShardCloudException">SC5058: what is stored is not what was written.</exception>
@@ -45,14 +37,8 @@ public sealed class PlanStore(BlobServiceClient blobs, string application)
     {
         try
         {
-            using var packed = (await _plans.GetBlobClient(NameOf(update, plan.Number, plan.Sha256)).DownloadContentAsync(cancellationToken)).Value.Content.ToStream();
-            using var bytes = new MemoryStream();
-            await using (var gzip = new GZipStream(packed, CompressionMode.Decompress)) await gzip.CopyToAsync(bytes, cancellationToken);
-            return PlanFile.HashOf(bytes.GetBuffer().AsSpan(0, (int)bytes.Length)) == plan.Sha256 ? bytes.ToArray() : throw Changed(update, plan, null);
-        }
-        catch (RequestFailedException error) when (error.Status == 404)
-        {
-            return null;
+            var bytes = await _plans.ReadAsync(NameOf(update, plan.Number, plan.Sha256), PlanFile.BytesMax, cancellationToken);
+            return bytes is null || PlanFile.HashOf(bytes) == plan.Sha256 ? bytes : throw Changed(update, plan, null);
         }
         catch (InvalidDataException error)
         {
@@ -63,17 +49,17 @@ public sealed class PlanStore(BlobServiceClient blobs, string application)
     /// <summary>Deletes plans that a record names no more.</summary>
     public async Task DeleteAsync(string update, IEnumerable<UpdatePlanRef> plans, CancellationToken cancellationToken)
     {
-        foreach (var plan in plans) await _plans.DeleteBlobIfExistsAsync(NameOf(update, plan.Number, plan.Sha256), cancellationToken: cancellationToken);
+        foreach (var plan in plans) await _plans.DeleteAsync(NameOf(update, plan.Number, plan.Sha256), cancellationToken);
     }
 
     /// <summary>Deletes the plans of all updates but these.</summary>
     public async Task DeleteAllButAsync(IReadOnlySet<string> updates, CancellationToken cancellationToken)
     {
         var deleted = 0;
-        await foreach (var blob in _plans.GetBlobsAsync(BlobTraits.None, BlobStates.None, $"{application}/", cancellationToken))
+        await foreach (var name in _plans.ListAsync($"{application}/", cancellationToken))
         {
-            if (updates.Contains(blob.Name.Split('/')[^2])) continue;
-            await _plans.DeleteBlobIfExistsAsync(blob.Name, cancellationToken: cancellationToken);
+            if (updates.Contains(name.Split('/')[^2])) continue;
+            await _plans.DeleteAsync(name, cancellationToken);
             if (++deleted == DeletedMax) return;
         }
     }

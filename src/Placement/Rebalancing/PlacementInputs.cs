@@ -31,7 +31,7 @@ public readonly record struct PartitionReader(int Shard, int Partition)
 }
 
 /// <summary>All that a planner of placements looks at: the same inputs give the same plan, byte for byte.</summary>
-public sealed class PlacementInputs
+public sealed record PlacementInputs
 {
     /// <summary>Version of the routing map.</summary>
     public required MapVersion Map { get; init; }

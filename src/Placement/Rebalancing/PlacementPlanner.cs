@@ -27,6 +27,21 @@ public static class PlacementPlanner
         return new PlacementPlan([.. moves], new PlacementState(model).Quality(), round.State.Quality(), round.Held);
     }
 
+    /// <summary>The moves from today's placement to another one, in the order of the entries.</summary>
+    internal static IEnumerable<PlacementMove> MovesTo(PlacementModel model, int[] at)
+    {
+        var state = new PlacementState(model);
+        for (var entry = 0; entry < at.Length; entry++)
+        {
+            var (from, to) = (model.Owner[entry], at[entry]);
+            if (from == to) continue;
+            var (gain, loadFrom) = (PlacementTies.Gain(model, state.At, entry, to), state.Relative(from));
+            state.Move(entry, to);
+            var move = new PlannedMove(entry, from, to, gain, loadFrom, state.Relative(to));
+            yield return new PlacementMove(model.Inputs.Entries[entry].Key, model.Inputs.Shards[from].Id, model.Inputs.Shards[to].Id, gain, With(model, at, move), loadFrom, move.LoadTo);
+        }
+    }
+
     // As everything is after the round: of a cluster that is gathered, all may be new at the shard.
     private static EndpointId[] With(PlacementModel model, int[] at, PlannedMove move) =>
     [

@@ -1,3 +1,4 @@
+using ShardCloud.Bench.Placement;
 using ShardCloud.Placement.Affinity;
 using ShardCloud.Placement.Rebalancing;
 using ShardCloud.Routing;
@@ -25,6 +26,33 @@ public sealed class PlacementInputsTests
         Assert.All(at.Values.GroupBy(shard => shard), shard => Assert.InRange(shard.Count(), 60, 90));
 
         Assert.Empty(InitialPlacement.Of(Place(map, endpoints[0]), affinity, new PlacementPolicy()));
+    }
+
+    /// <summary>A map of fields has no clusters to be gathered: there it is the division that finds where to cut.</summary>
+    [Fact]
+    public void FirstPlacement_WithoutClusters_IsDividedAnew_AndKeepsToTheRules()
+    {
+        var inputs = Workload.Grid(40, shards: 8, seed: 3).Inputs();
+        EndpointId Name(int place) => inputs.Entries[place].Key.Endpoint;
+        inputs = inputs with
+        {
+            Entries = [.. inputs.Entries.Select((entry, i) => entry with { IsFixed = i == 0 })],
+            Policy = inputs.Policy with { MoveBudget = 1, Pins = new Dictionary<EndpointId, ShardId> { [Name(100)] = inputs.Shards[5].Id }, Apart = [[Name(200), Name(201)]] },
+        };
+        var gathered = PlacementPlanner.Plan(inputs);
+
+        var moves = InitialPlacement.Of(inputs);
+
+        var (at, shards) = (inputs.Entries.Select(entry => entry.Owner).ToArray(), inputs.Shards.Select((shard, i) => (shard.Id, i)).ToDictionary(shard => shard.Id, shard => shard.i));
+        var places = inputs.Entries.Select((entry, i) => (entry.Key, i)).ToDictionary(entry => entry.Key, entry => entry.i);
+        foreach (var move in moves)
+        {
+            Assert.Equal(move.From, inputs.Shards[at[places[move.Entry]]].Id);
+            at[places[move.Entry]] = shards[move.To];
+        }
+        var after = PlacementPlanner.Plan(inputs with { Entries = [.. inputs.Entries.Select((entry, i) => entry with { Owner = at[i] })] }).Before;
+        Assert.True(after.Cut < 0.8 * gathered.After.Cut && after.Imbalance <= 0.05, $"{after} beside {gathered.After}");
+        Assert.Equal((inputs.Entries[0].Owner, 5, false), (at[0], at[100], at[200] == at[201]));
     }
 
     [Fact]
