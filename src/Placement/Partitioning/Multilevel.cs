@@ -31,7 +31,7 @@ internal sealed class Multilevel
     public int[] Partition()
     {
         var parts = Cycle(null);
-        for (var cycle = 0; cycle < _options.Cycles; cycle++) parts = Better(parts, Cycle(parts));
+        for (var cycle = 0; cycle < _options.Cycles; cycle++) parts = Better(parts, Cycle([.. parts]));
         return parts;
     }
 
@@ -40,7 +40,7 @@ internal sealed class Multilevel
         var parts = (int[])_homes!.Clone();
         for (var v = 0; v < parts.Length && _fixed is not null; v++)
             if (_fixed[v] >= 0) parts[v] = _fixed[v];
-        for (var cycle = 0; cycle <= _options.Cycles; cycle++) parts = Better(parts, Cycle(parts));
+        for (var cycle = 0; cycle <= _options.Cycles; cycle++) parts = Better(parts, Cycle([.. parts]));
         return parts;
     }
 
@@ -60,7 +60,7 @@ internal sealed class Multilevel
     }
 
     /// <summary>Down to a small graph and up again.</summary>
-    /// <param name="parts">Where it starts from; null: from nothing.</param>
+    /// <param name="parts">Where it starts from; null: from nothing. Written over.</param>
     private int[] Cycle(int[]? parts)
     {
         var levels = new List<Level> { new(_graph, _fixed, parts, _moveCosts is null ? null : _homes, _moveCosts, null) };
