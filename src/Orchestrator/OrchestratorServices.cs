@@ -92,7 +92,6 @@ public static class OrchestratorServices
             .AddOrchestrator<UpdateApplication>().AddActivity<LookAtUpdate>().AddActivity<PrepareShards>().AddActivity<RecordShards>().AddActivity<WarmShards>()
             .AddActivity<VerifyStaging>().AddActivity<PlanWave>().AddActivity<WatchGate>().AddActivity<PlanBack>().AddActivity<BeginRemovals>().AddActivity<EndRemovals>()
             .AddActivity<ReadOperation>().AddActivity<FailUpdate>().AddActivity<RecordUpdate>()
-            .AddActivity<MergeAffinity>()
             .AddOrchestrator<Rebalance>().AddActivity<AdvanceRebalance>().AddActivity<FailRebalance>()
             .AddOrchestrator<EndCloud>().AddActivity<BeginEnd>().AddActivity<CallOffEnd>().AddActivity<LookAtEnd>().AddActivity<LeaveAll>()
             .AddTimer("Monitor", (services, _, cancellationToken) => services.GetRequiredService<Housekeeping.Monitor>().TickAsync(cancellationToken));

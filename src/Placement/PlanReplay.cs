@@ -15,18 +15,19 @@ public sealed record PlanReplay(UpdatePlan Stored, UpdatePlan Planned, string? D
     {
         var (inputs, stored) = PlanFile.Read(bytes);
         var planned = UpdatePlanner.Plan(inputs);
-        return new PlanReplay(stored, planned, PlanFile.Write(inputs, planned).AsSpan().SequenceEqual(bytes.Span) ? null : DifferenceOf(stored, planned));
+        return new PlanReplay(stored, planned, PlanFile.Write(inputs, planned).AsSpan().SequenceEqual(bytes.Span) ? null
+            : FirstDifference(Lines(stored), Lines(planned)) ?? "the moves are the same and are grouped otherwise");
     }
 
-    private static string DifferenceOf(UpdatePlan stored, UpdatePlan planned)
+    /// <summary>The first line in which two plans differ, as people read it; null: none.</summary>
+    internal static string? FirstDifference(IReadOnlyList<string> stored, IReadOnlyList<string> planned)
     {
-        var (before, now) = (Lines(stored), Lines(planned));
-        for (var i = 0; i < Math.Max(before.Count, now.Count); i++)
+        for (var i = 0; i < Math.Max(stored.Count, planned.Count); i++)
         {
-            var (was, becomes) = (before.ElementAtOrDefault(i) ?? "nothing", now.ElementAtOrDefault(i) ?? "nothing");
+            var (was, becomes) = (stored.ElementAtOrDefault(i) ?? "nothing", planned.ElementAtOrDefault(i) ?? "nothing");
             if (was != becomes) return $"stored {was}, planned {becomes}";
         }
-        return "the moves are the same and are grouped otherwise";
+        return null;
     }
 
     private static List<string> Lines(UpdatePlan plan) =>

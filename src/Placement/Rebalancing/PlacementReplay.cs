@@ -15,16 +15,9 @@ public sealed record PlacementReplay(PlacementPlan Stored, PlacementPlan Planned
     {
         var (inputs, stored) = PlacementPlanFile.Read(bytes);
         var planned = PlacementPlanner.Plan(inputs);
-        return new PlacementReplay(stored, planned, PlacementPlanFile.Write(inputs, planned).AsSpan().SequenceEqual(bytes.Span) ? null : DifferenceOf(stored, planned));
+        return new PlacementReplay(stored, planned, PlacementPlanFile.Write(inputs, planned).AsSpan().SequenceEqual(bytes.Span) ? null
+            : PlanReplay.FirstDifference(Lines(stored), Lines(planned)) ?? "the moves are the same and their figures differ");
     }
 
-    private static string DifferenceOf(PlacementPlan stored, PlacementPlan planned)
-    {
-        for (var i = 0; i < Math.Max(stored.Moves.Count, planned.Moves.Count); i++)
-        {
-            var (was, becomes) = (stored.Moves.ElementAtOrDefault(i)?.Say() ?? "nothing", planned.Moves.ElementAtOrDefault(i)?.Say() ?? "nothing");
-            if (was != becomes) return $"stored {was}, planned {becomes}";
-        }
-        return "the moves are the same and their figures differ";
-    }
+    private static List<string> Lines(PlacementPlan plan) => [.. plan.Moves.Select(move => move.Say())];
 }
