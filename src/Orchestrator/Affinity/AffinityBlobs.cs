@@ -20,7 +20,7 @@ public sealed class AffinityBlobs(BlobServiceClient blobs, string application)
     public async Task<IReadOnlyList<long>> ListAsync(CancellationToken cancellationToken)
     {
         List<long> versions = [];
-        await foreach (var name in _maps.ListAsync($"{application}/", cancellationToken))
+        foreach (var name in await _maps.ListAsync($"{application}/", cancellationToken))
         {
             if (long.TryParse(name.AsSpan(application.Length + 1).TrimEnd(".json.gz"), NumberStyles.None, CultureInfo.InvariantCulture, out var version)) versions.Add(version);
         }

@@ -95,23 +95,10 @@ public sealed class LeaveAll(MapReader maps, MemberDirectory directory, MemberCl
             var inOffice = (await directory.ListAsync(cancellationToken)).Where(row => row is { Role: MemberRole.Shard, IsFinal: false }).ToList();
             if (inOffice.Count == 0) return true;
             if (inOffice.Count != said) await operations.SetStepAsync(input.Operation, $"waiting for {said = inOffice.Count} shards to leave", cancellationToken);
-            await Task.WhenAll(inOffice.Where(row => row.MemberAddress.Length > 0 && asked.Add(row.Incarnation)).Select(row => AskAsync(input, row, cancellationToken)));
+            await Task.WhenAll(inOffice.Where(row => row.MemberAddress.Length > 0 && asked.Add(row.Incarnation)).Select(row => AskToLeave.AskAsync(members, logger, input.Operation, row.Incarnation, row.MemberAddress, cancellationToken)));
             await watch.ObserveAsync([.. inOffice.Select(row => row.Incarnation)], cancellationToken); // One that has crashed will not leave.
             await Task.Delay(Poll, cancellationToken);
         }
         return false;
-    }
-
-    private async Task AskAsync(EndCloudInput input, MemberRow row, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await members.LeaveAsync(row.MemberAddress, cancellationToken);
-        }
-        catch (ShardCloudException error)
-        {
-            // It may have done it, or be gone: its row says which.
-            Log.OperationStep(logger, input.Operation, $"{row.Incarnation} did not confirm that it leaves: {error.Message}");
-        }
     }
 }

@@ -35,7 +35,7 @@ public sealed class RebalancePlans(BlobServiceClient blobs, string application)
     /// <summary>Deletes the plans of a run.</summary>
     public async Task DeleteAsync(string rebalance, CancellationToken cancellationToken)
     {
-        await foreach (var name in _plans.ListAsync($"{application}/{rebalance}/", cancellationToken)) await _plans.DeleteAsync(name, cancellationToken);
+        foreach (var name in await _plans.ListAsync($"{application}/{rebalance}/", cancellationToken)) await _plans.DeleteAsync(name, cancellationToken);
     }
 
     private string NameOf(string rebalance, string hash) => $"{application}/{rebalance}/{hash[..16]}.json.gz";

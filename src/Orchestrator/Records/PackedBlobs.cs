@@ -51,10 +51,18 @@ public sealed class PackedBlobs(BlobServiceClient blobs, string container)
     }
 
     /// <summary>Names that begin so; none where no container was made yet.</summary>
-    public async IAsyncEnumerable<string> ListAsync(string prefix, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<string>> ListAsync(string prefix, CancellationToken cancellationToken)
     {
-        if (!await _container.ExistsAsync(cancellationToken)) yield break;
-        await foreach (var blob in _container.GetBlobsAsync(BlobTraits.None, BlobStates.None, prefix, cancellationToken)) yield return blob.Name;
+        List<string> names = [];
+        try
+        {
+            await foreach (var blob in _container.GetBlobsAsync(BlobTraits.None, BlobStates.None, prefix, cancellationToken)) names.Add(blob.Name);
+        }
+        catch (RequestFailedException error) when (error.Status == 404)
+        {
+            return [];
+        }
+        return names;
     }
 
     /// <summary>Deletes a document, if it is there.</summary>

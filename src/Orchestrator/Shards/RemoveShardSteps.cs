@@ -89,7 +89,7 @@ public sealed class AskToLeave(MapReader maps, MemberDirectory directory, Member
         var started = Stopwatch.GetTimestamp();
         var watch = fence.Watch();
         foreach (var member in (await maps.ReadAsync(cancellationToken)).Live.Values.Where(member => member.Incarnation.Shard == shard))
-            await AskAsync(input, member, cancellationToken);
+            await AskAsync(members, logger, input.Operation, member.Incarnation, member.MemberAddress, cancellationToken);
         while (Stopwatch.GetElapsedTime(started) < BatchWork.ActivityBudget)
         {
             var rows = await directory.ListAsync(cancellationToken);
@@ -102,16 +102,17 @@ public sealed class AskToLeave(MapReader maps, MemberDirectory directory, Member
         return false;
     }
 
-    private async Task AskAsync(RemoveShardInput input, LiveMember member, CancellationToken cancellationToken)
+    /// <summary>Asks one incarnation to leave; its row says whether it has.</summary>
+    internal static async Task AskAsync(MemberClient members, ILogger logger, string operation, IncarnationId incarnation, string address, CancellationToken cancellationToken)
     {
         try
         {
-            await members.LeaveAsync(member.MemberAddress, cancellationToken);
+            await members.LeaveAsync(address, cancellationToken);
         }
         catch (ShardCloudException error)
         {
-            // It may have done it, or be gone: its row says which.
-            Log.OperationStep(logger, input.Operation, $"{member.Incarnation} did not confirm that it leaves: {error.Message}");
+            // It may have done it, or be gone.
+            Log.OperationStep(logger, operation, $"{incarnation} did not confirm that it leaves: {error.Message}");
         }
     }
 }

@@ -56,7 +56,7 @@ public sealed class PlanStore(BlobServiceClient blobs, string application)
     public async Task DeleteAllButAsync(IReadOnlySet<string> updates, CancellationToken cancellationToken)
     {
         var deleted = 0;
-        await foreach (var name in _plans.ListAsync($"{application}/", cancellationToken))
+        foreach (var name in await _plans.ListAsync($"{application}/", cancellationToken))
         {
             if (updates.Contains(name.Split('/')[^2])) continue;
             await _plans.DeleteAsync(name, cancellationToken);
