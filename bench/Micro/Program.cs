@@ -12,19 +12,27 @@ using ShardCloud.Bench.Micro;
 if (args is ["memory"])
 {
     MapMemory.Print();
-    return;
+    return 0;
+}
+
+if (args is ["map"]) return MapScale.Run();
+
+if (args is ["affinity"])
+{
+    AffinitySize.Print();
+    return 0;
 }
 
 if (args is ["documents"])
 {
     DocumentMemory.Print();
-    return;
+    return 0;
 }
 
 if (args is ["shard"])
 {
     await ShardMemory.PrintAsync();
-    return;
+    return 0;
 }
 
 // In this process: a map of a million endpoints is built once a class, and no second build of the solution is needed.
@@ -36,3 +44,4 @@ var config = ManualConfig.CreateEmpty()
     .AddDiagnoser(MemoryDiagnoser.Default)
     .AddExporter(MarkdownExporter.GitHub, JsonExporter.BriefCompressed);
 BenchmarkSwitcher.FromAssembly(typeof(MapMemory).Assembly).Run(args, config);
+return 0;

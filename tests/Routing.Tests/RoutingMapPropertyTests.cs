@@ -27,6 +27,7 @@ public sealed class RoutingMapPropertyTests
                 Assert.Equal(model.Placed.ContainsKey(endpoint.Value), map.IsPlaced(endpoint.KeyHash));
             }
             Assert.Equal(model.Live.Order(), map.Live.Keys.Select(k => k.Value).Order());
+            AssertWhoOwnsWhat(map);
         }
         for (var slot = 0; slot < Slot.Count; slot++)
             if (model.Slots.GetValueOrDefault(slot) != Plain(map.LookupSlot(new Slot((ushort)slot)))) Assert.Fail($"Slot {slot}: {model.Slots.GetValueOrDefault(slot)}, but {map.LookupSlot(new Slot((ushort)slot))}");
@@ -86,6 +87,44 @@ public sealed class RoutingMapPropertyTests
         Assert.All(endpoints[..1_000], e => Assert.False(map.IsPlaced(e.KeyHash)));
         Assert.All(endpoints[1_000..], e => Assert.Equal(Build.D, map.Lookup(e)!.Owner));
         Assert.Equal(2_000, map.OwnedBy(Build.D).Count());
+    }
+
+    /// <summary>What is counted by owner is kept with the folded table, and must follow what lies over it.</summary>
+    [Fact]
+    public void Owners_ThroughFoldings_AreWhoAPassOverEverythingFinds()
+    {
+        var map = Build.Start();
+        var endpoints = Enumerable.Range(0, 1_500).Select(i => new EndpointId($"rooms/{i}")).ToArray();
+        foreach (var batch in endpoints.Chunk(MapCommit.EntriesMax)) Move(Build.S, Build.D, batch);
+        foreach (var batch in endpoints[..600].Chunk(MapCommit.EntriesMax))
+        {
+            Move(Build.D, Build.S, batch);
+            map = map.With(new ReturnToSlot(batch[..10]));
+            AssertWhoOwnsWhat(map);
+        }
+
+        void Move(IncarnationId from, IncarnationId to, EndpointId[] batch)
+        {
+            map = map.With(new PlanMove(Build.Entries(batch), from, to));
+            AssertWhoOwnsWhat(map);
+            map = map.With(new GrantMove(new HandoffId(map.Version), Build.Entries(batch), to));
+            AssertWhoOwnsWhat(map);
+        }
+    }
+
+    private static void AssertWhoOwnsWhat(RoutingMap map)
+    {
+        var (slots, placed) = (map.SlotRuns.ToList(), map.Placed.ToList());
+        var owners = slots.Select(run => run.Entry.Owner).Concat(placed.Select(one => one.Entry.Owner)).Distinct().OrderBy(owner => owner.Value, StringComparer.Ordinal).ToList();
+        Assert.Equal(owners, map.Owners.OrderBy(owner => owner.Value, StringComparer.Ordinal));
+        foreach (var owner in owners)
+        {
+            var (runs, own) = (slots.Where(run => run.Entry.Owner == owner).ToList(), placed.Where(one => one.Entry.Owner == owner).ToList());
+            Assert.Equal(runs.SelectMany(run => EntryKey.Of(run.Slots).Partitions(16)).Concat(own.Select(one => one.Endpoint.Slot.PartitionOf(16))).Distinct().Order(), map.PartitionsOf(owner));
+            Assert.Equal(own.Count, map.PlacedCount(owner));
+            Assert.Equal([.. runs.Select(run => EntryKey.Of(run.Slots).ToString()), .. own.Select(one => one.Endpoint.Value).Order(StringComparer.Ordinal)],
+                map.OwnedBy(owner).Take(runs.Count).Select(one => one.Key.ToString()).Concat(map.OwnedBy(owner).Skip(runs.Count).Select(one => one.Key.ToString()).Order(StringComparer.Ordinal)));
+        }
     }
 
     private static RoutingMap Start() => RoutingMap.Empty(16, "log");

@@ -103,7 +103,7 @@ public sealed class ReadsApi(
         row.Incarnation.Value, row.Incarnation.Shard.Value, row.Role.ToString().ToLowerInvariant(), row.State.ToString().ToLowerInvariant(), row.ApplicationVersion, row.FaultDomain,
         row.PublicAddress, row.MemberAddress, row.Pid, row.AppliedMapVersion.Value, row.LeaseLength.TotalMilliseconds, map.Live.ContainsKey(row.Incarnation),
         map.SlotRuns.Where(run => run.Entry.Owner == row.Incarnation).Sum(run => run.Slots.Count),
-        map.Placed.LongCount(placed => placed.Entry.Owner == row.Incarnation), status, unreachable, row.Release);
+        map.PlacedCount(row.Incarnation), status, unreachable, row.Release);
 
     private static MigrationSummary Summary(Migration migration) => new(
         migration.Id, migration.To, migration.Reason, migration.RequestedBy, migration.Endpoints.Count, migration.State, migration.Outcome,

@@ -120,6 +120,7 @@ public sealed class ShardsApi(
     {
         var map = await maps.ReadAsync(context.RequestAborted);
         var instances = await InstancesAsync(context.RequestAborted);
+        var owners = map.Owners.ToLookup(owner => owner.Shard);
         var shards = map.Live.Values.GroupBy(member => member.Incarnation.Shard).OrderBy(shard => shard.Key.Value, StringComparer.Ordinal).Select(shard =>
         {
             var instance = instances.LastOrDefault(known => known.Shard == shard.Key.Value);
@@ -127,7 +128,7 @@ public sealed class ShardsApi(
                 shard.Key.Value, shard.MaxBy(member => member.Incarnation.Value, StringComparer.Ordinal)!.ApplicationVersion, shard.Any(member => member.Ready),
                 shard.Any(member => member.Cordoned), [.. shard.Select(member => member.Incarnation.Value)],
                 map.SlotRuns.Where(run => run.Entry.Owner.Shard == shard.Key).Sum(run => run.Slots.Count),
-                map.Placed.LongCount(placed => placed.Entry.Owner.Shard == shard.Key), instance?.Handle, instance?.State.ToString().ToLowerInvariant());
+                owners[shard.Key].Sum(map.PlacedCount), instance?.Handle, instance?.State.ToString().ToLowerInvariant());
         });
         return Results.Json(new ShardList([.. shards]), ManagementJson.Default.ShardList);
     }

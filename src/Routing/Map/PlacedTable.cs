@@ -12,6 +12,8 @@ internal sealed class PlacedTable
 
     // An empty cell has no endpoint. The hash is xxHash3, so its upper bits (the lower 14 choose the slot) spread evenly.
     private readonly PlacedItem[] _cells;
+    private Dictionary<IncarnationId, int[]>? _counts;
+    private OwnedCells? _owned;
 
     private PlacedTable(PlacedItem[] cells, int count) => (_cells, Count) = (cells, count);
 
@@ -33,6 +35,28 @@ internal sealed class PlacedTable
     }
 
     public IEnumerable<PlacedItem> Items => Count == 0 ? [] : _cells.Where(cell => cell.Endpoint != default);
+
+    /// <summary>What an owner has in this table. Whoever asks asks for itself after every change of the map, so the cells of the last owner are kept: 4 bytes each.</summary>
+    public IEnumerable<PlacedItem> OwnedBy(IncarnationId owner)
+    {
+        if (_owned is not { } known || known.Owner != owner)
+            _owned = known = new OwnedCells(owner, [.. Enumerable.Range(0, _cells.Length).Where(cell => _cells[cell].Entry?.Owner == owner)]);
+        return known.Cells.Select(cell => _cells[cell]);
+    }
+
+    /// <summary>How many items each owner has in each Event Hub partition. A pass over the table, once.</summary>
+    public IReadOnlyDictionary<IncarnationId, int[]> Counts(int partitionCount)
+    {
+        if (_counts is { } known) return known;
+        var counts = new Dictionary<IncarnationId, int[]>();
+        foreach (ref readonly var cell in _cells.AsSpan())
+        {
+            if (cell.Entry is not { } entry) continue;
+            if (!counts.TryGetValue(entry.Owner, out var ofOwner)) counts[entry.Owner] = ofOwner = new int[partitionCount];
+            ofOwner[Slot.Of(cell.Hash).PartitionOf(partitionCount)]++;
+        }
+        return _counts = counts;
+    }
 
     /// <summary>This table with the items on top; an item replaces the one with its hash.</summary>
     public PlacedTable With(IReadOnlyCollection<PlacedItem> items, bool dropRemoved)
@@ -60,4 +84,6 @@ internal sealed class PlacedTable
             return !taken;
         }
     }
+
+    private sealed record OwnedCells(IncarnationId Owner, int[] Cells);
 }

@@ -13,6 +13,8 @@ public sealed class RoutingMap
     /// <summary>Fenced incarnations remembered; the oldest are forgotten past it. Their lease rows stay fenced, which keeps them out too.</summary>
     public const int FencedMax = 1_024;
 
+    private Dictionary<IncarnationId, int[]>? _placedCounts;
+
     internal RoutingMap(MapParts parts)
     {
         Parts = parts;
@@ -93,14 +95,25 @@ public sealed class RoutingMap
         }
     }
 
-    /// <summary>Placed endpoints whose slot lies in the range: what a Grant of the range must list as not covered.</summary>
-    public IEnumerable<(EndpointId Endpoint, MapEntry Entry)> PlacedIn(SlotRange slots) =>
-        PlacedItems.Where(i => slots.Contains(Slot.Of(i.Hash))).Select(i => (i.Endpoint, i.Entry!));
-
-    /// <summary>All that an incarnation owns, slot ranges first.</summary>
+    /// <summary>All that an incarnation owns, slot ranges first. Asked for one incarnation again and again, as a member asks for itself, it costs what that one owns, not a pass over all.</summary>
     public IEnumerable<(EntryKey Key, MapEntry Entry)> OwnedBy(IncarnationId owner) =>
         SlotRuns.Where(run => run.Entry.Owner == owner).Select(run => (EntryKey.Of(run.Slots), run.Entry))
-            .Concat(Placed.Where(p => p.Entry.Owner == owner).Select(p => (EntryKey.Of(p.Endpoint), p.Entry)));
+            .Concat(Parts.Overlay.Items.Where(i => i.Entry?.Owner == owner).Concat(Parts.Base.OwnedBy(owner).Where(i => !Parts.Overlay.TryGet(i.Hash, out _)))
+                .Select(p => (EntryKey.Of(p.Endpoint), p.Entry!)));
+
+    /// <summary>Everybody who owns something.</summary>
+    public IEnumerable<IncarnationId> Owners => SlotRuns.Select(run => run.Entry.Owner).Concat(PlacedCounts.Where(count => count.Value.Any(n => n > 0)).Select(count => count.Key)).Distinct();
+
+    /// <summary>Event Hub partitions in which an incarnation owns something, in order.</summary>
+    public IReadOnlyList<int> PartitionsOf(IncarnationId owner)
+    {
+        var placed = PlacedCounts.GetValueOrDefault(owner);
+        var owned = SlotRuns.Where(run => run.Entry.Owner == owner).SelectMany(run => EntryKey.Of(run.Slots).Partitions(PartitionCount)).ToHashSet();
+        return [.. Enumerable.Range(0, PartitionCount).Where(partition => owned.Contains(partition) || placed?[partition] > 0)];
+    }
+
+    /// <summary>How many placed endpoints an incarnation owns.</summary>
+    public long PlacedCount(IncarnationId owner) => PlacedCounts.GetValueOrDefault(owner)?.Sum(count => (long)count) ?? 0;
 
     /// <summary>The named backup of what an owner has in a partition; none when none was named.</summary>
     public IncarnationId BackupOf(int partition, IncarnationId owner) => Parts.Backups.GetValueOrDefault((partition, owner));
@@ -143,6 +156,29 @@ public sealed class RoutingMap
 
     internal bool TryGetPlaced(ulong hash, out PlacedItem item) =>
         (Parts.Overlay.TryGet(hash, out item) || Parts.Base.TryGet(hash, out item)) && item.Entry is not null;
+
+    /// <summary>Placed endpoints by owner and Event Hub partition. Costs a pass over the overlay once a version, and one over the base each time it is folded.</summary>
+    private Dictionary<IncarnationId, int[]> PlacedCounts
+    {
+        get
+        {
+            if (_placedCounts is { } known) return known;
+            var counts = Parts.Base.Counts(PartitionCount).ToDictionary();
+            var own = new HashSet<IncarnationId>(); // The others' counts are the base's.
+            foreach (var item in Parts.Overlay.Items)
+            {
+                if (Parts.Base.TryGet(item.Hash, out var under) && under.Entry is { } old) Add(old.Owner, item.Hash, -1);
+                if (item.Entry is { } entry) Add(entry.Owner, item.Hash, 1);
+            }
+            return _placedCounts = counts;
+
+            void Add(IncarnationId owner, ulong hash, int by)
+            {
+                if (own.Add(owner)) counts[owner] = counts.TryGetValue(owner, out var shared) ? [.. shared] : new int[PartitionCount];
+                counts[owner][Slot.Of(hash).PartitionOf(PartitionCount)] += by;
+            }
+        }
+    }
 
     private IEnumerable<PlacedItem> PlacedItems =>
         Parts.Overlay.Items.Where(i => i.Entry is not null).Concat(Parts.Base.Items.Where(i => !Parts.Overlay.TryGet(i.Hash, out _)));

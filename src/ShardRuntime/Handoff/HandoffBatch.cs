@@ -16,9 +16,7 @@ public sealed class HandoffBatch
         if (entries.Count > MapCommit.EntriesMax)
             throw new ShardCloudException(ErrorCodes.OverLimit, $"{handoff} names {entries.Count} entries; a handoff moves at most {MapCommit.EntriesMax}.", "Split the move into batches.");
         (Handoff, From, To, Entries, PartitionCount) = (handoff, from, to, entries, map.PartitionCount);
-        Coverage = new GrantCoverage(
-            [.. entries.Where(e => !e.IsEndpoint).Select(e => new SlotCover(e.Slots, [.. map.PlacedIn(e.Slots).Select(p => p.Endpoint.KeyHash)]))],
-            [.. entries.Where(e => e.IsEndpoint).Select(e => e.Endpoint)]);
+        Coverage = map.CoverageOf(entries);
         Partitions = Coverage.Partitions(PartitionCount);
         SourceEpochs = [.. entries.SelectMany(e => EntriesOf(map, e)).OfType<MapEntry>().Where(e => e.Owner == from && e.Epoch.GrantedAt < handoff.PlannedAt).Select(e => e.Epoch).Distinct().Order()];
     }

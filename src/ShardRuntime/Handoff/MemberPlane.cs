@@ -42,7 +42,7 @@ internal sealed class MemberPlane(
         var replication = parts.Replication;
         var lag = map is null || replication is null ? 0 : Enumerable.Range(0, map.PartitionCount).Where(replication.HasReplica).Sum(replication.LagRecords);
         return new MemberStatus(shard.Self.Value, shard.Options.Shard, shard.Role.ToString().ToLowerInvariant(), shard.Options.ApplicationVersion, shard.PublicAddress, shard.MemberAddress,
-            Environment.ProcessId, (parts.Lease?.Remaining ?? TimeSpan.Zero).TotalMilliseconds, map?.Version.Value ?? 0, map?.Placed.LongCount(p => p.Entry.Owner == shard.Self) ?? 0, lag,
+            Environment.ProcessId, (parts.Lease?.Remaining ?? TimeSpan.Zero).TotalMilliseconds, map?.Version.Value ?? 0, map?.PlacedCount(shard.Self) ?? 0, lag,
             metrics.RequestCount, parking.Count, metrics.ForwardedCount, metrics.RepeatedCount, suspects.All, shard.Role is MemberRole.Shard ? traffic.Read() : null, CloudRelease.Own,
             new MemberLoad(Environment.CpuUsage.TotalTime.TotalMilliseconds, Environment.ProcessorCount),
             shard.Role is MemberRole.Shard ? new MemberCalls(metrics.CallsHere, metrics.CallsCrossed) : null);

@@ -29,19 +29,4 @@ internal static class BackupChoice
             if (Propose(map, partition, owner) is { } proposed) yield return new SetBackup(partition, owner, proposed);
         }
     }
-
-    /// <summary>Event Hub partitions in which each owner has something. A pass over all placed endpoints.</summary>
-    public static Dictionary<IncarnationId, SortedSet<int>> OwnedPartitions(RoutingMap map)
-    {
-        var owned = new Dictionary<IncarnationId, SortedSet<int>>();
-        foreach (var (slots, entry) in map.SlotRuns)
-        {
-            var last = new Slot((ushort)(slots.End - 1)).PartitionOf(map.PartitionCount);
-            for (var partition = new Slot((ushort)slots.First).PartitionOf(map.PartitionCount); partition <= last; partition++) Of(entry.Owner).Add(partition);
-        }
-        foreach (var (endpoint, entry) in map.Placed) Of(entry.Owner).Add(endpoint.Slot.PartitionOf(map.PartitionCount));
-        return owned;
-
-        SortedSet<int> Of(IncarnationId owner) => owned.TryGetValue(owner, out var partitions) ? partitions : owned[owner] = [];
-    }
 }

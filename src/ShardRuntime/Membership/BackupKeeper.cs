@@ -37,7 +37,7 @@ internal sealed partial class BackupKeeper(
 
     private List<MapOperation> Missing(RoutingMap map)
     {
-        List<MapOperation> missing = [.. BackupChoice.Missing(map, shard.Self, BackupChoice.OwnedPartitions(map).GetValueOrDefault(shard.Self) ?? [])];
+        List<MapOperation> missing = [.. BackupChoice.Missing(map, shard.Self, map.PartitionsOf(shard.Self))];
         foreach (var named in missing.OfType<SetBackup>()) WarnOfOneFaultDomain(map.Live[named.Backup]);
         return missing;
     }

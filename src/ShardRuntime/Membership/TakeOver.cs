@@ -20,7 +20,6 @@ internal sealed class TakeOver(IncarnationId self, Guards guards = Guards.All)
     private readonly HashSet<IncarnationId> _over = [], _told = [];
     private readonly HashSet<ShardId> _alive = [];
     private Dictionary<IncarnationId, TimeSpan> _orphanedSince = [];
-    private (RoutingMap Map, Dictionary<IncarnationId, SortedSet<int>> ByOwner)? _owned;
     private TimeSpan _now;
 
     /// <summary>One look: whom this member is to take over, or to take off the live list, now.</summary>
@@ -38,7 +37,7 @@ internal sealed class TakeOver(IncarnationId self, Guards guards = Guards.All)
             if (rows.FirstOrDefault(row => row.Incarnation == live) is null or { IsFinal: true }) _over.Add(live);
         if (!map.Live.ContainsKey(self) || _over.Contains(self)) return [];
 
-        var over = _over.Concat(OwnedIn(map).Keys.Where(owner => !map.Live.ContainsKey(owner))).Where(incarnation => incarnation != self).Distinct().ToList();
+        var over = _over.Concat(map.Owners.Where(owner => !map.Live.ContainsKey(owner))).Where(incarnation => incarnation != self).Distinct().ToList();
         _orphanedSince = over.ToDictionary(incarnation => incarnation, incarnation => _orphanedSince.GetValueOrDefault(incarnation, now));
 
         if (only is not null) over.RemoveAll(incarnation => !only.Contains(incarnation)); // Its peers may be stopping with it.
@@ -53,7 +52,7 @@ internal sealed class TakeOver(IncarnationId self, Guards guards = Guards.All)
     /// <param name="head">The map that the commit is built on.</param>
     public MapCommit? CommitOf(IncarnationId owner, RoutingMap head)
     {
-        var owned = OwnedIn(head).GetValueOrDefault(owner) ?? [];
+        var owned = head.PartitionsOf(owner);
         var mine = owned.Where(partition => IsMine(partition, owner, head)).ToArray();
         if (!head.Live.ContainsKey(self) || (mine.Length == 0 && (owned.Count > 0 || !head.Live.ContainsKey(owner)))) return null;
 
@@ -79,13 +78,4 @@ internal sealed class TakeOver(IncarnationId self, Guards guards = Guards.All)
     }
 
     private bool IsServing(IncarnationId incarnation, RoutingMap map) => map.Live.ContainsKey(incarnation) && !_over.Contains(incarnation);
-
-    /// <summary>A pass over all placed endpoints, so once a version.</summary>
-    private Dictionary<IncarnationId, SortedSet<int>> OwnedIn(RoutingMap map)
-    {
-        if (_owned is { } known && ReferenceEquals(known.Map, map)) return known.ByOwner;
-        var byOwner = BackupChoice.OwnedPartitions(map);
-        _owned = (map, byOwner);
-        return byOwner;
-    }
 }
