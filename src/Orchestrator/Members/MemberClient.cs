@@ -1,10 +1,12 @@
 using System.Globalization;
+using System.IO.Compression;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using ShardCloud.Contracts;
 using ShardCloud.Identity;
+using ShardCloud.Orchestrator.Records;
 using ShardCloud.Placement.Affinity;
 
 namespace ShardCloud.Orchestrator.Members;
@@ -19,6 +21,9 @@ public sealed class MemberClient(HttpClient http, ITokenSource tokens)
     /// <summary>How long a call may take beside the time it asks the member to wait.</summary>
     public static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(3);
 
+    /// <summary>Longest answer of a member, in bytes, packed or not: an affinity map of the most edges that a member may keep is half as long.</summary>
+    public const int AnswerBytesMax = 64 << 20;
+
     /// <summary>The connections behind the calls; one to each member is enough, they are multiplexed.</summary>
     public static HttpClient CreateHttpClient() => new(new SocketsHttpHandler
     {
@@ -31,6 +36,7 @@ public sealed class MemberClient(HttpClient http, ITokenSource tokens)
         DefaultRequestVersion = HttpVersion.Version20,
         DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
         Timeout = Timeout.InfiniteTimeSpan, // Every call has its own limit below.
+        MaxResponseContentBufferSize = AnswerBytesMax,
     };
 
     /// <summary>Step 2: asks the destination to warm up. Repeated: the same.</summary>
@@ -105,8 +111,21 @@ public sealed class MemberClient(HttpClient http, ITokenSource tokens)
     /// <exception cref="ShardCloudException">SC5070: what it answered is no affinity map.</exception>
     public async Task<AffinityMap> AffinityAsync(string address, CancellationToken cancellationToken)
     {
-        using var response = await CallAsync(address, HttpMethod.Get, "affinity", null, TimeSpan.Zero, cancellationToken);
-        return AffinityFile.Read(await response.Content.ReadAsByteArrayAsync(cancellationToken));
+        using var response = await CallAsync(address, HttpMethod.Get, "affinity", null, TimeSpan.Zero, cancellationToken, mayBePacked: true);
+        if (!response.Content.Headers.ContentEncoding.Contains("br")) return AffinityFile.Read(await response.Content.ReadAsByteArrayAsync(cancellationToken)); // A member of an older release.
+        try
+        {
+            await using var unpacked = new BrotliStream(await response.Content.ReadAsStreamAsync(cancellationToken), CompressionMode.Decompress);
+            var bytes = await PackedBlobs.ReadAsync(unpacked, AnswerBytesMax, cancellationToken);
+            return bytes.Length <= AnswerBytesMax ? AffinityFile.Read(bytes) : throw NoMap($"with more than {AnswerBytesMax >> 20} MiB", null);
+        }
+        catch (Exception error) when (error is InvalidDataException or InvalidOperationException)
+        {
+            throw NoMap("with something that cannot be unpacked", error);
+        }
+
+        ShardCloudException NoMap(string what, Exception? error) => new(
+            ErrorCodes.AffinityUnreadable, $"The member at {address} answered /_shard/affinity {what}.", "Look at the member's log at this time.", error);
     }
 
     /// <summary>Asks a member that owns nothing any more to leave. Leaving is final.</summary>
@@ -129,7 +148,7 @@ public sealed class MemberClient(HttpClient http, ITokenSource tokens)
     }
 
     private async Task<HttpResponseMessage> CallAsync(
-        string address, HttpMethod method, string path, HttpContent? body, TimeSpan wait, CancellationToken cancellationToken)
+        string address, HttpMethod method, string path, HttpContent? body, TimeSpan wait, CancellationToken cancellationToken, bool mayBePacked = false)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(wait + AnswerWithin);
@@ -137,6 +156,7 @@ public sealed class MemberClient(HttpClient http, ITokenSource tokens)
         request.Version = HttpVersion.Version20;
         request.VersionPolicy = HttpVersionPolicy.RequestVersionExact;
         request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", await tokens.GetTokenAsync(Audiences.Members, cancellationToken));
+        if (mayBePacked) request.Headers.AcceptEncoding.Add(new StringWithQualityHeaderValue("br"));
         try
         {
             var response = await http.SendAsync(request, limit.Token); // Buffers the body too, so the limit covers all of it.

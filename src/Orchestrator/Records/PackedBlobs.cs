@@ -38,16 +38,22 @@ public sealed class PackedBlobs(BlobServiceClient blobs, string container)
         try
         {
             using var packed = (await _container.GetBlobClient(name).DownloadContentAsync(cancellationToken)).Value.Content.ToStream();
-            using var bytes = new MemoryStream();
             await using var gzip = new GZipStream(packed, CompressionMode.Decompress);
-            var buffer = new byte[1 << 16];
-            while (bytes.Length <= bytesMax && await gzip.ReadAsync(buffer, cancellationToken) is > 0 and var read) bytes.Write(buffer, 0, read);
-            return bytes.ToArray();
+            return await ReadAsync(gzip, bytesMax, cancellationToken);
         }
         catch (RequestFailedException error) when (error.Status == 404)
         {
             return null;
         }
+    }
+
+    /// <summary>All of a stream; of one that is longer than <paramref name="bytesMax"/>, that much and a little more.</summary>
+    public static async Task<byte[]> ReadAsync(Stream stream, int bytesMax, CancellationToken cancellationToken)
+    {
+        using var bytes = new MemoryStream();
+        var buffer = new byte[1 << 16];
+        while (bytes.Length <= bytesMax && await stream.ReadAsync(buffer, cancellationToken) is > 0 and var read) bytes.Write(buffer, 0, read);
+        return bytes.ToArray();
     }
 
     /// <summary>Names that begin so; none where no container was made yet.</summary>

@@ -37,6 +37,21 @@ public sealed class AffinityStoreTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task Answers_ArePackedOrNot_AndOneThatUnpacksToTooMuchIsLeftOut()
+    {
+        await using var cloud = await TestCloud.WithShardsAsync(azurite, TimeSpan.FromMinutes(5), "shard-1", "shard-2", "shard-3", "shard-4");
+        (cloud.Member("shard-1").Affinity, cloud.Member("shard-2").Affinity, cloud.Member("shard-2").AffinityPacked) = (Told(2), Told(3), false);
+        cloud.Member("shard-3").Affinity = new byte[(64 << 20) + 1]; // Packed, it is less than a kilobyte.
+        (cloud.Member("shard-4").Affinity, cloud.Member("shard-4").AffinityPacked) = (Told(4), null);
+
+        var (merged, leftOut, _) = await cloud.Services.GetRequiredService<AffinityStore>().MergeAsync(Cancelled);
+
+        Assert.Equal(5, Assert.Single(merged.Edges).Weight);
+        Assert.Equal(["with more than 64 MiB.", "with something that cannot be unpacked."], leftOut.Select(left => left.Why[left.Why.IndexOf("with", StringComparison.Ordinal)..]));
+        Assert.All(leftOut, left => Assert.StartsWith(ErrorCodes.AffinityUnreadable, left.Why, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task Maps_AreKeptFive_OneThatCannotBeRead_IsPassedOver_AndNothingToTell_IsNotStored()
     {
         await using var cloud = await TestCloud.WithShardsAsync(azurite, TimeSpan.FromMinutes(5), "shard-1");

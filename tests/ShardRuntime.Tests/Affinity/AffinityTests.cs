@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -66,6 +67,31 @@ public sealed class AffinityTests : IAsyncLifetime
         Assert.InRange((await ReadAsync(_first)).Vertices.Single(vertex => vertex.Endpoint.Value == "rooms/1").Load.StateBytes, 10, 1_000);
     }
 
+    /// <summary>With as much as is kept at the default: members are asked once a minute, all of them.</summary>
+    [Fact]
+    public async Task FullObservation_IsPackedForWhoTakesIt_AndSmall()
+    {
+        var observer = _first.Get<AffinityObserver>();
+        var endpoints = Enumerable.Range(0, 4_000).Select(room => new EndpointId($"rooms/{room}")).ToArray();
+        for (var call = 0; call < 40_000; call++)
+        {
+            var from = endpoints[call * 7 % endpoints.Length];
+            observer.Called(from, endpoints[((call * 31) + (call / 4_000)) % endpoints.Length]);
+            observer.Ran(from, observer.Paused(observer.Begin()), call * 13 % 5_000);
+        }
+
+        var plain = await AskAsync(_first, null);
+        var packed = await AskAsync(_first, "br");
+
+        Assert.Equal(("", "br", ""), (plain.Encoding, packed.Encoding, (await AskAsync(_first, "br;q=0")).Encoding));
+        using var unpacked = new MemoryStream();
+        await using (var brotli = new BrotliStream(new MemoryStream(packed.Body), CompressionMode.Decompress)) await brotli.CopyToAsync(unpacked, Cancelled);
+        var map = AffinityFile.Read(unpacked.ToArray());
+        Assert.InRange(map.Edges.Count, 5_000, 10_000);
+        Assert.Equal(Edges(AffinityFile.Read(plain.Body)), Edges(map));
+        Assert.True(packed.Body.Length < plain.Body.Length / 2, $"{plain.Body.Length} bytes, packed {packed.Body.Length}");
+    }
+
     [Fact]
     public async Task SwitchedOff_NothingIsObserved()
     {
@@ -122,13 +148,16 @@ public sealed class AffinityTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
     }
 
-    private static async Task<AffinityMap> ReadAsync(TestMember member)
+    private static async Task<AffinityMap> ReadAsync(TestMember member) => AffinityFile.Read((await AskAsync(member, null)).Body);
+
+    private static async Task<(byte[] Body, string Encoding)> AskAsync(TestMember member, string? accepts)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, "/_shard/affinity") { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
         request.Headers.Add("X-Shard-Token", member.Token());
+        if (accepts is not null) request.Headers.Add("Accept-Encoding", accepts);
         using var answer = await member.MemberClient.SendAsync(request, Cancelled);
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
-        return AffinityFile.Read(await answer.Content.ReadAsByteArrayAsync(Cancelled));
+        return (await answer.Content.ReadAsByteArrayAsync(Cancelled), string.Join(',', answer.Content.Headers.ContentEncoding));
     }
 
     private static string Edges(AffinityMap map) => string.Join(' ', map.Edges.Select(edge => $"{map.Vertices[edge.A].Endpoint}-{map.Vertices[edge.B].Endpoint}"));
