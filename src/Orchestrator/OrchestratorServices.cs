@@ -63,7 +63,7 @@ public static class OrchestratorServices
         services.AddScoped<Scaler>();
         services.AddScoped<ScalingApi>();
         services.AddSingleton<RebalanceStore>();
-        services.AddSingleton<RebalanceHold>();
+        services.AddSingleton<ShardsHold>();
         services.AddSingleton<RebalanceTimer>();
         services.AddSingleton<RecentMoves>();
         services.AddSingleton<ReturnsToSlots>();

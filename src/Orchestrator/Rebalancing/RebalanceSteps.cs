@@ -4,6 +4,7 @@ using ShardCloud.DurableTask;
 using ShardCloud.Orchestrator.Affinity;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Migrations;
+using ShardCloud.Orchestrator.Shards;
 using ShardCloud.Placement;
 using ShardCloud.Placement.Rebalancing;
 using ShardCloud.Routing;
@@ -16,7 +17,7 @@ namespace ShardCloud.Orchestrator.Rebalancing;
 /// nothing, and is taken up as the batch it is of. An endpoint is noted as placed before its migration is written.
 /// </remarks>
 public sealed class AdvanceRebalance(
-    RebalanceStore store, RebalancePlans plans, RebalanceHold hold, AffinityStore affinity, RecentMoves recent, MapReader maps, MigrationStore migrations, MigrationPlanner planner, ReturnsToSlots returns, TimeProvider time, ILogger<AdvanceRebalance> logger)
+    RebalanceStore store, RebalancePlans plans, ShardsHold hold, AffinityStore affinity, RecentMoves recent, MapReader maps, MigrationStore migrations, MigrationPlanner planner, ReturnsToSlots returns, TimeProvider time, ILogger<AdvanceRebalance> logger)
     : TaskActivity<string, RebalanceStep>
 {
     /// <summary>Batches side by side.</summary>

@@ -4,11 +4,12 @@ using ShardCloud.Orchestrator.Management;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Scaling;
+using ShardCloud.Orchestrator.Shards;
 
 namespace ShardCloud.Orchestrator.Rebalancing;
 
 /// <summary>Starts rebalancing: when asked, by the timer, and after a shard was added by load.</summary>
-public sealed class Rebalances(RebalanceStore store, RebalanceHold hold, RebalanceTimer timer, ScalingRecords scaling, OperationStore operations, MapReader maps, DurableTaskClient durable, TimeProvider time)
+public sealed class Rebalances(RebalanceStore store, ShardsHold hold, RebalanceTimer timer, ScalingRecords scaling, OperationStore operations, MapReader maps, DurableTaskClient durable, TimeProvider time)
 {
     /// <summary>Prefix of ids.</summary>
     public const string Prefix = "rebalance";

@@ -6,7 +6,6 @@ using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Rebalancing;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Shards;
-using ShardCloud.Orchestrator.Updates;
 using ShardCloud.Placement.Scaling;
 using ShardCloud.Routing;
 
@@ -15,10 +14,10 @@ namespace ShardCloud.Orchestrator.Scaling;
 /// <summary>Adds and removes shards by load, within bounds that were set; without bounds it does nothing (docs/operating/scaling.md).</summary>
 /// <remarks>
 /// A change is claimed in the record before its operation is written, by who read the record last: of two Orchestrators that look at once one changes something. A claim whose operation was never written
-/// is taken up within <see cref="ClaimedWithin"/>.
+/// is taken up within <see cref="ClaimedWithin"/>, if nothing holds it by then.
 /// </remarks>
 public sealed class Scaler(
-    MapReader maps, MemberDirectory directory, AffinityStore affinity, ShardLoads loads, ScalingRecords records, RebalanceStore rebalances, OperationStore operations, UpdateStore updates, DurableTaskClient durable, AuditLog audit, TimeProvider time, ILogger<Scaler> logger)
+    MapReader maps, AffinityStore affinity, ShardLoads loads, ScalingRecords records, RebalanceStore rebalances, ShardsHold hold, OperationStore operations, DurableTaskClient durable, AuditLog audit, TimeProvider time, ILogger<Scaler> logger)
 {
     /// <summary>Who asks, in records.</summary>
     public const string Caller = "monitor";
@@ -29,8 +28,9 @@ public sealed class Scaler(
     public async Task LookAsync(CancellationToken cancellationToken)
     {
         if (await records.ReadAsync(cancellationToken) is not { } stored || await maps.TryReadAsync(cancellationToken) is not { } map) return;
-        var record = await SettleAsync(stored, map, cancellationToken);
-        if (record is null) return; // Somebody else has just changed it.
+        var held = await HeldAsync(map, cancellationToken);
+        var record = await SettleAsync(stored, map, held, cancellationToken);
+        if (record is null) return; // It, or the shards, have just been changed.
 
         var now = time.GetUtcNow();
         var limits = record.Value.Policy.PerShard;
@@ -38,7 +38,7 @@ public sealed class Scaler(
         var needed = ((await rebalances.ReadPolicyAsync(cancellationToken)).Pins?.Values ?? []).Select(shard => new ShardId(shard)).ToHashSet();
         var shards = await loads.LookAsync(map, observed, limits, needed, now, cancellationToken);
         var memory = loads.Memory with { ChangedAt = record.Value.Last?.At, HasFailed = record.Value.Last?.Error is not null };
-        var step = ScalingPlanner.Next(record.Value.Policy, memory, new ScalingLook(now, shards, await HeldAsync(map, cancellationToken)));
+        var step = ScalingPlanner.Next(record.Value.Policy, memory, new ScalingLook(now, shards, held));
         loads.Memory = step.Memory;
         await records.WriteSeenAsync(new ScalingSeen(shards.Count, step.Use, step.Reason, now), cancellationToken);
         if (step.Change != ScalingChange.None) await ChangeAsync(record, map, step, now, cancellationToken);
@@ -47,20 +47,22 @@ public sealed class Scaler(
     /// <summary>Why nothing may be changed now; null: it may.</summary>
     private async Task<string?> HeldAsync(RoutingMap map, CancellationToken cancellationToken)
     {
-        if (await updates.RunningIdAsync(cancellationToken) is { } update) return $"'{update}' runs.";
-        if (await operations.ReadRunningAsync(cancellationToken) is [var busy, ..]) return $"'{busy.Id}' changes the shards.";
+        if (await hold.WhyAsync(cancellationToken) is { } held) return held.Message;
         if (await rebalances.ReadRunningAsync(cancellationToken) is { } rebalance) return $"'{rebalance.Public.Id}' runs.";
-        if (Replacements.Missing(map, await directory.ListAsync(cancellationToken)).FirstOrDefault() is { IsNone: false } dead) return $"'{dead}' is over and not replaced yet.";
-        if (map.Live.Values.FirstOrDefault(member => !member.Ready) is { } joining) return $"'{joining.Incarnation}' is not ready.";
-        return map.Live.Values.Select(member => member.ApplicationVersion).Distinct(StringComparer.Ordinal).Count() > 1 ? "Shards of several versions are live." : null;
+        return map.Live.Values.FirstOrDefault(member => !member.Ready) is { } joining ? $"'{joining.Incarnation}' is not ready." : null;
     }
 
-    /// <summary>Takes up a claim that nobody began, and notes how the last change ended.</summary>
-    private async Task<StoredDocument<ScalingRecord>?> SettleAsync(StoredDocument<ScalingRecord> stored, RoutingMap map, CancellationToken cancellationToken)
+    /// <summary>Takes up a claim that nobody began, unless something else has begun since, and notes how the last change ended.</summary>
+    /// <returns>The record as it is now; null: look again later.</returns>
+    private async Task<StoredDocument<ScalingRecord>?> SettleAsync(StoredDocument<ScalingRecord> stored, RoutingMap map, string? held, CancellationToken cancellationToken)
     {
         if (stored.Value.Last is not { Error: null } last) return stored;
         var operation = await operations.ReadAsync(last.Operation, cancellationToken);
-        if (operation is null && time.GetUtcNow() - last.At < ClaimedWithin) await BeginAsync(last, map, cancellationToken);
+        if (operation is null && held is null && time.GetUtcNow() - last.At < ClaimedWithin)
+        {
+            await BeginAsync(last, map, cancellationToken);
+            return null;
+        }
         if (operation is not { State: OperationState.Failed, Error: { } error }) return stored;
         return await records.TryWriteAsync(stored, stored.Value with { Last = last with { Error = error } }, cancellationToken) ? await records.ReadAsync(cancellationToken) : null;
     }

@@ -1,14 +1,13 @@
 using ShardCloud.Orchestrator.Management;
 using ShardCloud.Orchestrator.Members;
 using ShardCloud.Orchestrator.Records;
-using ShardCloud.Orchestrator.Shards;
 using ShardCloud.Orchestrator.Updates;
 using ShardCloud.Routing;
 
-namespace ShardCloud.Orchestrator.Rebalancing;
+namespace ShardCloud.Orchestrator.Shards;
 
-/// <summary>When nothing may be rebalanced: something else moves endpoints, or changes shards.</summary>
-public sealed class RebalanceHold(MapReader maps, MemberDirectory directory, OperationStore operations, UpdateStore updates)
+/// <summary>When shards and placement are left as they are: something else moves endpoints, or changes shards. Rebalancing and scaling ask.</summary>
+public sealed class ShardsHold(MapReader maps, MemberDirectory directory, OperationStore operations, UpdateStore updates)
 {
     /// <summary>Why not now; null: it may. SC5051: an update runs. SC5025: the shards are being changed, or one that died is not replaced yet. SC5053: several versions are live.</summary>
     /// <exception cref="ShardCloudException">SC5018: there is no map.</exception>

@@ -15,7 +15,7 @@ namespace ShardCloud.Orchestrator.Tests.Rebalancing;
 [Collection(AzuriteCollection.Name)]
 public sealed class RebalanceTests(AzuriteFixture azurite) : IAsyncLifetime
 {
-    private static readonly string[] East = ["lobby/east", "rooms/e1", "rooms/e2", "rooms/e3"], West = ["lobby/west", "rooms/w1", "rooms/w2", "rooms/w3"];
+    internal static readonly string[] East = ["lobby/east", "rooms/e1", "rooms/e2", "rooms/e3"], West = ["lobby/west", "rooms/w1", "rooms/w2", "rooms/w3"];
 
     private TestCloud _cloud = null!;
 
@@ -278,7 +278,7 @@ public sealed class RebalanceTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     /// <summary>Each group: its lobby is used with each of its rooms, ten times a second; all cost the same. Without groups one endpoint is used alone.</summary>
-    private static void Observe(TestMember member, string[] east, string[] west)
+    internal static void Observe(TestMember member, string[] east, string[] west)
     {
         var load = new EndpointLoad(10, 0, 0, 0, 0);
         string[] names = east.Length + west.Length == 0 ? ["rooms/alone"] : [.. east.Concat(west).Order(StringComparer.Ordinal)];
@@ -295,7 +295,7 @@ public sealed class RebalanceTests(AzuriteFixture azurite) : IAsyncLifetime
         });
     }
 
-    private sealed class Later(TimeSpan by) : TimeProvider
+    internal sealed class Later(TimeSpan by) : TimeProvider
     {
         public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + by;
     }

@@ -1,9 +1,12 @@
 using System.Net.Http.Json;
 using Microsoft.Extensions.DependencyInjection;
 using ShardCloud.Contracts;
+using ShardCloud.Orchestrator.Affinity;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Scaling;
 using ShardCloud.Orchestrator.Tests.Support;
+using ShardCloud.Placement.Affinity;
+using ShardCloud.Routing;
 using ShardCloud.Tests;
 
 namespace ShardCloud.Orchestrator.Tests.Shards;
@@ -75,6 +78,71 @@ public sealed class ScalingTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.StartsWith("cpu at 90 % (7.2 of 8) for 2 looks", (await StateAsync()).Last!.Reason, StringComparison.Ordinal);
     }
 
+    /// <summary>What the affinity map says of the endpoints that a shard owns, where its status does not say it: everything is at shard-1.</summary>
+    [Theory]
+    [InlineData("connections")]
+    [InlineData("stateBytes")]
+    public async Task WhatIsOwned_IsMetByMoreShards_AndByFewer(string measure)
+    {
+        await SetAsync($$$"""{"min":1,"max":3,"looks":2,"coolDownSeconds":0,"perShard":{"cpu":100,"{{{measure}}}":100}}""");
+
+        await ObservedAsync(measure, 180);
+        await LooksAsync(3);
+        var more = (await StateAsync()).Last!;
+        Assert.Equal((ScalingChange.Add, $"{measure} at 90 % (180 of 200) for 2 looks, above 70 %"), (more.Change, more.Reason));
+        Assert.Equal(OperationState.Succeeded, (await _cloud.FinishedOperationAsync(more.Operation)).State);
+
+        await ObservedAsync(measure, 60);
+        await LooksAsync(3);
+        var fewer = (await StateAsync()).Last!;
+        Assert.Equal((ScalingChange.Remove, "shard-3", $"{measure} at 30 % (60 of 200) without shard-3 for 2 looks, below 50 %"), (fewer.Change, fewer.Shard, fewer.Reason));
+        Assert.Equal(OperationState.Succeeded, (await _cloud.FinishedOperationAsync(fewer.Operation)).State);
+    }
+
+    [Fact]
+    public async Task WhilePaused_NothingIsDone_NotEvenOutsideTheBounds_AndResumingBeginsToCount()
+    {
+        await SetAsync("""{"min":3,"max":4,"paused":true,"looks":1,"perShard":{"requests":100}}""");
+        await LooksAsync(3, requestsPerSecond: 90);
+        Assert.Equal((null, "Paused."), ((await StateAsync()).Last, (await StateAsync()).Reason));
+
+        await SetAsync("""{"min":1,"max":4,"looks":2,"perShard":{"requests":100}}""");
+        await LooksAsync(1, requestsPerSecond: 90);
+        Assert.Null((await StateAsync()).Last);
+        await LooksAsync(1, requestsPerSecond: 90);
+        Assert.Equal(ScalingChange.Add, (await StateAsync()).Last!.Change);
+    }
+
+    [Fact]
+    public async Task Bounds_AreKeptUnderAnyLoad_AndMendedWithoutWaiting()
+    {
+        await SetAsync("""{"min":1,"max":2,"looks":1,"perShard":{"requests":100}}""");
+        await LooksAsync(3, requestsPerSecond: 90);
+        Assert.Equal((null, "requests at 90 % (180 of 200) for 1 looks, above 70 %; there are 2 shards, the most allowed"), ((await StateAsync()).Last, (await StateAsync()).Reason));
+
+        await SetAsync("""{"min":1,"max":1,"looks":100,"perShard":{"requests":100}}""");
+        await LooksAsync(1, requestsPerSecond: 90);
+        var last = (await StateAsync()).Last!;
+        Assert.Equal((ScalingChange.Remove, "2 shards of at most 1"), (last.Change, last.Reason));
+        Assert.Equal(OperationState.Succeeded, (await _cloud.FinishedOperationAsync(last.Operation)).State);
+    }
+
+    /// <summary>A restart of the Orchestrator loses the counts of looks, and what shards had counted before. The last change is on record.</summary>
+    [Fact]
+    public async Task Restart_BeginsTheLooksAnew_AndKeepsTheCoolDown()
+    {
+        await SetAsync("""{"min":1,"max":4,"looks":2,"coolDownSeconds":60,"perShard":{"requests":100}}""");
+        await LooksAsync(3, requestsPerSecond: 90);
+        var first = (await StateAsync()).Last!;
+        await _cloud.FinishedOperationAsync(first.Operation);
+
+        var restarted = new ShardLoads(_cloud.Services.GetRequiredService<Members.MemberClient>());
+        await LooksAsync(3, requestsPerSecond: 90, loads: restarted); // Enough looks, 50 seconds after the change.
+        Assert.Equal((first, "requests at 90 % (270 of 300) for 2 looks, above 70 %; the last change is not long ago"), ((await StateAsync()).Last, (await StateAsync()).Reason));
+        await LooksAsync(3, requestsPerSecond: 90, loads: restarted);
+        Assert.NotEqual(first.Operation, (await StateAsync()).Last!.Operation);
+    }
+
     [Fact]
     public async Task WhileTheShardsAreBeingChanged_NothingIsDone()
     {
@@ -89,7 +157,7 @@ public sealed class ScalingTests(AzuriteFixture azurite) : IAsyncLifetime
         await operations.FinishAsync("create-other", null, Cancelled);
         await _cloud.JoinAsync("shard-9", TimeSpan.FromSeconds(30), version: "2.0.0");
         await LooksAsync(3, requestsPerSecond: 90);
-        Assert.Equal((null, "Shards of several versions are live."), ((await StateAsync()).Last, (await StateAsync()).Reason));
+        Assert.Equal((null, "Shards of several versions are live: 1.0.0, 2.0.0."), ((await StateAsync()).Last, (await StateAsync()).Reason));
     }
 
     [Fact]
@@ -121,6 +189,22 @@ public sealed class ScalingTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(OperationState.Succeeded, (await _cloud.FinishedOperationAsync("create-lost")).State);
     }
 
+    /// <summary>Between a claim and its taking up something else may have begun.</summary>
+    [Fact]
+    public async Task ChangeThatWasClaimedAndNeverBegun_IsNotTakenUpWhileSomethingElseChangesTheShards()
+    {
+        await SetAsync("""{"min":1,"max":4}""");
+        var (records, operations) = (_cloud.Services.GetRequiredService<ScalingRecords>(), _cloud.Services.GetRequiredService<OperationStore>());
+        var stored = (await records.ReadAsync(Cancelled))!;
+        Assert.True(await records.TryWriteAsync(stored, stored.Value with { Last = new ScalingEvent(ScalingChange.Add, null, "create-lost", "a test", _clock.GetUtcNow()) }, Cancelled));
+        await operations.CreateAsync(new Operation("create-other", "createShard", OperationState.Running, null, [], "olga", _clock.GetUtcNow(), null, null), restart: false, Cancelled);
+
+        await LooksAsync(1);
+
+        Assert.Null(await operations.ReadAsync("create-lost", Cancelled));
+        Assert.Empty(_cloud.Host.Instances);
+    }
+
     [Theory]
     [InlineData("""{"max":3}""", ErrorCodes.MissingValue)]
     [InlineData("""{"min":3,"max":2}""", ErrorCodes.BadValue)]
@@ -144,7 +228,7 @@ public sealed class ScalingTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     /// <summary>Looks, ten seconds apart, at shards that carry the same each.</summary>
-    private async Task LooksAsync(int looks, double requestsPerSecond = 0, double coresInUse = 0)
+    private async Task LooksAsync(int looks, double requestsPerSecond = 0, double coresInUse = 0, ShardLoads? loads = null)
     {
         for (var look = 0; look < looks; look++)
         {
@@ -153,9 +237,32 @@ public sealed class ScalingTests(AzuriteFixture azurite) : IAsyncLifetime
                 member.Traffic = member.Traffic with { Answered = member.Traffic.Answered + (long)(10 * requestsPerSecond) };
                 member.Load = new MemberLoad((member.Load?.CpuMs ?? 0) + (10_000 * coresInUse), 4);
             }
-            await _cloud.ScalerAt(_clock).LookAsync(Cancelled);
+            await _cloud.ScalerAt(_clock, loads).LookAsync(Cancelled);
             _clock.Now += TimeSpan.FromSeconds(10);
         }
+    }
+
+    /// <summary>The members observe so much of one thing at endpoints of shard-1, and that is merged.</summary>
+    private async Task ObservedAsync(string measure, double load)
+    {
+        await DeleteObservedAsync();
+        _cloud.Member("shard-1").Affinity = AffinityFile.Write(new AffinityMap
+        {
+            Version = 1,
+            At = DateTimeOffset.UtcNow,
+            HalfLife = TimeSpan.FromMinutes(10),
+            Vertices = [.. Enumerable.Range(1, 2).Select(room => new AffinityVertex(new EndpointId($"rooms/{room}"), measure == "connections" ? new(1, 0, 0, load / 2, 0) : new(1, 0, 0, 0, load / 2)))],
+            Edges = [],
+            Slots = [],
+        });
+        await _cloud.Services.GetRequiredService<AffinityStore>().MergeAsync(Cancelled);
+    }
+
+    private async Task DeleteObservedAsync()
+    {
+        var blobs = _cloud.Services.GetRequiredService<StorageClients>().Blobs.GetBlobContainerClient(AffinityBlobs.Container);
+        if (!await blobs.ExistsAsync(Cancelled)) return;
+        await foreach (var blob in blobs.GetBlobsAsync(Azure.Storage.Blobs.Models.BlobTraits.None, Azure.Storage.Blobs.Models.BlobStates.None, $"{_cloud.Application}/", Cancelled)) await blobs.DeleteBlobAsync(blob.Name, cancellationToken: Cancelled);
     }
 
     private sealed class Clock : TimeProvider

@@ -117,13 +117,13 @@ public sealed class TestCloud : IAsyncDisposable
     }
 
     /// <summary>What adds and removes shards by load, at a time of the test's own.</summary>
-    public Scaler ScalerAt(TimeProvider time) => new(
-        Services.GetRequiredService<MapReader>(), Leases, Services.GetRequiredService<AffinityStore>(), Services.GetRequiredService<ShardLoads>(), Services.GetRequiredService<ScalingRecords>(), Services.GetRequiredService<RebalanceStore>(), Services.GetRequiredService<OperationStore>(),
-        Services.GetRequiredService<UpdateStore>(), DurableClient(), Services.GetRequiredService<AuditLog>(), time, NullLogger<Scaler>.Instance);
+    public Scaler ScalerAt(TimeProvider time, ShardLoads? loads = null) => new(
+        Services.GetRequiredService<MapReader>(), Services.GetRequiredService<AffinityStore>(), loads ?? Services.GetRequiredService<ShardLoads>(), Services.GetRequiredService<ScalingRecords>(), Services.GetRequiredService<RebalanceStore>(), Services.GetRequiredService<ShardsHold>(),
+        Services.GetRequiredService<OperationStore>(), DurableClient(), Services.GetRequiredService<AuditLog>(), time, NullLogger<Scaler>.Instance);
 
     /// <summary>What starts rebalancing, at a time of the test's own.</summary>
     public Rebalances RebalancesAt(TimeProvider time) => new(
-        Services.GetRequiredService<RebalanceStore>(), Services.GetRequiredService<RebalanceHold>(), Services.GetRequiredService<RebalanceTimer>(), Services.GetRequiredService<ScalingRecords>(),
+        Services.GetRequiredService<RebalanceStore>(), Services.GetRequiredService<ShardsHold>(), Services.GetRequiredService<RebalanceTimer>(), Services.GetRequiredService<ScalingRecords>(),
         Services.GetRequiredService<OperationStore>(), Services.GetRequiredService<MapReader>(), DurableClient(), time);
 
     /// <summary>What ends orphans, at a time of the test's own.</summary>
