@@ -20,7 +20,12 @@ public enum InstanceState
 /// <summary>An instance as its host sees it. The handle is opaque; addresses are reported by the incarnation itself, never by the host.</summary>
 /// <remarks><c>confirmedEnded</c>: the host has seen the process end, the one thing that may shorten the wait for a lease.</remarks>
 public sealed record ShardInstance(
-    string Handle, string Operation, string Shard, string Version, InstanceState State, int? Pid, int? ExitCode, bool ConfirmedEnded, DateTimeOffset StartedAt);
+    string Handle, string Operation, string Shard, string Version, InstanceState State, int? Pid, int? ExitCode, bool ConfirmedEnded, DateTimeOffset StartedAt)
+{
+    /// <summary>Nothing runs any more: its host has seen its process end.</summary>
+    [JsonIgnore]
+    public bool IsOver => State == InstanceState.Exited && ConfirmedEnded;
+}
 
 public sealed record ShardInstanceList(IReadOnlyList<ShardInstance> Instances);
 

@@ -47,9 +47,7 @@ internal static class ReplayCommand
         if (update.StartsWith("rebalance-", StringComparison.Ordinal))
         {
             var named = (await api.RebalanceAsync(update, cancellationToken)).Plan ?? throw new ShardCloudException(ErrorCodes.NotFound, $"'{update}' has no plan.", "List the runs: 'shardcloud rebalance list'.");
-            var stored = await api.RebalancePlanAsync(update, cancellationToken);
-            if (PlanFile.HashOf(stored) != named.Sha256)
-                throw new ShardCloudException(ErrorCodes.PlanUnreadable, $"The plan of '{update}' came with {stored.Length} bytes that do not have its SHA-256, {named.Sha256}.", "Try again; if it stays so, what is stored was changed.");
+            var stored = Checked(await api.RebalancePlanAsync(update, cancellationToken), named.Sha256, $"The plan of '{update}'");
             if (file is not null) await WriteAsync(file, stored, cancellationToken);
             return new ReplayReport([Replay(update, null, stored)]);
         }
@@ -59,14 +57,15 @@ internal static class ReplayCommand
         var replayed = new List<ReplayedPlan>();
         foreach (var plan in plans)
         {
-            var bytes = await api.PlanAsync(update, plan.Number, cancellationToken);
-            if (PlanFile.HashOf(bytes) != plan.Sha256)
-                throw new ShardCloudException(ErrorCodes.PlanUnreadable, $"Plan {plan.Number} of '{update}' came with {bytes.Length} bytes that do not have its SHA-256, {plan.Sha256}.", "Try again; if it stays so, what is stored was changed.");
+            var bytes = Checked(await api.PlanAsync(update, plan.Number, cancellationToken), plan.Sha256, $"Plan {plan.Number} of '{update}'");
             if (file is not null) await WriteAsync(file, bytes, cancellationToken);
             replayed.Add(Replay($"{update}/{plan.Number}", plan.Wave, bytes));
         }
         return new ReplayReport(replayed);
     }
+
+    private static byte[] Checked(byte[] plan, string sha256, string what) => PlanFile.HashOf(plan) == sha256 ? plan : throw new ShardCloudException(
+        ErrorCodes.PlanUnreadable, $"{what} came with {plan.Length} bytes that do not have its SHA-256, {sha256}.", "Try again; if it stays so, what is stored was changed.");
 
     private static ReplayedPlan Replay(string name, int? wave, byte[] bytes)
     {

@@ -35,8 +35,7 @@ public static class BootstrapPlanner
 
     private static IEnumerable<MapOperation> Redirects(RoutingMap map, IReadOnlyList<IncarnationId> shards)
     {
-        var gone = map.SlotRuns.Select(run => run.Entry.Owner).Concat(map.Placed.Select(placed => placed.Entry.Owner))
-            .Distinct().Where(owner => !map.Live.ContainsKey(owner)).OrderBy(owner => owner.Value, StringComparer.Ordinal).ToList();
+        var gone = map.Owners.Where(owner => !map.Live.ContainsKey(owner)).OrderBy(owner => owner.Value, StringComparer.Ordinal).ToList();
         for (var index = 0; index < gone.Count; index++)
         {
             // To the new incarnation of the same shard where there is one: operators expect a shard to keep what it had.

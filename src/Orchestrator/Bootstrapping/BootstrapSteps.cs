@@ -31,8 +31,7 @@ public sealed class SurveyCloud(MapStore store, MapReader maps, MemberDirectory 
         var map = await maps.ReadAsync(cancellationToken);
 
         var living = map.Live.Keys.Select(incarnation => incarnation.Shard.Value).ToHashSet(StringComparer.Ordinal);
-        var orphaned = map.SlotRuns.Select(run => run.Entry.Owner).Concat(map.Placed.Select(placed => placed.Entry.Owner)).Concat(before.Live.Keys)
-            .Where(owner => !map.Live.ContainsKey(owner)).Select(owner => owner.Shard.Value);
+        var orphaned = map.Owners.Concat(before.Live.Keys).Where(owner => !map.Live.ContainsKey(owner)).Select(owner => owner.Shard.Value);
         var first = Enumerable.Range(1, input.Shards).Select(number => string.Create(CultureInfo.InvariantCulture, $"shard-{number}"));
         var wanted = map.SlotRuns.Any() ? orphaned : first; // A cloud that has been bootstrapped keeps the shards it has.
         var create = wanted.Distinct(StringComparer.Ordinal).Where(shard => !living.Contains(shard)).Order(StringComparer.Ordinal).ToList();
@@ -79,7 +78,7 @@ public sealed class AwaitServing(MapReader maps, MemberClient members, Operation
         while (Stopwatch.GetElapsedTime(started) < BatchWork.ActivityBudget)
         {
             var map = await maps.ReadAsync(cancellationToken);
-            var owners = map.SlotRuns.Select(run => run.Entry.Owner).Concat(map.Placed.Select(placed => placed.Entry.Owner)).Distinct().ToList();
+            var owners = map.Owners.ToList();
             var answers = await Task.WhenAll(owners.Select(owner => ServesAsync(map, owner, input, cancellationToken)));
             if (owners.Count > 0 && answers.All(serves => serves)) return true;
             await Task.Delay(Poll, cancellationToken);

@@ -65,7 +65,7 @@ public sealed class LookAtEnd(MapReader maps, MemberDirectory directory, IShardH
         var cancellationToken = context.CancellationToken;
         await directory.EnsureCreatedAsync(cancellationToken);
         // The instances first: whoever joins while we read the rest is seen there.
-        var instances = (await host.ListAsync(cancellationToken)).Where(instance => instance is not { State: InstanceState.Exited, ConfirmedEnded: true }).Select(instance => instance.Shard);
+        var instances = (await host.ListAsync(cancellationToken)).Where(instance => !instance.IsOver).Select(instance => instance.Shard);
         var inOffice = (await directory.ListAsync(cancellationToken)).Where(row => row is { Role: MemberRole.Shard, IsFinal: false }).Select(row => row.Incarnation.Shard.Value);
         var map = await maps.TryReadAsync(cancellationToken);
         var mapped = map is null ? [] : map.Live.Keys.Select(incarnation => incarnation.Shard).Concat(map.CordonedShards).Select(shard => shard.Value);

@@ -26,11 +26,7 @@ public static class PolicyReader
             body.OptionalInt32("placedMax", 0, 1_000_000, usual.PlacedMax), body.OptionalNumber("fadedBelow", 0, 1e6) ?? usual.FadedBelow, body.OptionalInt32("readersMax", 1, 1_024, usual.ReadersMax), PinsOf(body.Optional("pins")), ApartOf(body.Optional("apart")));
         var count = (policy.Pins?.Count ?? 0) + (policy.Apart?.Sum(group => group.Count) ?? 0);
         if (count > NamedMax) throw new ShardCloudException(ErrorCodes.OverLimit, $"The policy names {count} endpoints; {NamedMax} are allowed.", "Name only those that must be somewhere.");
-        foreach (var group in policy.Apart ?? [])
-        {
-            var together = group.Where(endpoint => policy.Pins?.ContainsKey(endpoint) == true).GroupBy(endpoint => policy.Pins![endpoint], StringComparer.Ordinal).FirstOrDefault(same => same.Count() > 1);
-            if (together is not null) throw new ShardCloudException(ErrorCodes.PinsContradict, $"'{together.First()}' and '{together.ElementAt(1)}' are pinned to {together.Key} and must be apart.", "Change a pin, or the group.");
-        }
+        PlacementCheck.CheckPinsApart(ToPlan(policy));
         return policy;
     }
 

@@ -125,7 +125,7 @@ public sealed class EndShard(MapStore store, MemberDirectory directory, IShardHo
     {
         var cancellationToken = context.CancellationToken;
         await operations.SetStepAsync(input.Operation, $"ending {input.Shard}", cancellationToken);
-        foreach (var instance in (await host.ListAsync(cancellationToken)).Where(instance => instance.Shard == input.Shard && instance is not { State: InstanceState.Exited, ConfirmedEnded: true }))
+        foreach (var instance in (await host.ListAsync(cancellationToken)).Where(instance => instance.Shard == input.Shard && !instance.IsOver))
             await host.DeleteAsync(instance.Handle, cancellationToken);
 
         // The host has seen them end. Whatever still lists them as live would only mislead planners; and one that died meanwhile would be replaced after all.

@@ -41,8 +41,8 @@ public static class InitialPlacement
     /// <summary>What a new cloud is planned from: every endpoint that the affinity map or the policy names; slots stay, for what is not named is spread by its hashes.</summary>
     public static PlacementInputs InputsOf(RoutingMap map, AffinityMap affinity, PlacementPolicy policy)
     {
-        ShardId[] shards = [.. map.SlotRuns.Select(run => run.Entry.Owner.Shard).Concat(map.Live.Keys.Select(incarnation => incarnation.Shard)).Distinct().Order(ShardId.InOrder)];
-        var numbers = shards.Select((shard, number) => (shard, number)).ToDictionary(shard => shard.shard, shard => shard.number);
+        var shards = PlacementSurvey.ShardsOf(map);
+        var numbers = shards.Select((shard, number) => (shard.Id, number)).ToDictionary(shard => shard.Id, shard => shard.number);
         var loads = affinity.Vertices.ToDictionary(vertex => vertex.Endpoint, vertex => vertex.Load);
         var (entries, places) = (new List<PlacementEntry>(), new Dictionary<EndpointId, int>());
         foreach (var endpoint in loads.Keys.Concat(policy.Pins.Keys).Concat(policy.Apart.SelectMany(group => group)).Distinct().OrderBy(endpoint => endpoint.Value, StringComparer.Ordinal))
@@ -57,18 +57,12 @@ public static class InitialPlacement
         {
             Map = map.Version,
             Affinity = affinity.Version,
-            Shards = [.. shards.Select(shard => new PlacementShard(shard, VersionOf(shard), Destinations.Of(map, shard) is not null, PlacementShard.NoLimit))],
+            Shards = shards,
             Entries = entries,
-            Edges =
-            [
-                .. affinity.Edges.Where(edge => places.ContainsKey(affinity.Vertices[edge.A].Endpoint) && places.ContainsKey(affinity.Vertices[edge.B].Endpoint))
-                    .Select(edge => edge with { A = places[affinity.Vertices[edge.A].Endpoint], B = places[affinity.Vertices[edge.B].Endpoint] }),
-            ],
+            Edges = PlacementSurvey.EdgesOf(affinity, places),
             Partitions = map.PartitionCount,
             Readers = PartitionReader.Of(map, numbers),
             Policy = policy,
         };
-
-        string VersionOf(ShardId shard) => map.Live.Values.Where(member => member.Incarnation.Shard == shard).MaxBy(member => member.JoinedAt)?.ApplicationVersion ?? "";
     }
 }

@@ -4,8 +4,9 @@ using ShardCloud.Placement.Affinity;
 namespace ShardCloud.Placement.Rebalancing;
 
 /// <summary>Refuses inputs that no plan can be made from, naming the constraint.</summary>
-internal static class PlacementCheck
+public static class PlacementCheck
 {
+    /// <summary>Refuses them all.</summary>
     /// <exception cref="ShardCloudException">SC5080: not consistent, or out of range. SC5081: pins that cannot be. SC5082: more to be apart than shards. SC5083: more load than capacity.</exception>
     public static void Check(PlacementInputs inputs)
     {
@@ -92,9 +93,16 @@ internal static class PlacementCheck
             var (owner, pinned) = (inputs.Shards[entry.Owner], shards[shard]);
             if (owner.Version != pinned.Version) throw Pin($"'{entry.Key}' is pinned to {shard}, which has version {pinned.Version} of the application; it is at {owner.Id}, which has {owner.Version}");
         }
-        foreach (var group in inputs.Policy.Apart)
+        CheckPinsApart(inputs.Policy);
+    }
+
+    /// <summary>Refuses pins to one shard of endpoints that must be apart.</summary>
+    /// <exception cref="ShardCloudException">SC5081.</exception>
+    public static void CheckPinsApart(PlacementPolicy policy)
+    {
+        foreach (var group in policy.Apart)
         {
-            var together = group.Distinct().Where(inputs.Policy.Pins.ContainsKey).GroupBy(endpoint => inputs.Policy.Pins[endpoint]).FirstOrDefault(same => same.Count() > 1);
+            var together = group.Distinct().Where(policy.Pins.ContainsKey).GroupBy(endpoint => policy.Pins[endpoint]).FirstOrDefault(same => same.Count() > 1);
             if (together is not null) throw Pin($"'{together.First()}' and '{together.ElementAt(1)}' are pinned to {together.Key} and must be apart");
         }
     }

@@ -63,11 +63,11 @@ public static class PlacementSurvey
         return new PlacementInputs { Map = map.Version, Affinity = affinity.Version, Shards = shards, Entries = entries, Edges = edges, Partitions = map.PartitionCount, Readers = PartitionReader.Of(map, places), Policy = policy };
     }
 
-    // One that is over and owns something has no version: it gives nothing and takes nothing.
-    private static List<PlacementShard> ShardsOf(RoutingMap map)
+    /// <summary>Everybody who lives or owns something. One that is over and owns something has no version: it gives nothing and takes nothing.</summary>
+    internal static List<PlacementShard> ShardsOf(RoutingMap map)
     {
         var live = map.Live.Values.ToLookup(member => member.Incarnation.Shard);
-        var owners = map.SlotRuns.Select(run => run.Entry.Owner).Concat(map.Placed.Select(placed => placed.Entry.Owner)).Concat(map.Live.Keys).Select(incarnation => incarnation.Shard).Distinct();
+        var owners = map.Owners.Concat(map.Live.Keys).Select(incarnation => incarnation.Shard).Distinct();
         return
         [
             .. owners.Order(ShardId.InOrder).Select(shard => new PlacementShard(
@@ -109,7 +109,8 @@ public static class PlacementSurvey
         return (endpoints, slots);
     }
 
-    private static List<AffinityEdge> EdgesOf(AffinityMap affinity, Dictionary<EndpointId, int> places)
+    /// <summary>The edges between endpoints that have a place, by those.</summary>
+    internal static List<AffinityEdge> EdgesOf(AffinityMap affinity, Dictionary<EndpointId, int> places)
     {
         var edges = new List<AffinityEdge>(affinity.Edges.Count);
         foreach (var edge in affinity.Edges)

@@ -31,13 +31,6 @@ public sealed class Confirmations
         }
     }
 
-    /// <summary>How many ids wait for the endpoint's next leg.</summary>
-    public int CountOf(EndpointId endpoint)
-    {
-        if (!_waiting.TryGetValue(endpoint, out var ids)) return 0;
-        lock (ids) return ids.Count;
-    }
-
     /// <summary>Takes up to <paramref name="most"/> ids away; empty when there are none.</summary>
     public IReadOnlyList<string> Take(EndpointId endpoint, int most = PerLegMax)
     {

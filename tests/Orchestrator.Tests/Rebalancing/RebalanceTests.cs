@@ -93,6 +93,70 @@ public sealed class RebalanceTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Budget_IsKept_TheRestIsHeldForLaterRuns()
+    {
+        await PolicyAsync("""{"everyMinutes":0,"moveBudget":0.25,"coolDownSeconds":0}""");
+
+        var run = await RunAsync(apply: true);
+
+        Assert.True(run.Outcome == RebalanceOutcome.Done, run.Error?.Message);
+        Assert.Equal((2, 2), (run.Planned, run.Moved)); // Of eight.
+        Assert.True(run.Held > 0);
+        Assert.Equal(2, (await MapAsync()).Placed.Count());
+    }
+
+    [Fact]
+    public async Task EntriesOfTheirOwn_AreGivenToNoMoreThanThePolicyAllows()
+    {
+        await PolicyAsync("""{"everyMinutes":0,"moveBudget":1,"coolDownSeconds":0,"placedMax":3}""");
+
+        for (var i = 0; i < 2; i++) await RunAsync(apply: true);
+
+        Assert.InRange((await MapAsync()).Placed.Count(), 1, 3);
+    }
+
+    /// <summary>Whoever began the record died before it took the place of the one that runs, and another took it since.</summary>
+    [Fact]
+    public async Task RunWithoutThePlace_Stops_AndMovesNothing()
+    {
+        var store = _cloud.Services.GetRequiredService<RebalanceStore>();
+        _cloud.Member("shard-2").HoldBefore = HandoffPhase.Warm;
+        var first = await AcceptedAsync(await StartAsync(apply: true));
+        await Wait.ForAsync(MapAsync, map => map.Placed.Any(placed => placed.Entry.IsMigrating), "the first batch");
+        var late = (await store.ReadAsync(first, Cancelled))! is var known ? known.Public with { Id = "rebalance-late", State = RebalanceState.Planning, Planned = 0, Batches = [], Plan = null } : throw new InvalidOperationException();
+        await store.NoteAsync(new RebalanceRecord(late), Cancelled);
+
+        await _cloud.RebalancesAt(TimeProvider.System).EnsureStartedAsync(late.Id, Cancelled);
+
+        var run = await FinishedAsync(late.Id);
+        Assert.Equal((RebalanceOutcome.Stopped, ErrorCodes.RebalanceRunning, 0), (run.Outcome, run.Error?.Code, run.Planned));
+        _cloud.Member("shard-2").HoldBefore = null;
+        Assert.Equal(RebalanceOutcome.Done, (await FinishedAsync(first)).Outcome);
+    }
+
+    /// <summary>Every step is done, and its answer lost; the Monitor starts the orchestration again, and the step runs a second time. The migration of a batch is written once, and its moves are counted once.</summary>
+    [Fact]
+    public async Task EachStep_LostOnceWithItsAnswer_IsDoneOnce()
+    {
+        var seen = 0;
+        _cloud.Hub.KillsAt = call => call.EndsWith(nameof(AdvanceRebalance), StringComparison.Ordinal) && ++seen is 1 or 2 or 4; // The plan, the batch, the end.
+
+        var id = await AcceptedAsync(await StartAsync(apply: true));
+        var run = await Wait.ForAsync(
+            async () =>
+            {
+                await _cloud.MonitorAt(new Later(TimeSpan.FromMinutes(1))).TickAsync(Cancelled);
+                return await GetAsync(id);
+            },
+            run => run.State == RebalanceState.Finished, $"{id} to finish");
+
+        Assert.True(run.Outcome == RebalanceOutcome.Done, run.Error?.Message);
+        Assert.Equal(4, seen);
+        Assert.Equal((4, 4), (run.Planned, run.Moved));
+        Assert.Equal(Assert.Single(run.Batches).Migration, Assert.Single((await _cloud.Services.ListMigrationsAsync()).Migrations).Id);
+    }
+
+    [Fact]
     public async Task PinToAShardThatIsNotThere_FailsWithItsCode()
     {
         await PolicyAsync("""{"everyMinutes":0,"pins":{"rooms/e1":"shard-9"}}""");
@@ -210,6 +274,7 @@ public sealed class RebalanceTests(AzuriteFixture azurite) : IAsyncLifetime
     [Fact]
     public async Task ShardThatWasAddedByLoad_IsGivenSomething_ByOneRunThatFollowsByItself()
     {
+        await PolicyAsync("""{"everyMinutes":0,"moveBudget":0.01,"coolDownSeconds":0}"""); // By itself: one endpoint a run.
         await _cloud.SendAsync(HttpMethod.Put, "/api/scaling", """{"min":3,"max":3}""");
         await _cloud.ScalerAt(TimeProvider.System).LookAsync(Cancelled);
         var scaling = (await _cloud.Client().GetFromJsonAsync("/api/scaling", ScalingJson.Default.ScalingState, Cancelled))!;
@@ -220,6 +285,7 @@ public sealed class RebalanceTests(AzuriteFixture azurite) : IAsyncLifetime
         await LookAsync(TimeProvider.System);
 
         Assert.Equal((RebalanceOutcome.Done, "scaling", "shard-3 was added by load"), (run.Outcome, run.Trigger, run.Reason));
+        Assert.Equal(2, run.Moved); // A third of eight.
         Assert.Contains((await MapAsync()).Placed, placed => placed.Entry.Owner.Shard.Value == "shard-3");
         Assert.Single((await ListAsync()).Rebalances);
     }

@@ -2,6 +2,7 @@ using System.Net.Http.Json;
 using Microsoft.Extensions.DependencyInjection;
 using ShardCloud.Contracts;
 using ShardCloud.Orchestrator.Affinity;
+using ShardCloud.Orchestrator.Rebalancing;
 using ShardCloud.Orchestrator.Records;
 using ShardCloud.Orchestrator.Scaling;
 using ShardCloud.Orchestrator.Tests.Support;
@@ -158,6 +159,49 @@ public sealed class ScalingTests(AzuriteFixture azurite) : IAsyncLifetime
         await _cloud.JoinAsync("shard-9", TimeSpan.FromSeconds(30), version: "2.0.0");
         await LooksAsync(3, requestsPerSecond: 90);
         Assert.Equal((null, "Shards of several versions are live: 1.0.0, 2.0.0."), ((await StateAsync()).Last, (await StateAsync()).Reason));
+    }
+
+    [Fact]
+    public async Task WhileARebalanceRuns_OrAShardIsNotReady_NothingIsDone()
+    {
+        await SetAsync("""{"min":3,"max":4}""");
+        var store = _cloud.Services.GetRequiredService<RebalanceStore>();
+        await store.BeginAsync(new RebalanceRecord(new RebalanceRun("rebalance-1", RebalanceState.Planning, null, true, "asked", "a test", "olga", _clock.GetUtcNow(), null, null, null, 0, 0, 0, 0, [], [], null, null)), Cancelled);
+        await LooksAsync(1);
+        Assert.Equal((null, "'rebalance-1' runs."), ((await StateAsync()).Last, (await StateAsync()).Reason));
+
+        await store.UpdateAsync("rebalance-1", run => run.Ended(RebalanceOutcome.Done, _clock.GetUtcNow()), Cancelled);
+        var second = _cloud.Member("shard-2").Incarnation;
+        await _cloud.Store.CommitAsync(_ => new MapCommit("test", "a test", [new MarkReady(second, IsReady: false)]), Cancelled);
+        await LooksAsync(1);
+        Assert.Equal((null, $"'{second}' is not ready."), ((await StateAsync()).Last, (await StateAsync()).Reason));
+
+        await _cloud.Store.CommitAsync(_ => new MapCommit("test", "a test", [new MarkReady(second)]), Cancelled);
+        await LooksAsync(1);
+        Assert.Equal("2 shards of at least 3", (await StateAsync()).Last!.Reason);
+    }
+
+    [Fact]
+    public async Task ShardThatAnEndpointIsPinnedTo_Stays()
+    {
+        await _cloud.SendAsync(HttpMethod.Put, "/api/placement/policy", """{"pins":{"rooms/1":"shard-2"}}""");
+        await SetAsync("""{"min":1,"max":1}""");
+
+        await LooksAsync(1);
+
+        Assert.Equal((ScalingChange.Remove, "shard-1"), ((await StateAsync()).Last!.Change, (await StateAsync()).Last!.Shard));
+        Assert.Equal(OperationState.Succeeded, (await _cloud.FinishedOperationAsync((await StateAsync()).Last!.Operation)).State);
+    }
+
+    [Fact]
+    public async Task TwoThatLookAtOnce_ChangeOneThing()
+    {
+        await SetAsync("""{"min":3,"max":4}""");
+
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() => _cloud.ScalerAt(_clock).LookAsync(Cancelled))));
+
+        await _cloud.FinishedOperationAsync((await StateAsync()).Last!.Operation);
+        Assert.Single(_cloud.Host.Instances);
     }
 
     [Fact]
