@@ -49,13 +49,14 @@ public sealed class HandoffBatch
     /// <remarks>
     /// An epoch older than the plan at the source is the epoch the source had: any later grant, be it to the same incarnation, has a higher one.
     /// A batch that stands in several places, with the source under the old epoch among them, was cancelled and planned anew in part before this version was looked at: a grant
-    /// would have moved all of it. Any other batch in several places is <see cref="BatchStanding.Elsewhere"/>: neither side may do anything with it.
+    /// would have moved all of it. So was one in whose slots an endpoint that it covers has an entry of its own by now, with the source under the old epoch: slots that are on the move let none be
+    /// placed, and the source may have been granted the rest anew since. Any other batch in several places is <see cref="BatchStanding.Elsewhere"/>: neither side may do anything with it.
     /// </remarks>
     public BatchView View(RoutingMap map)
     {
         BatchView? common = null;
         MapEntry? last = null;
-        var (isMixed, isCancelled) = (false, false);
+        var (isMixed, isCancelled, isWithSource) = (false, false, false);
         foreach (var entry in Entries.SelectMany(key => EntriesOf(map, key)))
         {
             if (common is not null && ReferenceEquals(entry, last)) continue;
@@ -63,8 +64,10 @@ public sealed class HandoffBatch
             var view = ViewOf(map, entry);
             isMixed |= common is { } before && before != view;
             isCancelled |= view.Standing is BatchStanding.AtSource or BatchStanding.Replanned;
+            isWithSource |= view.Standing is BatchStanding.Elsewhere && entry?.Owner == From;
             common = view;
         }
+        if (isWithSource && !isCancelled && HasPlacedAtSource(map)) (isMixed, isCancelled) = (true, true);
         return !isMixed ? common ?? Gone(map) : isCancelled ? Gone(map) with { Standing = BatchStanding.AtSource } : Gone(map);
     }
 
@@ -75,11 +78,16 @@ public sealed class HandoffBatch
     public MapCommit GrantOn(RoutingMap map, HandoffId attempt) =>
         new($"handoff {Handoff}", $"{To.Shard} has what {From.Shard} had", [new GrantMove(attempt, Entries, To), .. BackupChoice.Missing(map, To, Partitions)]);
 
+    private bool HasPlacedAtSource(RoutingMap map) =>
+        map.OwnedBy(From).Any(owned => owned.Key.IsEndpoint && IsOfSource(owned.Entry) && Coverage.Covers(owned.Key.Endpoint));
+
+    private bool IsOfSource(MapEntry entry) => entry.Owner == From && entry.Epoch.GrantedAt < Handoff.PlannedAt;
+
     private BatchView ViewOf(RoutingMap map, MapEntry? entry)
     {
         var view = Gone(map);
         if (entry is null) return view;
-        if (entry.Owner == From && entry.Epoch.GrantedAt < Handoff.PlannedAt)
+        if (IsOfSource(entry))
         {
             return view with
             {

@@ -33,6 +33,21 @@ public sealed class BatchTests
         Assert.Equal(BatchStanding.AtSource, batch.View(map).Standing);
     }
 
+    /// <summary>All slots move to D; cancelled; an endpoint in them is placed and planned to B, and the source renews its grant of the rest. The source must not retire the epoch, under which it has that endpoint still.</summary>
+    [Fact]
+    public void CancelledAndGrantedToTheSourceAgain_IsCancelledWhileAnEndpointIsUnderTheOldEpoch()
+    {
+        var slots = EntryKey.Of(SlotRange.All);
+        var map = With(Start(), new PlanMove([slots], S, D));
+        var batch = new HandoffBatch(new HandoffId(map.Version), S, D, [slots], map);
+        map = With(With(map, new CancelMove(batch.Handoff, [slots])), new PlanMove([One], S, B));
+        map = With(map, new ReGrant([slots], S));
+        Assert.Equal(BatchStanding.AtSource, batch.View(map).Standing);
+
+        map = With(map, new GrantMove(map.Lookup(One.Endpoint)!.Handoff, [One], B));
+        Assert.Equal(BatchStanding.Elsewhere, batch.View(map).Standing);
+    }
+
     [Fact]
     public void GrantedAndMovedOnInPart_IsElsewhere()
     {
