@@ -9,7 +9,7 @@ namespace ShardCloud;
 public static class CloudLevel
 {
     /// <summary>Level of this build.</summary>
-    public const int Own = 1;
+    public const int Own = 2;
 
     /// <summary>Level N works beside N-1 (and so beside N+1, which says the same of N), and nothing further apart.</summary>
     public static int LowestOf(int level) => Math.Max(1, level - 1);

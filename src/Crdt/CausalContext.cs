@@ -26,6 +26,9 @@ public readonly struct CausalContext : IEquatable<CausalContext>
     /// <summary>The ranges above <see cref="Base"/>, ascending, none touching another of its epoch.</summary>
     public RangeList Ranges => new(_older, _highest);
 
+    /// <summary>The highest epoch of which a dot above <see cref="Base"/> was seen; <see cref="Epoch.None"/> when none was.</summary>
+    public Epoch HighestEpoch => _highest.Last == 0 ? Epoch.None : _highest.Epoch;
+
     /// <summary>True when no dot was ever seen.</summary>
     public bool IsEmpty => _highest.Last == 0 && Base == Epoch.None;
 

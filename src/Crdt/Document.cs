@@ -39,6 +39,9 @@ public sealed class Document
     /// <summary>True when nothing was ever written. A document whose fields were all removed is not empty: it still knows what was removed.</summary>
     public bool IsEmpty => Context.IsEmpty;
 
+    /// <summary>True when it holds nothing, or nothing any more: no field, no completion record. All that it may still know is what was removed.</summary>
+    public bool IsSpent => Root.Entries.Count == 0 && RequestTable.Entries.Count == 0;
+
     /// <summary>Bytes it takes encoded. Exact up to 128 epochs and without folded epochs or fields of unknown type; beyond that a close estimate. Cost: O(epochs + fields) once.</summary>
     public int EncodedSize => _encodedSize != 0 ? _encodedSize : _encodedSize = 1 + Wire.SizeOf(Context) + Root.Weight + RequestTable.Weight;
 

@@ -37,6 +37,9 @@ public sealed class LiveDocument
     /// <summary>The fields now, to look at; not to be kept, the next join changes them.</summary>
     public OrMap Fields => new(_root);
 
+    /// <summary>See <see cref="Document.IsSpent"/>.</summary>
+    public bool IsSpent => _root.Entries.Count == 0 && _requests.Entries.Count == 0;
+
     /// <summary>Takes in a delta.</summary>
     /// <remarks>
     /// Cost: O(changed entries x log n); plus one scan of the live dots when the delta removes something from a place it does not name.

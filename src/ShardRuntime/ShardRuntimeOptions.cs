@@ -86,6 +86,9 @@ public sealed class ShardRuntimeOptions
     /// <summary>WebSockets and their limits.</summary>
     public SocketSettings Sockets { get; set; } = new();
 
+    /// <summary>When documents that hold nothing any more leave the replicas.</summary>
+    public SpentSettings Spent { get; set; } = new();
+
     /// <summary>Observation of which endpoints are used together.</summary>
     public Affinity.AffinitySettings Affinity { get; set; } = new();
 }
@@ -131,6 +134,18 @@ public sealed class LogSettings
         var share = 0.9 * ThroughputUnits / Math.Max(shards, 1);
         return (RecordsPerSecond > 0 ? RecordsPerSecond : share * 1_000, BytesPerSecond > 0 ? BytesPerSecond : share * 1_000_000);
     }
+}
+
+/// <summary>Spent documents; docs/protocol/forgetting.md.</summary>
+public sealed class SpentSettings
+{
+    /// <summary>Spent documents that a shard holds in an Event Hub partition before it renews its grant there so that they leave, and no fewer than hold something. Default 10,000.</summary>
+    [Range(1, 10_000_000)]
+    public int Least { get; set; } = 10_000;
+
+    /// <summary>Least time between two renewals of a partition: each costs its endpoints the pause of a move. Default 10 min.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan Every { get; set; } = TimeSpan.FromMinutes(10);
 }
 
 /// <summary>One listener.</summary>

@@ -92,6 +92,9 @@ internal sealed class Scenario
     /// <summary>Share of the worlds with a staged update.</summary>
     private const double UpdateShare = 0.25;
 
+    /// <summary>Share of the worlds, of those that may have them, with endpoints that expire.</summary>
+    private const double SessionShare = 0.4;
+
     public Scenario(Scheduler draw, int seed, SimulationOptions options)
     {
         Mode = options.Mode ?? (draw.Chance(0.12) ? Mode.Convergent : Mode.Exclusive);
@@ -122,6 +125,8 @@ internal sealed class Scenario
         if (draw.Chance(0.25)) faults.Add((draw.Between(100, 1_200), FaultKind.Roll));
         Faults = faults;
         HitsTwice = draw.Chance(0.3);
+        // As in production: what was answered on the backup's word alone would be closed out by a grant to oneself.
+        HasSessions = Mode is Mode.Exclusive && Ack is not AckMode.Replica && new Scheduler(seed ^ 0x5e55).Chance(SessionShare);
         Update = UpdateOf(new Scheduler(~seed), options.Updates); // Drawn apart: a world without one is what it was before there were any.
     }
 
@@ -177,8 +182,11 @@ internal sealed class Scenario
     /// <summary>The staged update of this world; null: there is none.</summary>
     public UpdateScenario? Update { get; }
 
+    /// <summary>Some endpoints expire and come back, and grants are renewed so that replicas forget them.</summary>
+    public bool HasSessions { get; }
+
     public bool IsConvergent => Mode is Mode.Convergent;
 
     public override string ToString() => $"ack {Ack}, {Mode}, reads {Reads}{(HasUnseenPauses ? ", pauses that no clock shows" : "")}, lost {Loss:0.##}/{StoreLoss:0.##}, slow network {SlowNetwork:0.##} store {SlowStore:0.##} log {SlowLog:0.##} reader {SlowReader:0.##}, "
-        + $"deaf {Deafness:0.##}, failed appends {AppendFailures:0.##}, long handlers {LongHandlers:0.##}, faults {string.Join(", ", Faults.Select(f => $"{f.Kind} at {f.At}"))}{(HitsTwice ? ", each followed by a second" : "")}{(Update is null ? "" : $", {Update}")}";
+        + $"deaf {Deafness:0.##}, failed appends {AppendFailures:0.##}, long handlers {LongHandlers:0.##}, faults {string.Join(", ", Faults.Select(f => $"{f.Kind} at {f.At}"))}{(HitsTwice ? ", each followed by a second" : "")}{(HasSessions ? ", sessions" : "")}{(Update is null ? "" : $", {Update}")}";
 }

@@ -16,7 +16,11 @@ public sealed record BrokenSeed(int Seed, Promise Promise, string What, IReadOnl
 /// <param name="MapChanges">Commits of the routing map.</param>
 /// <param name="Events">Simulated events.</param>
 /// <param name="Elapsed">Real time.</param>
-public sealed record SimulationReport(int Seeds, IReadOnlyList<BrokenSeed> Broken, long Answers, long MapChanges, long Events, TimeSpan Elapsed);
+public sealed record SimulationReport(int Seeds, IReadOnlyList<BrokenSeed> Broken, long Answers, long MapChanges, long Events, TimeSpan Elapsed)
+{
+    /// <summary>Seeds in which replicas forgot spent documents.</summary>
+    public int Forgot { get; init; }
+}
 
 /// <summary>Runs seeds, each a world of its own, in parallel.</summary>
 public static class SimulationRun
@@ -36,13 +40,14 @@ public static class SimulationRun
         options ??= new SimulationOptions();
         var (watch, gate, broken) = (Stopwatch.StartNew(), new Lock(), new SortedSet<int>());
         long answers = 0, changes = 0, events = 0;
-        var done = 0;
+        var (done, forgot) = (0, 0);
         Parallel.For(from, from + count, new ParallelOptions { CancellationToken = cancellationToken, MaxDegreeOfParallelism = Environment.ProcessorCount }, (seed, loop) =>
         {
             var failed = TryRun(seed, options, out var world) is not null;
             Interlocked.Add(ref answers, world.Answers);
             Interlocked.Add(ref changes, world.Map.Changes.Count);
             Interlocked.Add(ref events, world.Time.Count);
+            if (world.HasForgotten) Interlocked.Increment(ref forgot);
             if (failed)
             {
                 lock (gate)
@@ -53,7 +58,7 @@ public static class SimulationRun
             }
             if (Interlocked.Increment(ref done) is var finished && finished % 100 == 0) progress?.Invoke(finished);
         });
-        return new SimulationReport(done, [.. broken.Take(brokenMax).Select(seed => Again(seed, options))], answers, changes, events, watch.Elapsed);
+        return new SimulationReport(done, [.. broken.Take(brokenMax).Select(seed => Again(seed, options))], answers, changes, events, watch.Elapsed) { Forgot = forgot };
     }
 
     private static BrokenPromiseException? TryRun(int seed, SimulationOptions options, out World world)

@@ -19,11 +19,15 @@ internal sealed class World
     /// <summary>Keys in the first partition.</summary>
     public static readonly IReadOnlyList<EndpointId> Endpoints = [.. Enumerable.Range(1, 10_000).Select(i => new EndpointId($"rooms/{i}")).Where(e => e.Slot.Value < Slot.Count / PartitionCount).Take(2)];
 
+    /// <summary>Keys in it of endpoints that expire and come back.</summary>
+    public static readonly IReadOnlyList<EndpointId> Sessions = [.. Enumerable.Range(1, 10_000).Select(i => new EndpointId($"sessions/{i}")).Where(e => e.Slot.Value < Slot.Count / PartitionCount).Take(2)];
+
     private readonly List<string> _notes = [];
     private readonly History _history = new();
     private readonly HashSet<IncarnationId> _lost = [];
     private readonly List<(IncarnationId Owner, Epoch Epoch, GrantCoverage Coverage, HashSet<IncarnationId> Counted)> _retired = [];
     private readonly Clients _clients;
+    private readonly Sessions _sessions;
     private readonly Orchestrator _orchestrator;
     private readonly FaultPlan _faults;
     private readonly StagedUpdate _update;
@@ -43,6 +47,7 @@ internal sealed class World
         Map.Commit(map => new MapCommit("backup", "", [.. BackupChoice.Missing(map, first[0], [0])]));
         foreach (var incarnation in first) Members.Add(new Member(this, incarnation, isFirst: true));
         Routers = [new Router(this, "x"), new Router(this, "y")];
+        _sessions = new Sessions(this);
         (_clients, _orchestrator, _faults) = (new Clients(this, _history), new Orchestrator(this, _history), new FaultPlan(this));
     }
 
@@ -66,6 +71,9 @@ internal sealed class World
     public StagedUpdate Update => _update;
     public IReadOnlyList<string> Timeline => _notes;
     public int Answers => _history.Count;
+
+    /// <summary>By a Grant in the log, readers forgot spent documents; known at the end.</summary>
+    public bool HasForgotten { get; private set; }
 
     /// <summary>Faults that have happened so far.</summary>
     public int FaultCount { get; set; }
@@ -98,6 +106,7 @@ internal sealed class World
     {
         if (Records) Note($"seed {Seed}: {Scenario}");
         _clients.Start();
+        _sessions.Start();
         _orchestrator.Start();
         _faults.Start();
         _update.Start();
@@ -106,6 +115,7 @@ internal sealed class World
             Time.RunUntil(End, IsQuiet);
             if (!Options.OnlyAnswers) CheckEnd();
             var truth = History.Read(Log);
+            HasForgotten = truth.ForgotAt >= 0;
             if (!Options.OnlyAnswers)
             {
                 if (!IsExcused) _history.CheckLog(truth, Endpoints, Scenario.IsConvergent);
@@ -153,7 +163,7 @@ internal sealed class World
     /// <summary>An answer leaves its owner: what it says is checked against everything that left before.</summary>
     public void Answered(ClientRequest request, long value)
     {
-        if (Options.OnlyAnswers || (Scenario.Ack is AckMode.Replica && _lost.Count > 1)) return;
+        if (Options.OnlyAnswers || (Scenario.Ack is AckMode.Replica && _lost.Count > 1) || Sessions.Contains(request.Endpoint)) return;
         if (Scenario.IsConvergent)
         {
             if (request.Id is not null) _history.Kept(request.Endpoint, request.Id);
@@ -201,7 +211,7 @@ internal sealed class World
 
     // End ------------------------------------------------------------------------------------------------------------------------------
 
-    private bool IsQuiet() => Time.Now > Scenario.FaultsUntil + 200 && _clients.Waiting == 0 && _orchestrator.IsIdle && _update.IsOver && _faults.IsOver
+    private bool IsQuiet() => Time.Now > Scenario.FaultsUntil + 200 && _clients.Waiting == 0 && _sessions.Waiting == 0 && _orchestrator.IsIdle && _update.IsOver && _faults.IsOver
         && Members.All(m => m.IsAlive ? !m.IsPaused && m.Shut == Ways.None && !m.IsBusy && m.IsLogged && m.Map.Version == Map.Head.Version && Map.Head.Live.ContainsKey(m.Self) : !Map.Head.Live.ContainsKey(m.Self))
         && Endpoints.All(e => Members.Any(m => m.Serves(e)));
 
@@ -210,6 +220,7 @@ internal sealed class World
         if (IsQuiet()) return;
         var living = Members.Where(m => m.IsAlive).ToList();
         if (living.Count == 0) return; // Nobody is left who could keep a promise.
+        if (_sessions.Waiting > 0) History.Broken(Promise.Ends, $"{_sessions.Waiting} requests of sessions were never answered");
         if (_clients.Waiting > 0) History.Broken(Promise.Ends, $"{_clients.Waiting} requests were never answered");
         foreach (var endpoint in Endpoints.Where(e => !living.Any(m => m.Serves(e)))) History.Broken(Promise.Ends, $"nobody serves {endpoint}: {Map.Head.Lookup(endpoint)}");
         if (Map.Head.Placed.Select(p => p.Entry).Concat(Map.Head.SlotRuns.Select(r => r.Entry)).FirstOrDefault(e => e.IsMigrating) is { } stuck) History.Broken(Promise.Ends, $"{stuck} is still migrating");
@@ -224,7 +235,8 @@ internal sealed class World
         foreach (var member in Members.Where(m => m.IsAlive && m.IsWarm && m.Tenure.Replica.Position == truth.Position))
         {
             if (!member.Tenure.Replica.IsComplete) History.Broken(Promise.Convergence, $"the replica of {member.Self} is incomplete");
-            foreach (var endpoint in Endpoints)
+            if (member.Tenure.Replica.EndpointCount != truth.EndpointCount) History.Broken(Promise.Convergence, $"at offset {truth.Position} {member.Self} holds {member.Tenure.Replica.EndpointCount} endpoints, a fresh reader {truth.EndpointCount}");
+            foreach (var endpoint in Endpoints.Concat(Sessions))
             {
                 if (!truth.Accepted(endpoint).SameAs(member.Tenure.Replica.Accepted(endpoint)))
                     History.Broken(Promise.Convergence, $"at offset {truth.Position} {member.Self} holds of {endpoint} count {member.Tenure.Replica.Accepted(endpoint).Fields.Counter("count")}, a fresh reader {truth.Accepted(endpoint).Fields.Counter("count")}");

@@ -6,7 +6,7 @@ using ShardCloud.Tests;
 
 namespace ShardCloud.Compat.Tests;
 
-/// <summary>Which releases may be in one cloud, and what is written there; with pretended levels, as there is one so far.</summary>
+/// <summary>Which releases may be in one cloud, and what is written there; with pretended levels.</summary>
 [Collection(AzuriteCollection.Name)]
 public sealed class LevelTests(AzuriteFixture azurite)
 {
@@ -65,10 +65,10 @@ public sealed class LevelTests(AzuriteFixture azurite)
     [Fact]
     public void Record_OfANewerForm_IsAppendedOnlyOnceTheCloudIsAtItsLevel()
     {
-        var record = LogRecordCodec.Seal(RecordKind.Deltas, One, [new SlotRange(7, 2)], [1, 2, 3], minReader: 2);
+        var record = LogRecordCodec.Seal(RecordKind.Deltas, One, [new SlotRange(7, 2)], [1, 2, 3], minReader: CloudLevel.Own + 1);
 
-        Assert.Equal("the record asks for readers of level 2, and the cloud is at level 1", PartitionLog.WhyNot(record, cloud: 1));
-        Assert.Null(PartitionLog.WhyNot(record, cloud: 2));
+        Assert.Equal($"the record asks for readers of level {CloudLevel.Own + 1}, and the cloud is at level {CloudLevel.Own}", PartitionLog.WhyNot(record, cloud: CloudLevel.Own));
+        Assert.Null(PartitionLog.WhyNot(record, cloud: CloudLevel.Own + 1));
         Assert.Null(PartitionLog.WhyNot(LogRecordCodec.EncodeProbe(One), cloud: 1));
         Assert.Equal(RecordFault.Newer, LogRecordCodec.Decode(record).Fault);
     }

@@ -28,7 +28,7 @@ public sealed class NewerTests
     }
 
     [Theory]
-    [InlineData((byte)1, 2)]
+    [InlineData((byte)1, CloudLevel.Own + 1)]
     [InlineData((byte)5, 1)]
     public void LogRecord_OfANewerFormOrKind_IsSetAsideWithItsSlots(byte kind, int minReader)
     {

@@ -48,7 +48,7 @@ internal sealed class Cluster : IAsyncDisposable
 
     public ValueTask StopLogAsync() => _hubs.DisposeAsync();
 
-    public ReplicationService Start(BlobContainerClient? snapshots = null, string application = "rooms", string logIdentity = "log-1", AckMode ack = AckMode.Log, BackupLink? toBackup = null, ReadMode reads = ReadMode.Lease)
+    public ReplicationService Start(BlobContainerClient? snapshots = null, string application = "rooms", string logIdentity = "log-1", AckMode ack = AckMode.Log, BackupLink? toBackup = null, ReadMode reads = ReadMode.Lease, int level = 1)
     {
         var options = new ReplicationOptions
         {
@@ -63,7 +63,7 @@ internal sealed class Cluster : IAsyncDisposable
             ReadLogIdentity = _ => Task.FromResult("log-1"),
         };
         var self = new IncarnationId($"shard-{++_count}~1");
-        var member = new ReplicationService(options, self, () => true, snapshots, TimeProvider.System, NullLogger<ReplicationService>.Instance, toBackup);
+        var member = new ReplicationService(options, self, () => true, snapshots, TimeProvider.System, NullLogger<ReplicationService>.Instance, toBackup, level: () => level);
         _members.Add(member);
         return member;
     }

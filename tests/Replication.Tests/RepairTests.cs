@@ -255,7 +255,7 @@ public sealed class RepairTests
     {
         var transaction = new DocumentTransaction(t.Replica.Accepted(Cluster.Room), Epoch.None, sequence);
         transaction.Set("marks").Add(mark);
-        t.Replica.TakeIn(Cluster.Room, default, transaction.Commit(out _, out _).Changes);
+        t.Replica.TakeIn(Cluster.Room, default, transaction.Commit(out _, out _).Changes, t.Replica.Position);
     });
 
     /// <summary>Bytes that the log does not hold come to this member in the place of its next record.</summary>

@@ -1,5 +1,6 @@
 using Azure.Storage.Blobs;
 using Azure.Storage.Blobs.Models;
+using ShardCloud.Crdt;
 using ShardCloud.Tests;
 
 namespace ShardCloud.Replication.Tests;
@@ -41,6 +42,43 @@ public sealed class ShellTests(AzuriteFixture azurite)
             .Select(endpoint => endpoint.Value).Where(name => name is "rooms/7" or "rooms/37").Order(StringComparer.Ordinal));
         Assert.Empty(owner.Where((_, fields) => fields.Count > 1, 40));
         Assert.Equal(2 * 3, owner.Where((_, _) => true, 3).Count); // Of two partitions.
+    }
+
+    /// <summary>Over the real log: what is spent leaves the owner, its backup and the snapshot with the renewed Grant, once the cloud is at the level for it.</summary>
+    [Theory]
+    [InlineData(LogRecordCodec.ForgettingLevel - 1, 1)]
+    [InlineData(LogRecordCodec.ForgettingLevel, 0)]
+    public async Task RenewedGrant_SpentDocument_LeavesAtItsLevel(int level, int left)
+    {
+        await using var cluster = await Cluster.StartAsync();
+        var (owner, backup) = (cluster.Start(level: level), cluster.Start(level: level));
+        foreach (var member in new[] { owner, backup })
+        {
+            await member.StartAsync(cluster.Token);
+            await cluster.ReplicateAsync(member);
+        }
+        Assert.Equal(GrantResult.Held, await owner.BeginTenureAsync(new Epoch(1), Cluster.Everything, null, cluster.Token));
+        await CommitAsync(change => change.Register("v").Set(1));
+        await CommitAsync(change => change.Register("v").Clear());
+        Assert.Equal(left == 0 ? (1, 0) : (0, 0), owner.CountSpent(Cluster.RoomPartition));
+
+        var forget = new Forgetting(Cluster.RoomPartition, owner.Position(Cluster.RoomPartition));
+        Assert.Equal(GrantResult.Held, await owner.BeginTenureAsync(new Epoch(2), Cluster.Everything, null, cluster.Token, forget));
+        await backup.ReachedAsync(Cluster.RoomPartition, owner.Position(Cluster.RoomPartition), cluster.Token);
+
+        foreach (var member in new[] { owner, backup }) Assert.Equal(left, member.CaptureSnapshot(Cluster.RoomPartition).Endpoints.Count);
+        await cluster.AddAsync(owner);
+        await backup.ReachedAsync(Cluster.RoomPartition, owner.Position(Cluster.RoomPartition), cluster.Token);
+        Assert.Equal(1, await cluster.ReadAsync(backup));
+
+        async Task CommitAsync(Action<DocumentTransaction> change)
+        {
+            Assert.True(owner.TryOpen(Cluster.Room, out var owned));
+            var transaction = owned.BeginTransaction();
+            change(transaction);
+            Assert.Equal(CommitOutcome.Committed, owned.TryCommit(transaction, out var token));
+            Assert.Equal(ReleaseOutcome.Released, await owned.WhenReleasedAsync(token, cluster.Token));
+        }
     }
 
     [Fact]

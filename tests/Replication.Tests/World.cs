@@ -65,6 +65,9 @@ internal sealed class Node
 
     public Holding TakeOver(long epoch, GrantCoverage? coverage = null) => Tenure.Begin(new Epoch(epoch), coverage ?? GrantCoverage.OfSlots(SlotRange.All), null);
 
+    /// <summary>Renews its own grant, so that spent documents leave; <paramref name="forgetTo"/> is where it stood when it asked the map for the epoch.</summary>
+    public Holding Renew(long epoch, long forgetTo) => Tenure.Begin(new Epoch(epoch), GrantCoverage.OfSlots(SlotRange.All), null, forgetTo);
+
     public Holding Receive(long epoch, FinalDelta final, GrantCoverage? coverage = null) => Tenure.Begin(new Epoch(epoch), coverage ?? GrantCoverage.OfSlots(SlotRange.All), final.Endpoints);
 
     public FinalDelta Seal(long handoff, long destinationPosition, GrantCoverage? scope = null)

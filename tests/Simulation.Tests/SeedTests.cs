@@ -25,6 +25,7 @@ public sealed class SeedTests(ITestOutputHelper output)
         Assert.True(report.Broken.Count == 0, string.Join("\n", report.Broken.SelectMany(broken => broken.Timeline.TakeLast(150).Append($"seed {broken.Seed}"))));
         // A world in which nothing moves or nothing is answered keeps every promise too.
         Assert.True(report.Answers > 25 * Seeds && report.MapChanges > 9 * Seeds, $"{report.Answers} answers, {report.MapChanges} map changes");
+        Assert.True(mode is Mode.Convergent || ack is AckMode.Replica || report.Forgot > Seeds / 8, $"spent documents were forgotten in {report.Forgot} of {Seeds} seeds");
     }
 
     [Fact]

@@ -6,13 +6,21 @@ namespace ShardCloud.Orchestrator.Bootstrapping;
 public static class BootstrapPlanner
 {
     /// <summary>Grants of what nobody owns, and redirects of what fenced incarnations own; nothing when every owner lives.</summary>
-    /// <remarks>Partitions are dealt in contiguous blocks: few readers a partition, few entries in the map.</remarks>
-    public static IReadOnlyList<MapOperation> Plan(RoutingMap map)
+    /// <remarks>Partitions are dealt in contiguous blocks: few readers a partition, few entries in the map. A new cloud, in which nothing was written yet, begins at the level of what it is made with.</remarks>
+    /// <param name="map">The newest map.</param>
+    /// <param name="level">Level that all members in office have, the Orchestrator too.</param>
+    public static IReadOnlyList<MapOperation> Plan(RoutingMap map, int level)
     {
         var shards = map.Live.Values.Where(member => member is { Ready: true, Cordoned: false })
             .GroupBy(member => member.Incarnation.Shard).Select(group => group.MaxBy(member => member.Incarnation.Value, StringComparer.Ordinal)!.Incarnation)
             .OrderBy(incarnation => incarnation.Shard, ShardId.InOrder).ToList();
-        return shards.Count == 0 ? [] : [.. Grants(map, shards), .. Redirects(map, shards)];
+        return shards.Count == 0 ? [] : [.. Level(map, level), .. Grants(map, shards), .. Redirects(map, shards)];
+    }
+
+    private static IEnumerable<MapOperation> Level(RoutingMap map, int level)
+    {
+        var members = map.Live.Values.Select(member => (member.Incarnation.Value, member.Release ?? CloudRelease.First));
+        if (map.Level < level && !map.SlotRuns.Any() && CloudLevel.WhyNotRaised(map.Level + 1, map.Level, members) is null) yield return new RaiseLevel(map.Level + 1);
     }
 
     private static IEnumerable<MapOperation> Grants(RoutingMap map, IReadOnlyList<IncarnationId> shards)

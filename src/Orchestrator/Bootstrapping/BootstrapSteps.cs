@@ -52,13 +52,14 @@ public sealed class SurveyCloud(MapStore store, MapReader maps, MemberDirectory 
 }
 
 /// <summary>Deals whole Event Hub partitions over the joined shards, and gives what fenced incarnations own to the new ones. One commit each.</summary>
-public sealed class GrantFirstSlots(MapStore store, MapHerald herald, OperationStore operations) : TaskActivity<BootstrapInput, WireError?>
+public sealed class GrantFirstSlots(MapStore store, MapHerald herald, MemberDirectory directory, OperationStore operations) : TaskActivity<BootstrapInput, WireError?>
 {
     /// <inheritdoc/>
     public override async Task<WireError?> RunAsync(TaskActivityContext context, BootstrapInput input)
     {
         await operations.SetStepAsync(input.Operation, "granting slots", context.CancellationToken);
-        var granted = await store.CommitAsync(map => BootstrapPlanner.Plan(map) is { Count: > 0 } plan ? new MapCommit("bootstrap", "first placement", plan) : null, context.CancellationToken);
+        var level = (await directory.ListAsync(context.CancellationToken)).Where(row => !row.IsFinal).Select(row => row.Release.Level).Append(CloudLevel.Own).Min();
+        var granted = await store.CommitAsync(map => BootstrapPlanner.Plan(map, level) is { Count: > 0 } plan ? new MapCommit("bootstrap", "first placement", plan) : null, context.CancellationToken);
         if (granted.IsCommitted) await herald.TellAsync(granted.Version, context.CancellationToken);
         return granted.Refusal?.ToWire();
     }

@@ -26,6 +26,9 @@ internal sealed class ExchangeAnswerer
         _tree = new DigestTree(state.Endpoints, salt);
     }
 
+    /// <summary>The offset at which its state was frozen.</summary>
+    public long Position => _state.Position;
+
     /// <summary>What the asker's first message asks for.</summary>
     /// <exception cref="ShardCloudException">SC3010: it is not one.</exception>
     public static (ExchangeMode Mode, long Salt, long PositionMin, string LogIdentity) ReadOpen(ReadOnlySpan<byte> message)

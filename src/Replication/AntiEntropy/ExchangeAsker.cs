@@ -199,13 +199,15 @@ internal sealed class ExchangeAsker(ExchangeMode mode, long salt, long positionM
             var index = _tree.Find(key);
             if (index >= 0) unmatched.Remove(_tree[index].Endpoint);
             var bytes = reader.Bytes();
+            var isForgotten = index < 0 && mode == ExchangeMode.Join && _mine!.ForgotAt > Position; // Or may be: not comparable this time.
             if (bytes.Length == 0)
             {
-                _fetch.Enqueue(new Wanted(key, index, index < 0 && isByKey ? default : index < 0 ? name : _tree[index].Endpoint, whole));
+                if (!isForgotten) _fetch.Enqueue(new Wanted(key, index, index < 0 && isByKey ? default : index < 0 ? name : _tree[index].Endpoint, whole));
                 continue;
             }
             var state = ReadNumbers(ref reader, index >= 0 ? _tree[index].Endpoint : name);
             if (!DocumentCodec.TryDecodeDocument(bytes, out var document)) throw ExchangeFormat.Malformed("a document");
+            if (isForgotten) continue;
             if (index < 0 && isByKey) _fetch.Enqueue(new Wanted(key, index, default, true)); // Not known here: its name is asked for, and the document with it.
             else Take(state with { Document = document }, index, document.Context, sameFolded: false, hash: null);
         }

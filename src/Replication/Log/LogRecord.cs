@@ -58,7 +58,8 @@ public readonly record struct DeltaItem(EndpointId Endpoint, Mode Mode, Epoch Ep
 /// <param name="Part">This part, 1 to <paramref name="Parts"/>. A Grant takes effect at its last part, whose offset is the cut.</param>
 /// <param name="Parts">How many parts there are.</param>
 /// <param name="IsConvergent">The application has convergent templates: readers keep the epoch open for their endpoints until it is retired.</param>
-public sealed record GrantBody(Epoch Epoch, GrantCoverage Coverage, int CarriedRecords, int Part, int Parts, bool IsConvergent = false);
+/// <param name="ForgetTo">Readers forget what it covers of spent documents that were last changed at this offset or before; -1: none. Only where nothing is carried. Offset that its owner had read before it asked the map for the epoch.</param>
+public sealed record GrantBody(Epoch Epoch, GrantCoverage Coverage, int CarriedRecords, int Part, int Parts, bool IsConvergent = false, long ForgetTo = -1);
 
 /// <summary>An epoch of some endpoints has ended for good.</summary>
 /// <param name="Epoch">The epoch that ended.</param>

@@ -18,10 +18,13 @@ public static class LogRecordCodec
     /// <summary>Version of this reader: it understands bodies that ask for at most this. It is this build's protocol level.</summary>
     public const int ReaderVersion = CloudLevel.Own;
 
-    /// <summary>What bodies of today's forms ask for: all kinds have the form they were born with. A new form of a kind gets the level of the release that first reads it.</summary>
+    /// <summary>What bodies of the forms that kinds were born with ask for. A new form of a kind gets the level of the release that first reads it.</summary>
     private const int BodyLevel = 1;
 
-    private const byte CarriedFlag = 1, ConvergentFlag = 1, AbandonFlag = 1;
+    /// <summary>What a Grant asks for by which readers forget spent documents: an older reader would keep them, and replicas would differ.</summary>
+    internal const int ForgettingLevel = 2;
+
+    private const byte CarriedFlag = 1, ConvergentFlag = 1, AbandonFlag = 1, ForgetFlag = 2;
     private const int FixedLength = 13, MinReaderAt = 4;
     private const int RangesMax = 16_384;
 
@@ -53,9 +56,10 @@ public static class LogRecordCodec
         body.Varint(grant.CarriedRecords);
         body.Varint(grant.Part);
         body.Varint(grant.Parts);
-        body.U8(grant.IsConvergent ? ConvergentFlag : (byte)0);
+        body.U8((byte)((grant.IsConvergent ? ConvergentFlag : 0) | (grant.ForgetTo >= 0 ? ForgetFlag : 0)));
+        if (grant.ForgetTo >= 0) body.Varint(grant.ForgetTo);
         grant.Coverage.Write(body);
-        return Seal(RecordKind.Grant, writer, RangesOf(grant.Coverage.SlotsTouched()), body.Written);
+        return Seal(RecordKind.Grant, writer, RangesOf(grant.Coverage.SlotsTouched()), body.Written, grant.ForgetTo >= 0 ? ForgettingLevel : BodyLevel);
     }
 
     /// <summary>Encodes a Retire.</summary>
@@ -139,9 +143,10 @@ public static class LogRecordCodec
         var reader = new ByteReader(body);
         var (epoch, carried, part, parts) = (reader.Varint(), reader.Varint(), reader.Varint(), reader.Varint());
         var flags = reader.U8();
+        var forgetTo = (flags & ForgetFlag) != 0 ? reader.Varint() : -1;
         var coverage = GrantCoverage.Read(ref reader);
         var sound = reader.AtEnd && coverage is not null && epoch > 0 && carried <= 1_000_000 && part >= 1 && part <= parts && parts <= 10_000;
-        return sound ? new GrantBody(new Epoch(epoch), coverage!, (int)carried, (int)part, (int)parts, (flags & ConvergentFlag) != 0) : null;
+        return sound ? new GrantBody(new Epoch(epoch), coverage!, (int)carried, (int)part, (int)parts, (flags & ConvergentFlag) != 0, forgetTo) : null;
     }
 
     private static RetireBody? ReadRetire(ReadOnlySpan<byte> body)

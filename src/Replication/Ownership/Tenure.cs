@@ -136,8 +136,9 @@ public sealed class Tenure : IReplicaSink
     /// <param name="epoch">Map version of the commit.</param>
     /// <param name="coverage">What it covers in this partition.</param>
     /// <param name="carried">Final delta of the handoff, possibly empty; null for a take-over or the first grant.</param>
+    /// <param name="forgetTo">Spent documents last changed at this offset or before leave the replicas with the Grant; -1: they stay. Read here before the map was asked for the epoch. Of no effect where something is carried.</param>
     /// <exception cref="ShardCloudException">SC6005: the replica is incomplete for some of it. SC1004: the epoch was held here before and has ended.</exception>
-    public Holding Begin(Epoch epoch, GrantCoverage coverage, IReadOnlyList<CarriedState>? carried)
+    public Holding Begin(Epoch epoch, GrantCoverage coverage, IReadOnlyList<CarriedState>? carried, long forgetTo = -1)
     {
         if (_holdings.Find(h => h.Epoch == epoch) is { } existing) return existing;
         if (_endedEpochs.Contains(epoch.Value))
@@ -165,9 +166,10 @@ public sealed class Tenure : IReplicaSink
 
         // G2: the final delta is appended again under the new epoch: the old one's records may land behind the Grant and count for no one.
         var records = _guards.HasFlag(Guards.G2) ? EncodeCarried(holding, carried) : [];
+        if (records.Count > 0) forgetTo = -1;
         var parts = coverage.Split(GrantPartBytesMax);
         for (var i = 0; i < parts.Count; i++)
-            _queue.AddRecord(new OutRecord(LogRecordCodec.Encode(Self, new GrantBody(epoch, parts[i], records.Count, i + 1, parts.Count, holding.IsConvergent))) { Holding = holding });
+            _queue.AddRecord(new OutRecord(LogRecordCodec.Encode(Self, new GrantBody(epoch, parts[i], records.Count, i + 1, parts.Count, holding.IsConvergent, forgetTo))) { Holding = holding });
         foreach (var record in records) _queue.AddRecord(new OutRecord(record) { Holding = holding });
         return holding;
     }
@@ -187,6 +189,21 @@ public sealed class Tenure : IReplicaSink
         var state = new OwnedState(endpoint, holding, isConvergent, current, Replica.LastSequence(endpoint, holding.Epoch));
         holding.Owned.Add(state);
         return _open[endpoint] = state;
+    }
+
+    /// <summary>How many endpoints that are held here are spent, opened ones that never had state among them, and how many hold something.</summary>
+    public (int Spent, int Kept) CountSpent()
+    {
+        var (spent, kept) = (0, 0);
+        foreach (var (endpoint, isSpent) in Replica.Look())
+        {
+            if (HoldingOf(endpoint) is null) continue;
+            if (isSpent) spent++;
+            else kept++;
+        }
+        foreach (var (endpoint, state) in _open)
+            if (state.Ahead.Count == 0 && state.Current.IsSpent && !Replica.Has(endpoint)) spent++;
+        return (spent, kept);
     }
 
     /// <summary>Completes at the next change of the document (true), or when it is sealed or no longer served under this epoch (false). Take it before <see cref="OwnedState.Current"/>.</summary>
@@ -252,7 +269,7 @@ public sealed class Tenure : IReplicaSink
 
     /// <summary>Seal, second half: commits are refused from now on (G10), and what the destination lacks is taken.</summary>
     /// <param name="handoff">The handoff begun by <see cref="BeginSeal"/>.</param>
-    /// <param name="destinationPosition">Last offset the destination has applied of this partition; -1 for none.</param>
+    /// <param name="destinationPosition">Last offset the destination has applied of this partition; -1 for none. It has read the log's end after the handoff was planned, so what is forgotten here is spent there.</param>
     public IReadOnlyList<CarriedState> CloseSeal(HandoffId handoff, long destinationPosition)
     {
         var seal = _seals.Find(s => s.Handoff == handoff) ?? throw Errors.NotOwner($"what {handoff} moves: the seal was lifted or superseded");

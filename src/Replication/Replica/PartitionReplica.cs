@@ -47,7 +47,7 @@ public sealed class PartitionReplica
 
     private PartitionReplica(PartitionSnapshot snapshot, Guards guards) : this(snapshot.Partition, snapshot.PartitionCount, snapshot.LogIdentity, guards)
     {
-        Position = snapshot.Position;
+        Position = ForgotAt = snapshot.Position; // What was forgotten before a snapshot does not show in it.
         _coverage.Restore(snapshot.SlotEpochs, snapshot.EpochsApart);
         foreach (var grant in snapshot.Grants)
             Add(new GrantProgress(grant.Epoch, grant.Owner, grant.Offset, grant.CarriedRecords) { CarriedSeen = grant.CarriedSeen, Open = grant.Open?.Copy() });
@@ -84,6 +84,9 @@ public sealed class PartitionReplica
     /// <summary>Offset at which damage was noticed last; -1 while it is complete. State that repairs it must stand there or later.</summary>
     public long FaultOffset { get; private set; } = -1;
 
+    /// <summary>Offset of the last Grant at which it forgot spent documents, or may have; -1 for none.</summary>
+    public long ForgotAt { get; private set; } = -1;
+
     /// <summary>Items that a higher Grant closed.</summary>
     public long RejectedItems { get; private set; }
 
@@ -114,6 +117,12 @@ public sealed class PartitionReplica
 
     /// <summary>Endpoints whose accepted fields are picked. The fields are lent for the call: no snapshot is made of what is only looked at.</summary>
     public IEnumerable<EndpointId> Where(Func<EndpointId, OrMap, bool> picks) => _endpoints.Where(e => picks(e.Key, e.Value.Fields)).Select(e => e.Key);
+
+    /// <summary>Endpoints with state, each with whether it is spent and a Grant could forget it.</summary>
+    internal IEnumerable<(EndpointId Endpoint, bool IsSpent)> Look() => _endpoints.Select(e => (e.Key, e.Value.IsSpent));
+
+    /// <summary>True when the endpoint has state.</summary>
+    internal bool Has(EndpointId endpoint) => _endpoints.ContainsKey(endpoint);
 
     /// <summary>True when the Grant was read and all records it announced have followed.</summary>
     public bool IsSettled(Epoch epoch, IncarnationId owner) => _grants.TryGetValue((epoch.Value, owner), out var grant) && grant.CarriedSeen >= grant.CarriedRecords;
@@ -165,6 +174,7 @@ public sealed class PartitionReplica
             Grants = [.. _grants.Select(g => new SnapshotGrant(g.Key.Epoch, g.Key.Owner, g.Value.Offset, g.Value.CarriedRecords, g.Value.CarriedSeen, g.Value.Open?.Copy()))],
             PendingParts = [.. _parts.SelectMany(p => p.Value.Select(part => (p.Key.Owner, part)))],
             Endpoints = [.. _endpoints.Select(e => new SnapshotEndpoint(e.Key, e.Value.Sequences, e.Value.ChangedAt, e.Value.Snapshot()))],
+            ForgotAt = ForgotAt,
         };
     }
 
@@ -175,10 +185,14 @@ public sealed class PartitionReplica
     internal void WriteThrough(EndpointId endpoint, Document document) => StateOf(endpoint, null).Set(document);
 
     /// <summary>Takes in a complete peer's state of an endpoint that differs from this one by nothing the log could explain: their join.</summary>
-    /// <returns>False when it had all of it.</returns>
-    internal bool TakeIn(EndpointId endpoint, EpochSequences sequences, Document content)
+    /// <param name="endpoint">Whose.</param>
+    /// <param name="sequences">The peer's.</param>
+    /// <param name="content">The peer's.</param>
+    /// <param name="asOf">Offset at which the two were compared.</param>
+    /// <returns>False when it had all of it, or has forgotten it since.</returns>
+    internal bool TakeIn(EndpointId endpoint, EpochSequences sequences, Document content, long asOf)
     {
-        if (!Slots.Contains(endpoint.Slot)) return false;
+        if (!Slots.Contains(endpoint.Slot) || (ForgotAt > asOf && !Has(endpoint))) return false;
         var (before, known) = (Accepted(endpoint), _endpoints.GetValueOrDefault(endpoint)?.Sequences ?? default);
         var (document, seen) = (Document.Join(before, content), EpochSequences.Max(known, sequences));
         if (document.SameAs(before) && seen.SameAs(known)) return false;
@@ -297,7 +311,27 @@ public sealed class PartitionReplica
         foreach (var older in _open.Where(grant => grant.Owner == writer && grant.Epoch < body.Epoch.Value).ToList()) Close(older, body.Coverage);
         Add(new GrantProgress(body.Epoch.Value, writer, offset, body.CarriedRecords) { Open = body.IsConvergent ? new OpenCoverage(body.Coverage) : null });
         if (_grants.Count > _grantsPruneAt) PruneGrants();
+        if (body is { ForgetTo: >= 0, CarriedRecords: 0 }) Forget(offset, body);
         sink.GrantLanded(new LoggedGrant(body.Epoch, writer, body.Coverage, body.CarriedRecords, offset));
+    }
+
+    /// <summary>Forgets spent documents. What they know, that some dots of older epochs were removed, is known without them: no record of those epochs counts any more.</summary>
+    /// <remarks>
+    /// Deltas of older epochs lie behind their closing Grant and are rejected. Carried records of a later Grant could bring them again, as copies that their backup took for unlogged; but whoever
+    /// carries has read the log's end after its own commit, which comes after this Grant's commit, before which this owner had read <see cref="GrantBody.ForgetTo"/>: it knows that they are logged.
+    /// All complete replicas do it at the same offset. Convergent endpoints stay: their older epochs may be open.
+    /// </remarks>
+    private void Forget(long offset, GrantBody grant)
+    {
+        ForgotAt = offset;
+        var epoch = grant.Epoch.Value;
+        foreach (var (endpoint, state) in _endpoints)
+        {
+            if (!state.IsSpent || state.ChangedAt > grant.ForgetTo || !state.IsOlderThan(epoch)) continue;
+            var hash = endpoint.KeyHash;
+            if (grant.Coverage.Covers(hash) && _coverage.EpochOf(hash) == epoch && IsCompleteFor(Slot.Of(hash))) _endpoints.Remove(endpoint);
+        }
+        if (_endpoints.Count < _endpoints.Capacity / 4) _endpoints.TrimExcess(2 * _endpoints.Count);
     }
 
     private void ApplyRetire(IncarnationId writer, RetireBody body)
@@ -371,6 +405,9 @@ public sealed class PartitionReplica
 
         public OrMap Fields => _held is LiveDocument live ? live.Fields : ((Document)_held).Fields;
 
+        /// <summary>It holds nothing, and no epoch of it is open but the newest.</summary>
+        public bool IsSpent => Older is null && (_held is LiveDocument live ? live.IsSpent : ((Document)_held).IsSpent);
+
         public Document Snapshot() => _held as Document ?? (Document)(_held = ((LiveDocument)_held).Snapshot());
 
         public void Set(Document document) => _held = document;
@@ -378,6 +415,13 @@ public sealed class PartitionReplica
         public EpochSequences Sequences => new(_epoch, _last, Older is null ? null : new Dictionary<long, long>(Older));
 
         public long LastOf(long epoch) => epoch == _epoch ? _last : Older?.GetValueOrDefault(epoch) ?? 0;
+
+        /// <summary>All it was ever told is of lower epochs.</summary>
+        public bool IsOlderThan(long epoch)
+        {
+            var seen = _held is LiveDocument live ? live.Context : ((Document)_held).Context;
+            return _epoch < epoch && seen.Base.Value < epoch && seen.HighestEpoch.Value < epoch;
+        }
 
         public void Advance(long epoch, long last)
         {

@@ -57,6 +57,9 @@ public sealed class PartitionSnapshot
     /// <summary>Accepted state.</summary>
     public required IReadOnlyList<SnapshotEndpoint> Endpoints { get; init; }
 
+    /// <summary>Offset of the last Grant at which its replica forgot spent documents, or may have; -1 for none. Not written: who reads a snapshot takes its position instead.</summary>
+    internal long ForgotAt { get; init; } = -1;
+
     /// <summary>Writes it, block by block.</summary>
     public async Task WriteAsync(Stream output, CancellationToken cancellation = default)
     {
@@ -113,6 +116,7 @@ public sealed class PartitionSnapshot
         Grants = Grants,
         PendingParts = PendingParts,
         Endpoints = endpoints,
+        ForgotAt = ForgotAt,
     };
 
     private void WriteHead(ByteWriter writer)

@@ -164,7 +164,11 @@ internal sealed class PartitionLog : IAsyncDisposable
 
     public Document Accepted(EndpointId endpoint) => Under(t => t.Replica.Accepted(endpoint));
 
-    public Holding Begin(Epoch epoch, GrantCoverage coverage, IReadOnlyList<CarriedState>? carried) => Under(t => t.Begin(epoch, coverage, carried));
+    public Holding Begin(Epoch epoch, GrantCoverage coverage, IReadOnlyList<CarriedState>? carried, long forgetTo) =>
+        Under(t => t.Begin(epoch, coverage, carried, MayForget ? forgetTo : -1));
+
+    /// <summary>Spent documents of what is held here may leave the replicas by a new Grant: every reader knows how, and nothing was answered on the backup's word alone.</summary>
+    public bool MayForget => CloudLevel.MayWrite(LogRecordCodec.ForgettingLevel, _share.Level?.Invoke() ?? 1) && _share.Options.Ack != AckMode.Replica;
 
     public OwnedEndpoint? Open(EndpointId endpoint)
     {
@@ -296,9 +300,9 @@ internal sealed class PartitionLog : IAsyncDisposable
 
     /// <summary>Joins states of a complete peer into this complete replica. If that changes anything, what was held here ends: it rested on less.</summary>
     /// <returns>How many endpoints changed.</returns>
-    public int TakeIn(IEnumerable<PushedState> states, string facts) => Under(t =>
+    public int TakeIn(IEnumerable<PushedState> states, long asOf, string facts) => Under(t =>
     {
-        var changed = states.Count(state => t.Replica.TakeIn(state.Endpoint, state.Sequences, state.Delta.Changes));
+        var changed = states.Count(state => t.Replica.TakeIn(state.Endpoint, state.Sequences, state.Delta.Changes, asOf));
         if (changed > 0) t.EndAll(TenureEndReason.Repaired, facts);
         return changed;
     });

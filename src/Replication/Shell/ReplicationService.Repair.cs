@@ -43,7 +43,7 @@ public sealed partial class ReplicationService
         IReadOnlyList<PushedState> pushed;
         lock (answerer) (answer, pushed) = (answerer.Answer(message.Span), answerer.TakePushed());
         if (step == ExchangeStep.End) _exchanges.Close(partition, asker);
-        if (pushed.Count > 0 && TakeIn(log, pushed, asker) > 0) ReplicaRepaired?.Invoke(partition);
+        if (pushed.Count > 0 && TakeIn(log, pushed, answerer.Position, asker) > 0) ReplicaRepaired?.Invoke(partition);
         return answer;
     }
 
@@ -60,7 +60,7 @@ public sealed partial class ReplicationService
             if (asker is null) return first;
             var report = ExchangeRun.ReportOf(asker, asker.Bytes);
             if (report.Differences.Count == 0) return first ?? report;
-            var taken = TakeIn(log, [.. asker.Taken.Select(state => new PushedState(state.Endpoint, state.Sequences, Delta.Carrying(state.Document)))], "a peer");
+            var taken = TakeIn(log, [.. asker.Taken.Select(state => new PushedState(state.Endpoint, state.Sequences, Delta.Carrying(state.Document)))], report.Position, "a peer");
             _logger.ReplicasDiffered(ErrorCodes.ReplicasDiffered, partition, report.Position, report.Differences.Count, string.Join(' ', report.Differences.Take(NamesToldMax)), taken, report.Pushed);
             if (taken > 0) ReplicaRepaired?.Invoke(partition);
             first ??= report;
@@ -95,8 +95,8 @@ public sealed partial class ReplicationService
         _exchanges.Open(log.Partition, asker, new ExchangeAnswerer(log.Capture(), mode, salt));
     }
 
-    private int TakeIn(PartitionLog log, IReadOnlyList<PushedState> states, string from) =>
-        log.IsComplete ? log.TakeIn(states, $"{from} held what this replica lacked in {states.Count} endpoints") : 0;
+    private int TakeIn(PartitionLog log, IReadOnlyList<PushedState> states, long asOf, string from) =>
+        log.IsComplete ? log.TakeIn(states, asOf, $"{from} held what this replica lacked in {states.Count} endpoints") : 0;
 
     /// <summary>Steps 2 and 3 of docs/protocol/repair.md. One try; the next one waits, ever longer.</summary>
     private async Task RepairAsync(PartitionLog log, Func<CancellationToken, Task<Stream?>>? directStream, IReadOnlyList<ExchangeLink> links, CancellationToken cancellation)

@@ -7,6 +7,11 @@ using ShardCloud.Routing;
 
 namespace ShardCloud.Replication;
 
+/// <summary>What a Grant lets leave the replicas.</summary>
+/// <param name="Partition">Event Hub partition.</param>
+/// <param name="To">Spent documents that were last changed at this offset or before. Read here before the map was asked for the epoch.</param>
+public sealed record Forgetting(int Partition, long To);
+
 /// <summary>Replication of one member: its replicas, what it owns and serves from, its snapshots and the control channel. Thread-safe.</summary>
 public sealed partial class ReplicationService : IAsyncDisposable
 {
@@ -228,18 +233,22 @@ public sealed partial class ReplicationService : IAsyncDisposable
     /// <param name="coverage">Everything that commit granted to this incarnation; one call an epoch.</param>
     /// <param name="carried">Final delta of the handoff (then handlers may run at once); null for a take-over or first grant (then they run when the log has been read to the Grant).</param>
     /// <param name="cancellation">Gives up the wait, not the tenure.</param>
+    /// <param name="forget">Where this incarnation renewed its own grant: its Grant lets spent documents leave the replicas. Null: they stay.</param>
     /// <returns>When answers may leave, or why not: the worst result of the partitions.</returns>
     /// <exception cref="ShardCloudException">SC6005: a replica is missing or incomplete. SC1004: the epoch was held and has ended.</exception>
-    public async Task<GrantResult> BeginTenureAsync(Epoch epoch, GrantCoverage coverage, IReadOnlyList<CarriedState>? carried, CancellationToken cancellation)
+    public async Task<GrantResult> BeginTenureAsync(Epoch epoch, GrantCoverage coverage, IReadOnlyList<CarriedState>? carried, CancellationToken cancellation, Forgetting? forget = null)
     {
         var partitions = coverage.Partitions(_options.PartitionCount);
         foreach (var partition in partitions)
             if (!HasReplica(partition)) throw Errors.NoReplica(partition);
         var holdings = partitions.Select(p => LogOf(p).Begin(epoch, coverage.InPartition(p, _options.PartitionCount),
-            carried is null ? null : [.. carried.Where(c => PartitionOf(c.Endpoint) == p)])).ToList();
+            carried is null ? null : [.. carried.Where(c => PartitionOf(c.Endpoint) == p)], forget?.Partition == p ? forget.To : -1)).ToList();
         var results = await Task.WhenAll(holdings.Select(h => h.Completion.Task)).WaitAsync(cancellation).ConfigureAwait(false);
         return results.Length == 0 ? GrantResult.Held : results.Max();
     }
+
+    /// <summary>How many endpoints held here in a partition are spent, and how many hold something; none where spent documents may not leave the replicas yet.</summary>
+    public (int Spent, int Kept) CountSpent(int partition) => _logs.TryGetValue(partition, out var log) && log.MayForget ? log.Under(static t => t.CountSpent()) : default;
 
     /// <summary>Opens an endpoint for a handler: owned here, admitted, not sealed.</summary>
     public bool TryOpen(EndpointId endpoint, [NotNullWhen(true)] out OwnedEndpoint? owned)

@@ -8,7 +8,10 @@ namespace ShardCloud.ShardRuntime.Expiring;
 /// <remarks>Level-triggered, from the replicas themselves, so it needs no memory that a move or crash could lose. A round does at most <see cref="RoundMax"/> of an Event Hub partition; the next one does the rest.</remarks>
 internal sealed class ExpirySweep(IEndpointStates states, ExpiringClient client, TimeProvider time, ILogger<ExpirySweep> log) : BackgroundService
 {
-    public const int RoundMax = 1_000;
+    public const int RoundMax = 10_000;
+
+    /// <summary>Writes at once: they share records of the log, and leave it room for others.</summary>
+    private const int AtOnce = 32;
 
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(30);
 
@@ -32,10 +35,10 @@ internal sealed class ExpirySweep(IEndpointStates states, ExpiringClient client,
     {
         var now = time.GetUtcNow();
         bool IsOver(EndpointId endpoint, OrMap fields) => BuiltInEndpoints.Has(endpoint) && ExpiringDocument.IsPast(fields, now);
-        foreach (var endpoint in states.Where(IsOver, RoundMax))
+        await Parallel.ForEachAsync(states.Where(IsOver, RoundMax), new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken }, async (endpoint, token) =>
         {
-            if (states.TryOpen(endpoint, out _)) await client.WriteAsync(endpoint, ExpiringChanges.Use, cancellationToken); // Any change empties what is over.
-        }
+            if (states.TryOpen(endpoint, out _)) await client.WriteAsync(endpoint, ExpiringChanges.Use, token); // Any change empties what is over.
+        });
     }
 }
 

@@ -210,7 +210,8 @@ internal sealed partial class MembershipService(
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(ended.Token, lifetime.ApplicationStopping);
         var appends = new AppendWatch(shard, follower, replication, members, () => GiveUpAsync(replication, "appends are acknowledged to the backup and not to this member"), time, loggers.CreateLogger<AppendWatch>());
-        var watching = Task.WhenAll(takeOvers.RunAsync(ended.Token), appends.RunAsync(stopping.Token), new ReplicaRepair(replication, peers, time, loggers.CreateLogger<ReplicaRepair>()).RunAsync(stopping.Token));
+        var watching = Task.WhenAll(takeOvers.RunAsync(ended.Token), appends.RunAsync(stopping.Token), new ReplicaRepair(replication, peers, time, loggers.CreateLogger<ReplicaRepair>()).RunAsync(stopping.Token),
+            new SpentDocuments(shard.Options.Spent, replication.CountSpent, time).RunAsync(() => replication.CompletePartitions, partition => RenewGrant(tenures, partition), stopping.Token));
         try
         {
             await FollowAsync(replication, tenures, backups, cancellationToken);
@@ -336,6 +337,12 @@ internal sealed partial class MembershipService(
     private void AskForGrant(TenureKeeper tenures, int partition)
     {
         tenures.Ended(partition);
+        Look();
+    }
+
+    private void RenewGrant(TenureKeeper tenures, int partition)
+    {
+        tenures.Renew(partition);
         Look();
     }
 

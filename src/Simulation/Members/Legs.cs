@@ -6,7 +6,14 @@ namespace ShardCloud.Simulation;
 /// <param name="Endpoint">Of whom.</param>
 /// <param name="Id">Request id; null: a read.</param>
 /// <param name="Floor">What had been answered to anybody when the client asked.</param>
-internal sealed record ClientRequest(EndpointId Endpoint, string? Id, long Floor);
+internal sealed record ClientRequest(EndpointId Endpoint, string? Id, long Floor)
+{
+    /// <summary>What it changes in place of an increment; null: an increment.</summary>
+    public Action<Crdt.DocumentTransaction>? Change { get; init; }
+
+    /// <summary>Its client has its answer, and sends nothing more of it.</summary>
+    public Func<bool> IsOver { get; init; } = static () => false;
+}
 
 internal enum LegEnd
 {

@@ -89,7 +89,7 @@ internal sealed partial class Member
         var state = _lastServed[endpoint] = Tenure.Open(endpoint)!;
         if (id is null)
         {
-            Hold(Tenure.Release.ForRead(state), leg, state.Current.Fields.Counter("count")); // A read looks once and is held like everything else.
+            Hold(Tenure.Release.ForRead(state), leg, World.Sessions.Contains(endpoint) ? Simulation.Sessions.ValueOf(state.Current) : state.Current.Fields.Counter("count")); // A read looks once and is held like everything else.
             return;
         }
         if (!_running.Add(endpoint)) // One changing handler at a time.
@@ -107,7 +107,17 @@ internal sealed partial class Member
     {
         _running.Remove(state.Endpoint);
         long value;
-        if (transaction.TryGetRequest(leg.Request.Id!, out var record))
+        if (leg.Request.IsOver())
+        {
+            Refuse(leg);
+            return;
+        }
+        if (leg.Request.Change is { } change)
+        {
+            change(transaction);
+            value = 0;
+        }
+        else if (transaction.TryGetRequest(leg.Request.Id!, out var record))
         {
             value = BitConverter.ToInt64(record.Body.Span); // Ran before: the recorded answer.
         }
@@ -126,9 +136,9 @@ internal sealed partial class Member
         }
         if (TryCommit(state, transaction)) Hold(transaction.HasChanges ? AnswerRelease.ForWrite(state) : Tenure.Release.ForRead(state), leg, value);
 
-        bool TryCommit(OwnedState to, DocumentTransaction change)
+        bool TryCommit(OwnedState to, DocumentTransaction changed)
         {
-            var delta = change.Commit(out var next, out _);
+            var delta = changed.Commit(out var next, out _);
             if (Tenure.Commit(to, delta, next, delta.IssuedCount == 0 ? Array.Empty<byte>() : DocumentCodec.ToBytes(delta)) is Replication.CommitOutcome.Committed) return true;
             After(5, () => Decide(leg, since));
             return false;

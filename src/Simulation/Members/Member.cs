@@ -21,7 +21,8 @@ internal sealed partial class Member : MemberNode
     private (RoutingMap? Map, List<(EntryKey Key, MapEntry Entry)> Keys) _owned = (null, []);
     private IReadOnlyList<Task>? _retiring; // Over: it publishes what it wrote to convergent endpoints, retires, and ends.
     private bool _wasLive, _isCommitting, _isAsking, _isLast, _keepsNoMore;
-    private long _nameBackupAt;
+    private long _nameBackupAt, _renewAt;
+    private (Epoch Epoch, long To) _forget; // The grant that was asked for so that spent documents leave.
 
     public Member(World world, IncarnationId self, bool isFirst, bool isSuccessor = false) : base(world, self, MemberRole.Shard, isFirst)
     {
@@ -165,6 +166,7 @@ internal sealed partial class Member : MemberNode
         _wasLive |= live is not null;
         if (IsStopping) MakeRoom();
         BeginGranted();
+        Renew();
         AskAgain();
         NameBackup();
     }
@@ -226,7 +228,7 @@ internal sealed partial class Member : MemberNode
             _begins.RemoveAt(i--);
             try
             {
-                Tenure.Begin(epoch, coverage, null);
+                Tenure.Begin(epoch, coverage, null, _forget.Epoch == epoch ? _forget.To : -1);
                 _grantRequests.Began(0);
             }
             catch (ShardCloudException)
@@ -249,13 +251,23 @@ internal sealed partial class Member : MemberNode
     {
         if (_isAsking || !_grantRequests.Due(Now).Any()) return;
         _isAsking = true;
-        World.Map.CommitFrom(this, head => _grantRequests.CommitOf(0, head), (map, _) =>
+        var (position, isRenewal) = (Tenure.Replica.Position, _grantRequests.IsRenewal(0));
+        World.Map.CommitFrom(this, head => _grantRequests.CommitOf(0, head), (map, isCommitted) =>
         {
             _isAsking = false;
             if (map is null) return;
+            if (isCommitted && isRenewal && _grantRequests.IsRenewal(0)) _forget = (new Epoch(map.Version.Value), position);
             _grantRequests.Asked(0, map, Now);
             Offer(map);
         });
+    }
+
+    /// <summary>As SpentDocuments does it, for a single document and more often.</summary>
+    private void Renew()
+    {
+        if (!Scenario.HasSessions || Time.Now < _renewAt || Time.Now >= Scenario.FaultsUntil || IsStopping) return;
+        _renewAt = Time.Now + Time.Between(50, 600);
+        if (Tenure.CountSpent().Spent > 0) _grantRequests.Renew(0, Map.Version, Now);
     }
 
     /// <summary>The owner's commit that names its backup, and from then on its batches (G9).</summary>

@@ -21,6 +21,7 @@ internal static class LogSamples
         yield return Record("log/deltas-carried", () => LogRecordCodec.Encode(Writer, [new DeltaItem(Room, Mode.Exclusive, new Epoch(18), 3, 3, true, DeltaOf(17, 1))]));
         yield return Record("log/grant", () => LogRecordCodec.Encode(Writer, new GrantBody(new Epoch(300), Coverage, 2, 1, 1)));
         yield return Record("log/grant-part-convergent", () => LogRecordCodec.Encode(Writer, new GrantBody(new Epoch(301), Coverage, 0, 1, 3, IsConvergent: true)));
+        yield return Record("log/grant-forgets", () => LogRecordCodec.Encode(Writer, new GrantBody(new Epoch(302), Coverage, 0, 1, 1, ForgetTo: 4711)));
         yield return Record("log/retire", () => LogRecordCodec.Encode(Writer, new RetireBody(new Epoch(17), Other, GrantCoverage.OfEndpoints(Room))));
         yield return Record("log/retire-abandon", () => LogRecordCodec.Encode(Writer, new RetireBody(new Epoch(17), Other, GrantCoverage.OfSlots(new SlotRange(0, 1024)), IsAbandon: true)));
         yield return Record("log/probe", () => LogRecordCodec.EncodeProbe(Writer));

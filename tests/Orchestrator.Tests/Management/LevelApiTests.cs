@@ -35,6 +35,7 @@ public sealed class LevelApiTests(AzuriteFixture azurite)
         await cloud.Store.EnsureCreatedAsync(16, "deltas", Cancelled);
         await cloud.Leases.EnsureCreatedAsync(Cancelled);
         var newer = new LiveMember(new IncarnationId("shard-1~a"), "", "", "1.0.0", "", Cordoned: false, Ready: true) { Release = new CloudRelease("0.9.0", CloudLevel.Own + 1, CloudLevel.Own) };
+        for (var level = 2; level <= CloudLevel.Own; level++) await cloud.Store.CommitAsync(_ => new MapCommit("a test", "", [new RaiseLevel(level)]), Cancelled);
         var raised = await cloud.Store.CommitAsync(_ => new MapCommit("a test", "", [new Join(newer), new GrantSlots(SlotRange.All, newer.Incarnation), new RaiseLevel(CloudLevel.Own + 1)]), Cancelled);
         Assert.Equal(CommitOutcome.Committed, raised.Outcome);
 

@@ -46,6 +46,26 @@ public sealed class GrantRequestsTests
         Assert.False(requests.IsWaiting);
     }
 
+    /// <summary>Nothing has ended: what is owned is granted again at once, unless an append has failed meanwhile, whose new grant forgets nothing.</summary>
+    [Fact]
+    public void Renewal_AsksForWhatIsHeld_AndIsOverWhenAnAppendFails()
+    {
+        var (map, requests) = (Start(), new GrantRequests(S));
+        requests.Renew(0, map.Version, Zero);
+        Assert.Equal([0], requests.Due(Zero));
+        Assert.True(requests.IsRenewal(0));
+        map = With(map, requests.CommitOf(0, map)!);
+        requests.Asked(0, map, Zero);
+        Assert.Equal((false, false, map.Version), (requests.IsWaiting, requests.IsRenewal(0), map.LookupSlot(new Slot(0))!.Epoch.GrantedAt));
+
+        requests.Renew(0, map.Version, Zero);
+        requests.Ended(0, map.Version, Zero);
+        Assert.False(requests.IsRenewal(0));
+        requests.Renew(0, map.Version, Zero);
+        Assert.False(requests.IsRenewal(0));
+        Assert.Empty(requests.Due(Zero));
+    }
+
     [Fact]
     public void GrantedAway_IsNotAskedFor()
     {
