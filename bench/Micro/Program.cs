@@ -35,6 +35,12 @@ if (args is ["shard"])
     return 0;
 }
 
+if (args is ["sessions", "stay" or "leave"])
+{
+    await SessionMemory.PrintAsync(forgets: args[1] == "leave");
+    return 0;
+}
+
 // In this process: a map of a million endpoints is built once a class, and no second build of the solution is needed.
 var job = Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(10);
 var config = ManualConfig.CreateEmpty()
