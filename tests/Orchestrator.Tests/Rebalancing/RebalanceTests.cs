@@ -78,6 +78,21 @@ public sealed class RebalanceTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.DoesNotContain(run.Moves!, move => move.Entry == "rooms/e1");
     }
 
+    /// <summary>Something else began after the run was asked for and before its first step.</summary>
+    [Fact]
+    public async Task OtherThingThatBeginsBeforeThePlan_StopsIt_AndNothingIsPlanned()
+    {
+        var store = _cloud.Services.GetRequiredService<RebalanceStore>();
+        await store.BeginAsync(new RebalanceRecord(new RebalanceRun("rebalance-1", RebalanceState.Planning, null, false, "asked", "a test", "olga", DateTimeOffset.UtcNow, null, null, null, 0, 0, 0, 0, [], [], null, null)), Cancelled);
+        var operations = _cloud.Services.GetRequiredService<OperationStore>();
+        await operations.CreateAsync(new Operation("create-other", "createShard", OperationState.Running, null, [], "olga", DateTimeOffset.UtcNow, null, null), restart: false, Cancelled);
+
+        await _cloud.RebalancesAt(TimeProvider.System).EnsureStartedAsync("rebalance-1", Cancelled);
+
+        var run = await FinishedAsync("rebalance-1");
+        Assert.Equal((RebalanceOutcome.Stopped, ErrorCodes.ShardBusy, 0, null), (run.Outcome, run.Error?.Code, run.Planned, run.Plan));
+    }
+
     [Fact]
     public async Task Pins_AndGroupsApart_AreKept()
     {
@@ -242,7 +257,7 @@ public sealed class RebalanceTests(AzuriteFixture azurite) : IAsyncLifetime
     [Fact]
     public async Task Faded_GoesHome_AndThenFollowsItsSlotAgain_WhatAnOperatorPlacedStays()
     {
-        await _cloud.FinishedAsync(await _cloud.StartAsync("shard-2", "rooms/own"));
+        foreach (var shard in (string[])["shard-2", "shard-1"]) await _cloud.FinishedAsync(await _cloud.StartAsync(shard, "rooms/own")); // There and back: placed, at its slot's owner.
         await RunAsync(apply: true);
         Assert.Equal(5, (await MapAsync()).Placed.Count());
         Observe(_cloud.Member("shard-1"), [], []);
