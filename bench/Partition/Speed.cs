@@ -15,6 +15,8 @@ internal static class Speed
     {
         ["communities"] = () => Graphs.Communities(100_000, 1_000, inside: 16, outside: 6, seed: 11),
         ["power law"] = () => Graphs.PowerLaw(100_000, 1_020_000, exponent: 2.5, seed: 12),
+        ["R-MAT"] = () => Graphs.Rmat(17, 1_100_000, seed: 14),
+        ["preferential"] = () => Graphs.Preferential(100_000, 10, seed: 15),
         ["million"] = () => Graphs.Communities(1_000_000, 20_000, inside: 8, outside: 2.3, seed: 13),
     };
 
@@ -23,7 +25,7 @@ internal static class Speed
         Console.WriteLine("| graph | vertices | edges | parts | first, ms | warm, ms | peak, MB | of the weight cut | imbalance | METIS, ms | cut : METIS's |");
         Console.WriteLine("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
         var lines = new List<SpeedLine>();
-        var cases = isLarge ? [("million", 1000)] : new[] { ("communities", 8), ("communities", 64), ("power law", 8), ("power law", 64) };
+        var cases = isLarge ? [("million", 1000)] : from name in Made.Keys.SkipLast(1) from parts in new[] { 8, 16, 32, 64 } select (name, parts);
         foreach (var (name, parts) in cases)
         {
             var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true };

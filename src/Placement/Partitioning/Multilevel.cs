@@ -12,13 +12,19 @@ internal sealed class Multilevel
     private const int Seeds = 4, RoundsMax = 8;
     private const double GainMin = 0.001;
 
+    // A graph with more edges of which more than half are cut after passes over it is scattered: it has no communities that local searches would find, and they would take long to find little.
+    private const int ScatteredEdgesMin = 100_000;
+
     private readonly Graph _graph;
     private readonly PartitionOptions _options;
     private readonly Limits _limits;
     private readonly int[]? _fixed, _homes, _moveCosts;
     private readonly Coarsening _coarsening = new();
     private readonly Refinement _refinement = new();
+    private readonly Sweeps _sweeps = new();
+    private readonly long _edgeWeight;
     private SplitMix64 _random;
+    private bool _isScattered;
 
     public Multilevel(Graph graph, PartitionOptions options, int[]? homes, int[]? moveCosts)
     {
@@ -26,12 +32,15 @@ internal sealed class Multilevel
         _limits = Limits.Of(options, graph.VertexWeight);
         _fixed = options.Fixed is { } given && given.Any(part => part >= 0) ? [.. given] : null;
         _random = new SplitMix64(options.Seed);
+        for (var v = 0; v < graph.VertexCount; v++)
+            foreach (var edge in graph.EdgeWeightsOf(v)) _edgeWeight += edge;
+        _edgeWeight /= 2;
     }
 
     public int[] Partition()
     {
         var parts = Cycle(null);
-        for (var cycle = 0; cycle < _options.Cycles; cycle++) parts = Better(parts, Cycle([.. parts]));
+        for (var cycle = 0; cycle < _options.Cycles && !_isScattered; cycle++) parts = Better(parts, Cycle([.. parts]));
         return parts;
     }
 
@@ -40,7 +49,7 @@ internal sealed class Multilevel
         var parts = (int[])_homes!.Clone();
         for (var v = 0; v < parts.Length && _fixed is not null; v++)
             if (_fixed[v] >= 0) parts[v] = _fixed[v];
-        for (var cycle = 0; cycle <= _options.Cycles; cycle++) parts = Better(parts, Cycle([.. parts]));
+        for (var cycle = 0; cycle <= _options.Cycles && !_isScattered; cycle++) parts = Better(parts, Cycle([.. parts]));
         return parts;
     }
 
@@ -93,26 +102,36 @@ internal sealed class Multilevel
         for (var t = 0; t < Math.Clamp(Tries * SmallMin / Math.Max(1, level.Graph.VertexCount), Tries, TriesMax); t++)
         {
             var parts = initial.Of(level.Graph, _limits, level.Fixed, isGreedy: t < Tries || t % 2 == 0, ref _random);
-            Improve(level, parts, isWhole: false);
-            var score = (_refinement.Overweight, PartitionQuality.CutOf(level.Graph, parts));
+            var score = Improve(level, parts, isWhole: false);
             if (best is null || score.CompareTo(bestScore) < 0) (best, bestScore) = (parts, score);
         }
         return best!;
     }
 
-    private void Improve(Level level, int[] parts, bool isWhole)
+    private (long Over, long Cut) Improve(Level level, int[] parts, bool isWhole)
     {
+        _sweeps.Take(level.Graph, parts, _limits, level.Fixed, level.Homes, level.MoveCosts);
+        var before = PartitionQuality.CutOf(level.Graph, parts);
+        _isScattered = level.Graph.EdgeCount >= ScatteredEdgesMin && 2 * before > _edgeWeight;
+        if (_isScattered)
+        {
+            if (isWhole) _sweeps.Exchange();
+            before = PartitionQuality.CutOf(level.Graph, parts);
+            if (_sweeps.Overweight == 0) return (0, before);
+        }
+
         // On the whole graph there is room for single vertices, unless next to no imbalance is allowed: leaning there only leads searches astray.
         var leans = !isWhole || _options.Imbalance * level.Graph.VertexCount < _limits.Parts;
         _refinement.Take(level.Graph, parts, _limits, level.Fixed, level.Homes, level.MoveCosts);
-        var before = PartitionQuality.CutOf(level.Graph, parts);
         _refinement.Balance();
         for (var round = 0; round < RoundsMax; round++)
         {
             var gained = _refinement.Round(ref _random, Seeds, leans);
             if (gained <= GainMin * (before - _refinement.Gained)) break;
         }
-        Debug.Assert(level.Homes is not null || before - _refinement.Gained == PartitionQuality.CutOf(level.Graph, parts), "The cut kept up to date is not the cut.");
+        var cut = level.Homes is null ? before - _refinement.Gained : PartitionQuality.CutOf(level.Graph, parts);
+        Debug.Assert(cut == PartitionQuality.CutOf(level.Graph, parts), "The cut kept up to date is not the cut.");
+        return (_refinement.Overweight, cut);
     }
 
     private sealed record Level(Graph Graph, int[]? Fixed, int[]? Parts, int[]? Homes, int[]? MoveCosts, Coarse? Coarse)

@@ -36,6 +36,14 @@ internal static class Graphs
         return Graph.Of(groups * size, [.. edges]);
     }
 
+    /// <summary>Edges between ends that are drawn by a power law: few vertices have most of them, and there are no communities.</summary>
+    public static Graph PowerLaw(int vertices, int edges, int seed)
+    {
+        var random = new Random(seed);
+        int End() => (int)(vertices * Math.Pow(random.NextDouble(), 3));
+        return Graph.Of(vertices, Enumerable.Range(0, edges).Select(_ => new Edge(End(), End())).ToArray());
+    }
+
     /// <summary>All vertices tied to each other, from the first on.</summary>
     public static IEnumerable<Edge> Clique(int first, int size) =>
         from a in Enumerable.Range(first, size) from b in Enumerable.Range(first, size) where a < b select new Edge(a, b);
