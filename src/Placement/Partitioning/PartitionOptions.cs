@@ -18,7 +18,7 @@ public sealed record PartitionOptions(int Parts)
     public IReadOnlyList<int>? Fixed { get; init; }
 
     /// <summary>How often the result is taken back into small graphs and improved once more.</summary>
-    /// <value>Default 1; 0 to 100. Each takes about as long as the first pass and makes the cut a little smaller.</value>
+    /// <value>Default 1; 0 to 100. Each takes about as long as the first pass and makes the cut a little smaller. None is made of a large graph without communities, of which more than half of the weight is cut.</value>
     public int Cycles { get; init; } = 1;
 
     /// <exception cref="ShardCloudException">SC1021: a number out of its range, or lists of another length than they must have.</exception>

@@ -2,8 +2,8 @@ namespace ShardCloud.Placement.Partitioning;
 
 /// <summary>Divides a graph into parts of given shares so that little edge weight is cut. Pure and deterministic: same input, same parts.</summary>
 /// <remarks>
-/// Multilevel: the graph is made smaller step by step (<see cref="Coarsening"/>), the smallest is divided (<see cref="InitialPartition"/>), and on the way back each graph's partition is improved
-/// (<see cref="Refinement"/>): Karypis, Kumar, "Multilevel k-way partitioning scheme for irregular graphs", J. Parallel Distrib. Comput. 48 (1998). Then whole cycles follow that start from the partition
+/// Multilevel: the graph is made smaller step by step (<see cref="Coarsening"/>), the smallest is divided (<see cref="InitialPartition"/>), and on the way back each graph's partition is improved (<see cref="Sweeps"/>,
+/// <see cref="Refinement"/>): Karypis, Kumar, "Multilevel k-way partitioning scheme for irregular graphs", J. Parallel Distrib. Comput. 48 (1998). Then whole cycles follow that start from the partition
 /// found: vertices become one only within their part (Walshaw, "Multilevel refinement for combinatorial optimisation problems", 2004; Sanders, Schulz, ESA 2011). One thread; no clock, no I/O.
 /// </remarks>
 public static class Partitioner
