@@ -14,12 +14,16 @@ public sealed record ObservationLimits(int Edges, TimeSpan HalfLife, TimeSpan Wi
 {
     /// <summary>A younger observation counts as one of this age: two accesses in its first second are no rate of 2/s. Default: a 20th of the half-life.</summary>
     public TimeSpan AgeMin { get; init; } = HalfLife / 20;
+
+    /// <summary>Edges, and endpoints, that the doorkeeper of each of 16 parts remembers, see <see cref="SpaceSaving"/>; a power of 2. 0: none. Default 256.</summary>
+    public int Door { get; init; } = 256;
 }
 
 /// <summary>Observes which endpoints are used together and what each costs, in bounded memory that is all taken at the start: 0 B an access. Thread-safe.</summary>
 /// <remarks>
 /// An edge is counted when a client uses an endpoint within <see cref="ObservationLimits.Window"/> of using another one, its last, and when an endpoint's handler calls another endpoint. Both go to a
 /// <see cref="SpaceSaving"/> of edges, under the hashes of the two names; names are in a second one, of endpoints. An edge is told of when both its endpoints have kept their names: what is used much has.
+/// Where a client uses the same endpoint again nothing is counted but its time: that tells nothing new of what belongs together.
 /// <para>Parts are striped by hash, each with its lock, held for some ten nanoseconds. Of a client only a hash under a salt is kept, in a table of 8,192 that forgets: the salt is drawn anew, and the table cleared,
 /// every 60 windows, and nothing of it is ever told.</para>
 /// <para>Default bounds: 1.9 MB. Loads are of endpoints since they got their cell; the rest of their slot's load is told as the slot's.</para>
@@ -55,8 +59,8 @@ public sealed class AffinityObservation
         var halfLife = limits.HalfLife.TotalSeconds;
         for (var i = 0; i < Stripes; i++)
         {
-            _edges[i] = new EdgeStripe(Math.Max(4, limits.Edges / Stripes), halfLife);
-            _names[i] = new NameStripe(i, Math.Max(4, limits.Edges * 2 / 5 / Stripes), halfLife, limits.HasLoads);
+            _edges[i] = new EdgeStripe(Math.Max(4, limits.Edges / Stripes), limits.Door, halfLife);
+            _names[i] = new NameStripe(i, Math.Max(4, limits.Edges * 2 / 5 / Stripes), limits.Door, halfLife, limits.HasLoads);
             _clients[i] = new ClientStripe();
         }
         (_window, _start, _salt) = (limits.Window.TotalSeconds, time.GetTimestamp(), _salts());
@@ -69,11 +73,12 @@ public sealed class AffinityObservation
     public void Used(ReadOnlySpan<char> client, EndpointId endpoint)
     {
         var (now, hash) = (Now(), endpoint.KeyHash);
-        _names[StripeOf(hash)].Touch(hash, endpoint.Value, now);
         if (now >= Volatile.Read(ref _saltUntil)) DrawSalt(now);
         var name = XxHash3.HashToUInt64(MemoryMarshal.AsBytes(client[Math.Max(0, client.Length - ClientCharsMax)..]), Volatile.Read(ref _salt)); // Longer ones take three times as long.
         var last = _clients[name >> 60].Exchange(name, hash, now, _window);
-        if (last != 0 && last != hash) CountEdge(last, hash, now);
+        if (last == hash) return;
+        _names[StripeOf(hash)].Touch(hash, endpoint.Value, now);
+        if (last != 0) CountEdge(last, hash, now);
     }
 
     /// <summary>An endpoint's handler calls another endpoint.</summary>
@@ -165,10 +170,10 @@ public sealed class AffinityObservation
         }
     }
 
-    private sealed class EdgeStripe(int capacity, double halfLife)
+    private sealed class EdgeStripe(int capacity, int door, double halfLife)
     {
         private readonly Lock _gate = new();
-        private readonly SpaceSaving _edges = new(capacity);
+        private readonly SpaceSaving _edges = new(capacity, door);
         private readonly ForwardDecay _decay = new(halfLife);
 
         public void Add(ulong a, ulong b, double now)
@@ -197,10 +202,10 @@ public sealed class AffinityObservation
         }
     }
 
-    private sealed class NameStripe(int number, int capacity, double halfLife, bool hasLoads)
+    private sealed class NameStripe(int number, int capacity, int door, double halfLife, bool hasLoads)
     {
         private readonly Lock _gate = new();
-        private readonly SpaceSaving _endpoints = new(capacity);
+        private readonly SpaceSaving _endpoints = new(capacity, door);
         private readonly ForwardDecay _decay = new(halfLife);
         private readonly byte[] _names = new byte[capacity * NameBytesMax]; // Not strings: nothing of a request lives on.
         private readonly byte[] _lengths = new byte[capacity];
@@ -218,7 +223,7 @@ public sealed class AffinityObservation
             lock (_gate)
             {
                 var weight = WeightAt(now);
-                _loads[Find(hash, name, weight)].Add(weight, cpu, bytes);
+                if (Find(hash, name, weight) is var at and >= 0) _loads[at].Add(weight, cpu, bytes);
                 _slots[Slot.Of(hash).Value / Stripes].Add(weight, cpu, bytes);
             }
         }

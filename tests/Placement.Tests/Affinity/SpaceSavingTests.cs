@@ -34,6 +34,40 @@ public sealed class SpaceSavingTests
     }, iter: 200);
 
     [Fact]
+    public void WithADoorkeeper_TheSurePartIsStillNotAboveTheTruth_AndWhatIsKeptIsOfItsKey() => Gen.Select(Streams, Gen.Int[1, 64]).Sample((stream, capacity) =>
+    {
+        var (sketch, exact) = (new SpaceSaving(capacity, door: 16), new Dictionary<ulong, double>());
+        var owners = new Dictionary<int, ulong>();
+        foreach (var (key, weight) in stream)
+        {
+            var place = sketch.Add(key, ~key, weight, out var isNew);
+            if (isNew) owners[place] = key;
+            Assert.Equal(key, place < 0 ? key : owners[place]);
+            exact[key] = exact.GetValueOrDefault(key) + weight;
+        }
+        Assert.Equal(Math.Min(capacity, exact.Count), sketch.Count);
+        Assert.Equal(sketch.Count, Enumerable.Range(0, sketch.Count).Select(place => sketch[place].A).Distinct().Count());
+        Assert.All(Enumerable.Range(0, sketch.Count).Select(place => sketch[place]), told => Assert.True(told.Weight - told.Error <= exact[told.A] + 1e-6));
+    }, iter: 200);
+
+    [Fact]
+    public void ADoorkeeper_TurnsAwayWhatComesOnce_AndLetsInWhatComesAgain_OrWeighsMore()
+    {
+        var sketch = new SpaceSaving(2, door: 16);
+        sketch.Add(1, 0, 1, out _);
+        sketch.Add(2, 0, 1, out _);
+        sketch.Add(1, 0, 2, out _); // The heap still has it as the lightest.
+        for (var key = 10ul; key < 1_000; key++)
+        {
+            Assert.Equal((-1, false), (sketch.Add(key, 0, 1, out var isNew), isNew));
+        }
+        Assert.Equal(1, sketch.Add(999, 0, 1, out _)); // Again: for the lightest.
+        Assert.Equal((1ul, 3.0), (sketch[0].A, sketch[0].Weight));
+        Assert.Equal((999ul, 2.0, 1.0), (sketch[1].A, sketch[1].Weight, sketch[1].Error));
+        Assert.Equal(1, sketch.Add(7, 0, 4.5, out _)); // More than twice the lightest.
+    }
+
+    [Fact]
     public void Scaled_ItGoesOnAsBefore()
     {
         var sketch = new SpaceSaving(2);

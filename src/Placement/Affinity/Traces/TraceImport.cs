@@ -60,7 +60,7 @@ public static class TraceImport
             {
                 clock.Set(first = line.At);
                 var salts = 0L; // The same trace gives the same map.
-                observation = new AffinityObservation(options.Limits, clock, () => ++salts);
+                observation = new AffinityObservation(options.Limits with { Door = 0 }, clock, () => ++salts); // All of a trace counts.
             }
             clock.Set(line.At);
             observation.Used(line.Client, endpoint);
