@@ -66,7 +66,7 @@ internal sealed class Leg : HttpTransformer
         await base.TransformRequestAsync(httpContext, proxyRequest, destinationPrefix, cancellationToken);
         // Byte for byte as the client sent it: the receiver matches templates on the same text.
         proxyRequest.RequestUri = new Uri(Address + RawTarget, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
-        proxyRequest.Headers.Host = httpContext.Request.Host.Value;
+        // The Host header is copied as it came, with the others.
         if (WaitsForContinue) proxyRequest.Headers.ExpectContinue = true;
         else if (proxyRequest.Headers.NonValidated.Contains("Expect")) proxyRequest.Headers.ExpectContinue = false; // The client's; its body is here.
 

@@ -13,6 +13,7 @@ internal sealed class LegWatch : CancellationTokenSource, IResettable
 
     private static readonly ObjectPool<LegWatch> Kept = new DefaultObjectPoolProvider { MaximumRetained = KeptMax }.Create<LegWatch>();
     private CancellationTokenRegistration _client;
+    private long _heardAt;
 
     /// <summary>Starts to watch one leg.</summary>
     /// <param name="client">Cancelled when the client leaves.</param>
@@ -20,20 +21,33 @@ internal sealed class LegWatch : CancellationTokenSource, IResettable
     {
         var watch = Kept.Get();
         watch._client = client.UnsafeRegister(static state => ((LegWatch)state!).Cancel(), watch);
-        watch.Heard();
+        watch.Listen();
         return watch;
     }
 
-    /// <summary>Something came over the leg: the silence begins anew.</summary>
-    public void Heard() => CancelAfter(SilenceMax);
+    /// <summary>Something came over the leg: the silence begins anew, to the second.</summary>
+    public void Heard()
+    {
+        if (Environment.TickCount64 - _heardAt >= 1_000) Listen(); // A timer set anew for each piece costs more than the piece.
+    }
 
     /// <summary>The leg may be silent from now on: pings tell whether the other side still lives.</summary>
-    public void MayBeSilent() => CancelAfter(Timeout.InfiniteTimeSpan);
+    public void MayBeSilent()
+    {
+        _heardAt = 0;
+        CancelAfter(Timeout.InfiniteTimeSpan);
+    }
 
     /// <summary>The leg is over.</summary>
     public void End()
     {
         _client.Dispose(); // Waits for a running callback: after it nobody else cancels this watch.
         Kept.Return(this); // Keeps it only if it was never cancelled.
+    }
+
+    private void Listen()
+    {
+        _heardAt = Environment.TickCount64;
+        CancelAfter(SilenceMax);
     }
 }
