@@ -5,7 +5,7 @@ using System.Globalization;
 namespace ShardCloud.Bench.Load;
 
 /// <summary>What a process has used since its start.</summary>
-internal readonly record struct Used(long AllocatedBytes, TimeSpan ProcessorTime);
+internal readonly record struct Used(long AllocatedBytes, TimeSpan ProcessorTime, TimeSpan Paused);
 
 /// <summary>A process whose use of the machine is measured.</summary>
 internal interface IMeasured
@@ -50,7 +50,7 @@ internal sealed class Child : IMeasured, IDisposable
         _process.StandardInput.Flush();
         if (!_answers.TryTake(out var line, TimeSpan.FromSeconds(10))) throw new InvalidOperationException($"A measured process does not answer. It said:\n{Said}");
         var parts = line.Split(' ');
-        return new(long.Parse(parts[0], CultureInfo.InvariantCulture), new TimeSpan(long.Parse(parts[1], CultureInfo.InvariantCulture)));
+        return new(long.Parse(parts[0], CultureInfo.InvariantCulture), new TimeSpan(long.Parse(parts[1], CultureInfo.InvariantCulture)), new TimeSpan(long.Parse(parts[2], CultureInfo.InvariantCulture)));
     }
 
     public void Dispose()

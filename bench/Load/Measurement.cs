@@ -13,7 +13,8 @@ namespace ShardCloud.Bench.Load;
 /// <param name="Closed">Closed-loop run.</param>
 /// <param name="ProcessorMicroseconds">Processor time of the target a request, over the closed-loop run: in the open loop, waking up idle threads would be most of it.</param>
 /// <param name="AllocatedBytes">Bytes the target allocated a request, over the closed-loop run.</param>
-internal sealed record Row(int Round, string Target, Seen Open, Seen Closed, double ProcessorMicroseconds, double AllocatedBytes);
+/// <param name="PausedMicroseconds">How long its garbage collector held all its threads, by request, over the closed-loop run.</param>
+internal sealed record Row(int Round, string Target, Seen Open, Seen Closed, double ProcessorMicroseconds, double AllocatedBytes, double PausedMicroseconds);
 
 /// <summary>Starts everything, measures in turn, reports.</summary>
 internal static class Measurement
@@ -53,8 +54,8 @@ internal static class Measurement
                 var closed = Run(self, new(port, 0, settings.ClosedSeconds, settings.Connections, settings.PostPercent));
                 var after = process.Use();
                 var requests = (double)(closed.Answered + closed.Uncounted);
-                rows.Add(new Row(round, name, open, closed, (after.ProcessorTime - before.ProcessorTime).TotalMicroseconds / requests, (after.AllocatedBytes - before.AllocatedBytes) / requests));
-                Console.WriteLine($"{round} {name,-6} open p50 {open.P50:0.00} p99 {open.P99:0.00} ms, failed {open.Failed}; closed {closed.PerSecond:0}/s; {rows[^1].ProcessorMicroseconds:0} us, {rows[^1].AllocatedBytes:0} B a request");
+                rows.Add(new Row(round, name, open, closed, (after.ProcessorTime - before.ProcessorTime).TotalMicroseconds / requests, (after.AllocatedBytes - before.AllocatedBytes) / requests, (after.Paused - before.Paused).TotalMicroseconds / requests));
+                Console.WriteLine($"{round} {name,-6} open p50 {open.P50:0.00} p99 {open.P99:0.00} ms, failed {open.Failed}; closed {closed.PerSecond:0}/s; {rows[^1].ProcessorMicroseconds:0.0} us of a processor, {rows[^1].PausedMicroseconds:0.00} us of pauses, {rows[^1].AllocatedBytes:0} B a request");
             }
         }
         return await Report.WriteAsync(settings, rate, rows);

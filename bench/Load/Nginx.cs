@@ -62,7 +62,7 @@ internal sealed class Nginx : IMeasured, IDisposable
                 // Ended meanwhile.
             }
         }
-        return new Used(0, TimeSpan.FromSeconds(ticks / TicksPerSecond));
+        return new Used(0, TimeSpan.FromSeconds(ticks / TicksPerSecond), TimeSpan.Zero);
     }
 
     public void Dispose()

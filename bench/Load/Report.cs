@@ -33,7 +33,8 @@ internal static class Report
         Add("p99 ms, open loop", "0.00", r => r.Open.P99, "at most 1.2");
         Add("p99.9 ms, open loop", "0.00", r => r.Open.P999, "");
         Add("p99 ms, closed loop", "0.00", r => r.Closed.P99, "");
-        Add("target's processor time, us a request", "0", r => r.ProcessorMicroseconds, "");
+        Add("target's processor time, us a request", "0.0", r => r.ProcessorMicroseconds, "");
+        Add("target's collector pauses, us a request", "0.00", r => r.PausedMicroseconds, "");
         Add("target's allocations, bytes a request", "0", r => r.AllocatedBytes, "");
         Line("");
         Line($"The extra hop (router against direct): {Of("router", r => r.Open.P50) - Of("direct", r => r.Open.P50):0.00} ms at p50, {Of("router", r => r.Open.P99) - Of("direct", r => r.Open.P99):0.00} ms at p99.");

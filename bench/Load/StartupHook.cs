@@ -8,7 +8,7 @@ internal static class StartupHook
     private static void Answer()
     {
         while (Console.In.ReadLine() is not null)
-            Console.Out.WriteLine($"{Prefix}{GC.GetTotalAllocatedBytes(precise: true)} {Environment.CpuUsage.TotalTime.Ticks}");
+            Console.Out.WriteLine($"{Prefix}{GC.GetTotalAllocatedBytes(precise: true)} {Environment.CpuUsage.TotalTime.Ticks} {GC.GetTotalPauseDuration().Ticks}");
         Environment.Exit(0);
     }
 }
