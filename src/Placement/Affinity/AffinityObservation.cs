@@ -26,7 +26,7 @@ public sealed record ObservationLimits(int Edges, TimeSpan HalfLife, TimeSpan Wi
 /// Where a client uses the same endpoint again nothing is counted but its time: that tells nothing new of what belongs together.
 /// <para>Parts are striped by hash, each with its lock, held for some ten nanoseconds. Of a client only a hash under a salt is kept, in a table of 8,192 that forgets: the salt is drawn anew, and the table cleared,
 /// every 60 windows, and nothing of it is ever told.</para>
-/// <para>Default bounds: 1.9 MB. Loads are of endpoints since they got their cell; the rest of their slot's load is told as the slot's.</para>
+/// <para>Default bounds: 2.0 MB. Loads are of endpoints since they got their cell; the rest of their slot's load is told as the slot's.</para>
 /// </remarks>
 public sealed class AffinityObservation
 {

@@ -8,7 +8,7 @@ public sealed class AffinitySettings
     /// <summary>False: nothing is observed, and what an access costs is a test of a flag. Default true.</summary>
     public bool Enabled { get; set; } = true;
 
-    /// <summary>Edges that this member keeps, those with most accesses; two fifths as many endpoints keep their names. About 150 bytes of memory for each, all taken at the start. Default 10,000: 1.9 MB in all.</summary>
+    /// <summary>Edges that this member keeps, those with most accesses; two fifths as many endpoints keep their names. About 150 bytes of memory for each, all taken at the start. Default 10,000: 2.0 MB in all.</summary>
     [Range(100, 100_000)]
     public int Edges { get; set; } = 10_000;
 
