@@ -71,7 +71,10 @@ public sealed class RebalanceTests(AzuriteFixture azurite) : IAsyncLifetime
     public async Task Moved_StaysForTheCoolDown_WhoeverMovedIt()
     {
         await _cloud.FinishedAsync(await _cloud.StartAsync("shard-2", "rooms/e1"));
-        await PolicyAsync("""{"everyMinutes":0,"moveBudget":1,"coolDownSeconds":600}""");
+        // A pin wants it back at once: nothing but the cool-down keeps it.
+        await PolicyAsync("""{"everyMinutes":0,"moveBudget":1,"coolDownSeconds":0,"pins":{"/rooms/e1":"shard-1"}}""");
+        Assert.Contains((await RunAsync(apply: false)).Moves!, move => move.Entry == "rooms/e1");
+        await PolicyAsync("""{"everyMinutes":0,"moveBudget":1,"coolDownSeconds":600,"pins":{"/rooms/e1":"shard-1"}}""");
 
         var run = await RunAsync(apply: false);
 
