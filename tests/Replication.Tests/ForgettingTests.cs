@@ -286,10 +286,7 @@ public sealed class ForgettingTests
                     }
                     break;
                 case 3 when ack == AckMode.Replica && node.Tenure.TakeBatch() is { } batch:
-                    var kept = random.Next(4) > 0 && BackupOf(node).Replica.IsComplete && BackupOf(node).Tenure.Keep(node.Self, batch.Deltas);
-                    if (kept && random.Next(4) > 0) node.Tenure.BackedUp(batch);
-                    else node.Tenure.NotBackedUp(batch);
-                    node.RunDue();
+                    node.BackUp(batch, BackupOf(node), random);
                     break;
                 case 3 when ack != AckMode.Replica && random.Next(12) == 0 && node.Travelling > 0:
                     node.Fail();
@@ -316,7 +313,7 @@ public sealed class ForgettingTests
                 case 13 when random.Next(6) == 0 || !node.Replica.IsComplete:
                     if (!node.Replica.IsComplete)
                     {
-                        if (!await RepairAsync(node, nodes)) break;
+                        if (!await node.RepairFromAnyAsync(nodes)) break;
                         if (node == owner) node.TakeOver(++epoch);
                     }
                     else if (ack != AckMode.Replica || node != owner) node.ReadDamaged(random.Next(1000));
@@ -343,13 +340,7 @@ public sealed class ForgettingTests
                     break;
             }
         }
-        foreach (var node in nodes) node.LandAll();
-        foreach (var node in nodes) node.Read();
-        foreach (var node in nodes.Where(n => !n.Replica.IsComplete))
-        {
-            if (!await RepairAsync(node, nodes)) node.StartOver();
-            node.Read();
-        }
+        await Node.ReadToTheEndAsync(nodes);
 
         var (truth, naive, hasForgotten) = (new PartitionReplica(0, 1, World.LogIdentity), new PartitionReplica(0, 1, World.LogIdentity), false);
         for (var offset = 0; offset < world.Log.Count; offset++)
@@ -368,13 +359,6 @@ public sealed class ForgettingTests
         foreach (var room in Rooms)
             if (owner.Open(room) is { } open) Assert.True(truth.Accepted(room).SameAs(open.Current), $"the owner serves another {room} than the log holds");
         return hasForgotten;
-    }
-
-    private static async Task<bool> RepairAsync(Node node, Node[] nodes)
-    {
-        if (nodes.FirstOrDefault(n => n.Replica.IsComplete && n.Replica.Position >= node.Replica.FaultOffset) is not { } peer) return false;
-        await node.RepairFromAsync(peer);
-        return true;
     }
 
     private static byte[] WithoutForgetting(byte[] record) => LogRecordCodec.Decode(record) is { Grant: { ForgetTo: >= 0 } grant, Envelope: { } envelope } ? LogRecordCodec.Encode(envelope.Writer, grant with { ForgetTo = -1 }) : record;

@@ -119,14 +119,6 @@ public class PropertyTests
         return stream.ToArray();
     }
 
-    /// <summary>From whoever is complete and stands past the damage; false when nobody does.</summary>
-    private static async Task<bool> RepairAsync(Node node, Node[] nodes)
-    {
-        if (nodes.FirstOrDefault(n => n.Replica.IsComplete && n.Replica.Position >= node.Replica.FaultOffset) is not { } peer) return false;
-        await node.RepairFromAsync(peer);
-        return true;
-    }
-
     private static async Task<bool> RunAsync(Random random, AckMode ack)
     {
         var world = new World(Guards.All, ack);
@@ -165,10 +157,7 @@ public class PropertyTests
                     }
                     break;
                 case 2 when ack == AckMode.Replica && node.Tenure.TakeBatch() is { } batch: // Instead of a failed append, which would be the owner's crash.
-                    var kept = random.Next(4) > 0 && BackupOf(node).Replica.IsComplete && BackupOf(node).Tenure.Keep(node.Self, batch.Deltas);
-                    if (kept && random.Next(4) > 0) node.Tenure.BackedUp(batch);
-                    else node.Tenure.NotBackedUp(batch);
-                    node.RunDue();
+                    node.BackUp(batch, BackupOf(node), random);
                     break;
                 case 2 when ack != AckMode.Replica && random.Next(4) == 0 && node.Travelling > 0:
                     node.Fail();
@@ -192,7 +181,7 @@ public class PropertyTests
                     if (ack != AckMode.Replica || node != owner) node.ReadDamaged(random.Next(1000));
                     break;
                 case 12:
-                    if (!await RepairAsync(node, nodes)) break;
+                    if (!await node.RepairFromAnyAsync(nodes)) break;
                     if (node == owner) node.TakeOver(++epoch);
                     break;
                 case 9:
@@ -210,13 +199,7 @@ public class PropertyTests
                     break;
             }
         }
-        foreach (var node in nodes) node.LandAll();
-        foreach (var node in nodes) node.Read();
-        foreach (var node in nodes.Where(n => !n.Replica.IsComplete))
-        {
-            if (!await RepairAsync(node, nodes)) node.StartOver();
-            node.Read();
-        }
+        await Node.ReadToTheEndAsync(nodes);
 
         var truth = world.ReadAll();
         Assert.True(truth.IsComplete, "a gap in the log");

@@ -192,6 +192,35 @@ internal sealed class Node
         Replace(PartitionReplica.From(adopted.Value.State, _world.Guards));
     }
 
+    /// <summary>From whoever is complete and stands past the damage; false when nobody does.</summary>
+    public async Task<bool> RepairFromAnyAsync(Node[] nodes)
+    {
+        if (nodes.FirstOrDefault(n => n.Replica.IsComplete && n.Replica.Position >= Replica.FaultOffset) is not { } peer) return false;
+        await RepairFromAsync(peer);
+        return true;
+    }
+
+    /// <summary>The end of a history: all that travels lands, everyone reads to the end, and who is incomplete is repaired, or reads the log anew.</summary>
+    public static async Task ReadToTheEndAsync(Node[] nodes)
+    {
+        foreach (var node in nodes) node.LandAll();
+        foreach (var node in nodes) node.Read();
+        foreach (var node in nodes.Where(n => !n.Replica.IsComplete))
+        {
+            if (!await node.RepairFromAnyAsync(nodes)) node.StartOver();
+            node.Read();
+        }
+    }
+
+    /// <summary>A batch reaches its backup, or not, and its answer comes back, or not.</summary>
+    public void BackUp(BackupBatch batch, Node backup, Random random)
+    {
+        var kept = random.Next(4) > 0 && backup.Replica.IsComplete && backup.Tenure.Keep(Self, batch.Deltas);
+        if (kept && random.Next(4) > 0) Tenure.BackedUp(batch);
+        else Tenure.NotBackedUp(batch);
+        RunDue();
+    }
+
     /// <summary>Nobody has complete state: the log is read once more from its start.</summary>
     public void StartOver() => Replace(new PartitionReplica(0, 1, World.LogIdentity, _world.Guards));
 
