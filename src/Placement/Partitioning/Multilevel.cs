@@ -115,8 +115,11 @@ internal sealed class Multilevel
         _isScattered = level.Graph.EdgeCount >= ScatteredEdgesMin && 2 * before > _edgeWeight;
         if (_isScattered)
         {
-            if (isWhole) _sweeps.Exchange();
-            before = PartitionQuality.CutOf(level.Graph, parts);
+            if (isWhole)
+            {
+                _sweeps.Exchange();
+                before = PartitionQuality.CutOf(level.Graph, parts);
+            }
             if (_sweeps.Overweight == 0) return (0, before);
         }
 

@@ -38,7 +38,6 @@ internal sealed class Sweeps
     /// <summary>Passes with prices, then without: the cut falls by much where parts are full, and may rise by little.</summary>
     public void Exchange()
     {
-        Array.Clear(_prices);
         for (var pass = 0; pass < PricedPasses; pass++)
         {
             Array.Fill(_active, true, 0, _parts.Length);
