@@ -22,6 +22,9 @@ internal sealed class Workload
 
     public bool[] IsFixed { get; private set; } = [];
 
+    /// <summary>That it rests, by the plan that was applied last.</summary>
+    public PlacementRest? Rest { get; private set; }
+
     public int Endpoints => _keys.Length;
 
     /// <summary>Groups that are used together, of which some are used far more than others, placed at random.</summary>
@@ -113,11 +116,13 @@ internal sealed class Workload
         Entries = [.. _keys.Select((key, i) => new PlacementEntry(key, At[i], _loads[i], IsFixed[i]))],
         Edges = [.. _edges.Select(edge => new AffinityEdge(edge.A, edge.B, edge.Weight))],
         Policy = Policy,
+        Rest = Rest,
     };
 
-    /// <summary>Makes the moves of a plan.</summary>
+    /// <summary>Makes the moves of a plan, and remembers whether it rests.</summary>
     public void Apply(PlacementPlan plan)
     {
+        Rest = plan.Rest;
         var shards = Shards.Select((shard, number) => (shard.Id, number)).ToDictionary(shard => shard.Id, shard => shard.number);
         foreach (var move in plan.Moves) At[_places[move.Entry]] = shards[move.To];
     }
@@ -127,7 +132,7 @@ internal sealed class Workload
     {
         var random = new Random(seed);
         double Factor() => 1 + (by * ((2 * random.NextDouble()) - 1));
-        var next = new Workload { Policy = Policy, Shards = Shards, At = At, IsFixed = IsFixed, _keys = _keys, _places = _places };
+        var next = new Workload { Policy = Policy, Shards = Shards, At = At, IsFixed = IsFixed, Rest = Rest, _keys = _keys, _places = _places };
         foreach (var (a, b, weight) in _edges) next._edges.Add((a, b, weight * Factor()));
         next._loads = [.. _loads.Select(load => load with { Requests = load.Requests * Factor(), Cpu = load.Cpu * Factor(), Bytes = load.Bytes * Factor() })];
         return next;

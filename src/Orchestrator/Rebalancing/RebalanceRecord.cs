@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using ShardCloud.Contracts;
+using ShardCloud.Placement.Rebalancing;
 
 namespace ShardCloud.Orchestrator.Rebalancing;
 
@@ -8,7 +9,8 @@ namespace ShardCloud.Orchestrator.Rebalancing;
 /// <param name="Next">The first batch that was not begun.</param>
 /// <param name="Cancelled">By whom it is to be stopped.</param>
 /// <param name="BudgetMin">At least so much of the endpoints may be moved, whatever the policy says: a shard that was added gets its share in one run.</param>
-public sealed record RebalanceRecord(RebalanceRun Public, int Next = 0, string? Cancelled = null, double BudgetMin = 0)
+/// <param name="Rest">What its plan says of rest: the next run's plan begins with that.</param>
+public sealed record RebalanceRecord(RebalanceRun Public, int Next = 0, string? Cancelled = null, double BudgetMin = 0, PlacementRest? Rest = null)
 {
     /// <summary>Whether it has ended.</summary>
     [JsonIgnore]

@@ -43,7 +43,7 @@ public sealed class AdvanceRebalance(
         {
             return record.Public.State == RebalanceState.Planning ? await PlanAsync(record, cancellationToken) : await MoveAsync(record, cancellationToken);
         }
-        catch (ShardCloudException error) when (error.Code is ErrorCodes.PlacementInputsBad or ErrorCodes.PinsContradict or ErrorCodes.TooManyApart or ErrorCodes.NoCapacity or ErrorCodes.PlanUnreadable or ErrorCodes.OverLimit)
+        catch (ShardCloudException error) when (error.Code is ErrorCodes.PlacementInputsBad or ErrorCodes.PinsContradict or ErrorCodes.TooManyApart or ErrorCodes.NoCapacity or ErrorCodes.PlanUnreadable or ErrorCodes.PlannerUnknown or ErrorCodes.OverLimit)
         {
             return await EndAsync(input, RebalanceOutcome.Failed, error.ToWire(), cancellationToken); // No repeat would change it.
         }
@@ -60,7 +60,7 @@ public sealed class AdvanceRebalance(
         var placed = await store.ReadPlacedAsync(cancellationToken);
         var moved = await recent.SinceAsync(map, time.GetUtcNow() - policy.CoolDown, cancellationToken);
         var inputs = PlacementSurvey.Of(
-            map, observed, FadedEndpoints.SentHome(map, placed, observed, policy, wanted.FadedBelow), new SurveyLimits(moved, Math.Max(0, wanted.PlacedMax - placed.Count)));
+            map, observed, FadedEndpoints.SentHome(map, placed, observed, policy, wanted.FadedBelow), new SurveyLimits(moved, Math.Max(0, wanted.PlacedMax - placed.Count))) with { Rest = await store.ReadRestAsync(cancellationToken) };
         var plan = PlacementPlanner.Plan(inputs);
 
         var bytes = PlacementPlanFile.Write(inputs, plan);
@@ -69,6 +69,7 @@ public sealed class AdvanceRebalance(
         var hot = HotSpots.Of(inputs).Take(HotMax).Select(found => new RebalanceHot(found.Entry.ToString(), found.Shard.Value, found.Load, found.Of, found.Advice));
         await store.UpdateAsync(id, now => now.Public.State != RebalanceState.Planning ? null : EndedWhereDry(now with
         {
+            Rest = plan.Rest,
             Public = now.Public with
             {
                 State = RebalanceState.Moving,
@@ -76,6 +77,8 @@ public sealed class AdvanceRebalance(
                 After = Of(plan.After),
                 Planned = plan.Moves.Count,
                 Held = plan.Held,
+                Left = plan.Left,
+                Rests = plan.Rest is not null,
                 Hot = [.. hot],
                 Plan = new RebalancePlanRef(map.Version.Value, observed.Version, hash, bytes.Length),
             },

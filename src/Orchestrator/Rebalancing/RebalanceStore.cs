@@ -1,6 +1,7 @@
 using ShardCloud.Contracts;
 using ShardCloud.Orchestrator.Management;
 using ShardCloud.Orchestrator.Records;
+using ShardCloud.Placement.Rebalancing;
 
 namespace ShardCloud.Orchestrator.Rebalancing;
 
@@ -60,6 +61,10 @@ public sealed class RebalanceStore(DocumentStore documents, RebalancePlans plans
     /// <summary>Those that are kept, newest first.</summary>
     public async Task<IReadOnlyList<RebalanceRecord>> ListAsync(int most, CancellationToken cancellationToken) =>
         [.. (await documents.ListAsync(Kind, most, RebalanceRecordJson.Default.RebalanceRecord, cancellationToken)).Select(stored => stored.Value)];
+
+    /// <summary>Whether the placement rests, by the newest run that was to move something and was planned; null: it does not.</summary>
+    public async Task<PlacementRest?> ReadRestAsync(CancellationToken cancellationToken) =>
+        (await ListAsync(KeptMax, cancellationToken)).FirstOrDefault(record => record is { IsFinished: true, Public: { Apply: true, Plan: not null } })?.Rest;
 
     /// <summary>Changes a record that has not ended; null leaves it as it is. One that ends makes room for the next.</summary>
     /// <exception cref="ShardCloudException">SC5011: no such run.</exception>

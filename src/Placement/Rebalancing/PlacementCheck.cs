@@ -11,6 +11,7 @@ public static class PlacementCheck
     public static void Check(PlacementInputs inputs)
     {
         CheckPolicy(inputs.Policy);
+        if (inputs.Rest is { Left: not (>= 0 and <= 1) } rest) throw Bad($"{Say(rest.Left)} of all accesses were left at rest: 0 to 1");
         CheckShards(inputs);
         CheckReaders(inputs);
         CheckEntries(inputs);

@@ -54,6 +54,9 @@ public sealed record PlacementInputs
     /// <summary>Partitions that a shard reads whatever becomes of the entries: it owns slots of them that are not among these. By shard, then partition; each pair once.</summary>
     public IReadOnlyList<PartitionReader> Readers { get; init; } = [];
 
+    /// <summary>That the placement rests since a plan before this one; null where it does not.</summary>
+    public PlacementRest? Rest { get; init; }
+
     /// <summary>What to keep to.</summary>
     public required PlacementPolicy Policy { get; init; }
 }

@@ -26,5 +26,11 @@ public sealed record PlacementMove(EntryKey Entry, ShardId From, ShardId To, dou
 /// <summary>How good a placement is. <c>Cut</c>: share of the weight of all edges whose ends are at different shards, 0 to 1. <c>Imbalance</c>: how far the shard with most load is above its share.</summary>
 public readonly record struct PlacementQuality(double Cut, double Imbalance);
 
-/// <summary>Moves of one round, in the order in which they are to be made, and what they bring. <c>Held</c>: moves that would be good, left for later rounds by the budget.</summary>
-public sealed record PlacementPlan(IReadOnlyList<PlacementMove> Moves, PlacementQuality Before, PlacementQuality After, int Held);
+/// <summary>Moves of one round, in the order in which they are to be made, and what they bring.</summary>
+/// <param name="Moves">The moves.</param>
+/// <param name="Before">Before the first of them.</param>
+/// <param name="After">After the last.</param>
+/// <param name="Held">Moves that would be good, left for later rounds: the budget is spent, or there is no room.</param>
+/// <param name="Left">What all moves for traffic would save before this round, if there were room for them: share of the weight of all edges, 0 to 1.</param>
+/// <param name="Rest">That the placement rests, for the next plan; null where this one moves something for traffic.</param>
+public sealed record PlacementPlan(IReadOnlyList<PlacementMove> Moves, PlacementQuality Before, PlacementQuality After, int Held, double Left = 0, PlacementRest? Rest = null);

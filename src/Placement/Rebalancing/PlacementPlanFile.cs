@@ -10,12 +10,12 @@ namespace ShardCloud.Placement.Rebalancing;
 /// <remarks>
 /// Shards and entries are meant by their place. No white space, members always in this order, numbers in the shortest form that reads as the same; a capacity without limit is null:
 /// <code>
-/// {"placementPlanner":1,"inputs":{"map":812,"affinity":17,
+/// {"placementPlanner":1,"inputs":{"map":812,"affinity":17,"rest":[],
 ///   "policy":{"imbalance":0.05,"moveBudget":0.05,"coolDownSeconds":600,"gainMin":0.1,"restBelow":0.005,"moveCost":0.01,"readersMax":16,"seed":1,"pins":[["rooms/1","shard-2"]],"apart":[["rooms/3","rooms/4"]]},
 ///   "partitions":16,"readers":[[0,3]],"shards":[["shard-1","1.0.0",1,null,4,null,null,null]],"entries":[["rooms/1",0,12.5,0.02,4096,4,310,0],["slots:17-17",0,0.5,0.001,80,0,0,0]],"edges":[[0,1,2.25]]},
-///  "plan":{"before":[0.9,0.2],"after":[0.1,0.04],"held":3,"moves":[[0,0,1,2.25,1.2,0.98,["rooms/2"]]]}}
+///  "plan":{"before":[0.9,0.2],"after":[0.1,0.04],"held":3,"left":0.8,"rest":[],"moves":[[0,0,1,2.25,1.2,0.98,["rooms/2"]]]}}
 /// </code>
-/// <c>readers</c>: shard, partition. <c>shards</c>: name, version, 1 when it takes, capacity (requests/s, cores, bytes/s, connections, bytes of state). <c>entries</c>: key, owner, load likewise, 1 when fixed. <c>moves</c>: entry, from, to, gain,
+/// <c>rest</c>: what was left when the placement came to rest, and among which shards and by which policy; nothing where it does not rest. <c>readers</c>: shard, partition. <c>shards</c>: name, version, 1 when it takes, capacity (requests/s, cores, bytes/s, connections, bytes of state). <c>entries</c>: key, owner, load likewise, 1 when fixed. <c>moves</c>: entry, from, to, gain,
 /// load of the owner before and of the destination after, neighbours there. With loads of six digits an entry has about 50 bytes beside its name, an edge 20, a move 90 and its neighbours' names.
 /// </remarks>
 public static class PlacementPlanFile
@@ -68,16 +68,10 @@ public static class PlacementPlanFile
     {
         json.WriteNumber("map", inputs.Map.Value);
         json.WriteNumber("affinity", inputs.Affinity);
+        WriteRest(json, inputs.Rest);
         var policy = inputs.Policy;
         json.WriteStartObject("policy");
-        json.WriteNumber("imbalance", policy.Imbalance);
-        json.WriteNumber("moveBudget", policy.MoveBudget);
-        json.WriteNumber("coolDownSeconds", policy.CoolDown.TotalSeconds);
-        json.WriteNumber("gainMin", policy.GainMin);
-        json.WriteNumber("restBelow", policy.RestBelow);
-        json.WriteNumber("moveCost", policy.MoveCost);
-        json.WriteNumber("readersMax", policy.ReadersMax);
-        json.WriteNumber("seed", policy.Seed);
+        WriteNumbersOf(json, policy);
         WriteRows(json, "pins", policy.Pins.OrderBy(pin => pin.Key.Value, StringComparer.Ordinal), pin =>
         {
             json.WriteStringValue(pin.Key.Value);
@@ -90,13 +84,7 @@ public static class PlacementPlanFile
         json.WriteEndObject();
         json.WriteNumber("partitions", inputs.Partitions);
         WriteRows(json, "readers", inputs.Readers, reader => WriteNumbers(json, reader.Shard, reader.Partition));
-        WriteRows(json, "shards", inputs.Shards, shard =>
-        {
-            json.WriteStringValue(shard.Id.Value);
-            json.WriteStringValue(shard.Version);
-            WriteNumbers(json, shard.Takes ? 1 : 0);
-            WriteLoad(json, shard.Capacity);
-        });
+        WriteShards(json, inputs.Shards);
         WriteRows(json, "entries", inputs.Entries, entry =>
         {
             json.WriteStringValue(entry.Key.ToString());
@@ -111,11 +99,34 @@ public static class PlacementPlanFile
         });
     }
 
+    /// <summary>The policy without pins and groups.</summary>
+    internal static void WriteNumbersOf(Utf8JsonWriter json, PlacementPolicy policy)
+    {
+        json.WriteNumber("imbalance", policy.Imbalance);
+        json.WriteNumber("moveBudget", policy.MoveBudget);
+        json.WriteNumber("coolDownSeconds", policy.CoolDown.TotalSeconds);
+        json.WriteNumber("gainMin", policy.GainMin);
+        json.WriteNumber("restBelow", policy.RestBelow);
+        json.WriteNumber("moveCost", policy.MoveCost);
+        json.WriteNumber("readersMax", policy.ReadersMax);
+        json.WriteNumber("seed", policy.Seed);
+    }
+
+    internal static void WriteShards(Utf8JsonWriter json, IReadOnlyList<PlacementShard> shards) => WriteRows(json, "shards", shards, shard =>
+    {
+        json.WriteStringValue(shard.Id.Value);
+        json.WriteStringValue(shard.Version);
+        WriteNumbers(json, shard.Takes ? 1 : 0);
+        WriteLoad(json, shard.Capacity);
+    });
+
     private static void WritePlan(Utf8JsonWriter json, PlacementInputs inputs, PlacementPlan plan)
     {
         WriteQuality(json, "before", plan.Before);
         WriteQuality(json, "after", plan.After);
         json.WriteNumber("held", plan.Held);
+        json.WriteNumber("left", plan.Left);
+        WriteRest(json, plan.Rest);
         var shards = inputs.Shards.Select((shard, number) => (shard.Id, number)).ToDictionary(shard => shard.Id, shard => shard.number);
         var moved = plan.Moves.Select(move => move.Entry).ToHashSet();
         var places = inputs.Entries.Select((entry, place) => (entry.Key, place)).Where(entry => moved.Contains(entry.Key)).ToDictionary(entry => entry.Key, entry => entry.place);
@@ -127,6 +138,17 @@ public static class PlacementPlanFile
             foreach (var endpoint in move.With) json.WriteStringValue(endpoint.Value);
             json.WriteEndArray();
         });
+    }
+
+    private static void WriteRest(Utf8JsonWriter json, PlacementRest? rest)
+    {
+        json.WriteStartArray("rest");
+        if (rest is not null)
+        {
+            WriteNumbers(json, rest.Left);
+            json.WriteStringValue(rest.Among);
+        }
+        json.WriteEndArray();
     }
 
     private static void WriteQuality(Utf8JsonWriter json, string name, PlacementQuality quality)
@@ -142,6 +164,7 @@ public static class PlacementPlanFile
     {
         Map = new MapVersion(json.GetProperty("map").GetInt64()),
         Affinity = json.GetProperty("affinity").GetInt64(),
+        Rest = ReadRest(json),
         Policy = ReadPolicy(json.GetProperty("policy")),
         Partitions = json.GetProperty("partitions").GetInt32(),
         Readers = Rows(json, "readers", row => new PartitionReader(row[0].GetInt32(), row[1].GetInt32())),
@@ -168,7 +191,10 @@ public static class PlacementPlanFile
         Rows(json, "moves", row => new PlacementMove(
             inputs.Entries[row[0].GetInt32()].Key, inputs.Shards[row[1].GetInt32()].Id, inputs.Shards[row[2].GetInt32()].Id, row[3].GetDouble(),
             [.. row[6].EnumerateArray().Select(text => new EndpointId(text.GetString()!))], row[4].GetDouble(), row[5].GetDouble())),
-        ReadQuality(json, "before"), ReadQuality(json, "after"), json.GetProperty("held").GetInt32());
+        ReadQuality(json, "before"), ReadQuality(json, "after"), json.GetProperty("held").GetInt32(),
+        json.GetProperty("left").GetDouble(), ReadRest(json));
+
+    private static PlacementRest? ReadRest(JsonElement json) => json.GetProperty("rest") is var rest && rest.GetArrayLength() == 0 ? null : new PlacementRest(rest[0].GetDouble(), rest[1].GetString()!);
 
     private static PlacementQuality ReadQuality(JsonElement json, string name) => new(json.GetProperty(name)[0].GetDouble(), json.GetProperty(name)[1].GetDouble());
 

@@ -19,12 +19,25 @@ public static class PlacementPlanner
     {
         PlacementCheck.Check(inputs);
         var model = new PlacementModel(inputs);
-        var clusters = PlacementClusters.Of(model);
-        var (target, isRequired) = PlacementTarget.Of(model, clusters);
-        var round = PlacementRound.Of(model, clusters, target, isRequired);
+        var (round, left, rest) = RoundOf(model, PlacementClusters.Of(model));
         var moves = round.Moves.Select(move => new PlacementMove(
             inputs.Entries[move.Entry].Key, inputs.Shards[move.From].Id, inputs.Shards[move.To].Id, move.Gain, With(model, round.State.At, move), move.LoadFrom, move.LoadTo));
-        return new PlacementPlan([.. moves], new PlacementState(model).Quality(), round.State.Quality(), round.Held);
+        return new PlacementPlan([.. moves], new PlacementState(model).Quality(), round.State.Quality(), round.Held, left, rest);
+    }
+
+    private static (PlacementRound Round, double Left, PlacementRest? Resting) RoundOf(PlacementModel model, int[] clusters)
+    {
+        var (target, below, among) = (PlacementTarget.Of(model, clusters, isGathered: true), model.Inputs.Policy.RestBelow, PlacementRest.FingerprintOf(model.Inputs));
+        var since = model.Inputs.Rest is { } before && before.Among == among ? before.Left : double.PositiveInfinity;
+        var least = new PlacementRest(Math.Min(since, target.Left), among);
+        if (target.Left >= below)
+        {
+            var round = PlacementRound.Of(model, clusters, target);
+            if (round.Moves.Count == 0) return (round, target.Left, least);
+            var isSame = since < double.PositiveInfinity && target.Left < since + below;
+            if (!isSame || round.Saved >= PlacementRest.WakesAt * below * model.TotalWeight) return (round, target.Left, null);
+        }
+        return (PlacementRound.Of(model, clusters, PlacementTarget.Of(model, clusters, isGathered: false)), target.Left, least);
     }
 
     /// <summary>The moves from today's placement to another one, in the order of the entries.</summary>

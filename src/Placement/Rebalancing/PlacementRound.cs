@@ -59,6 +59,9 @@ internal sealed class PlacementRound
     /// <summary>Moves to the target that are left.</summary>
     public int Held => _groups.Sum(group => group.Count(IsPending));
 
+    /// <summary>What all moves save together, in accesses a second.</summary>
+    public double Saved => _moves.Sum(move => move.Gain);
+
     /// <summary>How many endpoints and how many slots a round may move: at least one of each.</summary>
     public static (int Endpoints, int Slots) Budget(PlacementInputs inputs)
     {
@@ -68,9 +71,9 @@ internal sealed class PlacementRound
         int Of(int count) => Math.Max(1, (int)Math.Floor(count * inputs.Policy.MoveBudget));
     }
 
-    public static PlacementRound Of(PlacementModel model, int[] clusters, int[] target, bool[] isRequired)
+    public static PlacementRound Of(PlacementModel model, int[] clusters, PlacementTarget target)
     {
-        var round = new PlacementRound(model, clusters, target, isRequired);
+        var round = new PlacementRound(model, clusters, target.At, target.IsRequired);
         round.MoveRequired();
         round.Relieve();
         for (var turn = 0; turn < TurnsMax; turn++)

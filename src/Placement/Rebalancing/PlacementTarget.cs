@@ -26,15 +26,28 @@ internal sealed class PlacementTarget
         (_starts, _members) = Lists.Of(clusters, clusters.Length == 0 ? 0 : clusters.Max() + 1);
     }
 
-    /// <summary>The shard of each entry, and which entries have to go there whatever it costs.</summary>
-    public static (int[] At, bool[] IsRequired) Of(PlacementModel model, int[] clusters)
+    /// <summary>The shard of each entry.</summary>
+    public int[] At => _state.At;
+
+    /// <summary>Which entries have to go there whatever it costs.</summary>
+    public bool[] IsRequired => _isRequired;
+
+    /// <summary>What gathering would save before shards with too much give something back: share of the weight of all edges. 0 where nothing is gathered.</summary>
+    public double Left { get; private set; }
+
+    /// <summary>The target of a model; with <paramref name="isGathered"/> false only what must move, and balance, moves anything.</summary>
+    public static PlacementTarget Of(PlacementModel model, int[] clusters, bool isGathered)
     {
         var target = new PlacementTarget(model, clusters);
         target.Require();
-        target.Gather();
-        target.RestIfGoodEnough();
-        target.Relieve();
-        return (target._state.At, target._isRequired);
+        if (isGathered)
+        {
+            var before = target._state.Cut();
+            target.Gather();
+            target.Left = model.TotalWeight > 0 ? (before - target._state.Cut()) / model.TotalWeight : 0;
+        }
+        target.Relieve(isGathered);
+        return target;
     }
 
     private void Require()
@@ -78,17 +91,6 @@ internal sealed class PlacementTarget
             }
             if (changed <= _model.Entries / 10_000) break;
         }
-    }
-
-    // Where all that is left to gather saves next to nothing together, only balance moves anything.
-    private void RestIfGoodEnough()
-    {
-        var (gathered, before) = (_state.Cut(), new PlacementState(_model));
-        for (var entry = 0; entry < _model.Entries; entry++)
-            if (_isRequired[entry]) before.Move(entry, _state.At[entry]);
-        if (before.Cut() - gathered >= _model.Inputs.Policy.RestBelow * _model.TotalWeight) return;
-        for (var entry = 0; entry < _model.Entries; entry++)
-            if (_state.At[entry] != before.At[entry]) _state.Move(entry, before.At[entry]);
     }
 
     private double ClusterTraffic(int cluster)
@@ -146,7 +148,7 @@ internal sealed class PlacementTarget
         return gain > bestGain + same || (gain >= bestGain - same && (_state.Loads[shard], shard).CompareTo((_state.Loads[best], best)) < 0);
     }
 
-    private void Relieve()
+    private void Relieve(bool isGathered)
     {
         // Only who is over gives, and nobody who takes goes over by it: the lists stay right for those who give.
         var (starts, entries) = Lists.Of(_state.At, _model.Shards);
@@ -159,7 +161,7 @@ internal sealed class PlacementTarget
         {
             // A shard that is within the limit today and takes nothing more may stay as it is.
             var over = today.IsOver(shard, _model.High) ? _model.Low : Math.Max(_model.Low, _model.Share[shard] > 0 ? today.Relative(shard) - 1 : 0);
-            if (!_state.IsOver(shard, over)) continue;
+            if (!_state.IsOver(shard, isGathered ? over : Math.Max(over, _model.High))) continue; // Where nothing is gathered, what must come may fill a shard to the limit.
             var mine = entries[starts[shard]..starts[shard + 1]];
             Give(shard, over, [.. mine.Where(CanGo).GroupBy(entry => clusterOf[entry]).Select(part => part.ToArray())]);
             if (_state.IsOver(shard, over)) Give(shard, over, [.. mine.Where(entry => CanGo(entry) && _state.At[entry] == shard).Select(entry => new[] { entry })]);

@@ -68,6 +68,21 @@ public sealed class RebalanceTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Rest_IsRemembered_OfTheNewestRunThatWasToMoveSomething()
+    {
+        var rests = await RunAsync(apply: true); // It moves for the balance alone: nothing crosses.
+        await PolicyAsync("""{"everyMinutes":0,"moveBudget":0.5,"coolDownSeconds":0}""");
+        var dry = await RunAsync(apply: false);
+        var later = await RunAsync(apply: true);
+
+        Assert.Equal((4, 0.0, true, true, true), (rests.Moved, rests.Left, rests.Rests, dry.Rests, later.Rests));
+        Assert.Null((await PlanOfAsync(rests)).Inputs.Rest);
+        var rest = (await PlanOfAsync(rests)).Plan.Rest;
+        Assert.NotEqual(rest, (await PlanOfAsync(dry)).Plan.Rest);
+        Assert.Equal((rest, rest), ((await PlanOfAsync(dry)).Inputs.Rest, (await PlanOfAsync(later)).Inputs.Rest));
+    }
+
+    [Fact]
     public async Task Moved_StaysForTheCoolDown_WhoeverMovedIt()
     {
         await _cloud.FinishedAsync(await _cloud.StartAsync("shard-2", "rooms/e1"));
@@ -341,6 +356,8 @@ public sealed class RebalanceTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     private async Task<RebalanceRun> GetAsync(string id) => (await _cloud.Client().GetFromJsonAsync($"/api/rebalances/{id}", PlacementJson.Default.RebalanceRun, Cancelled))!;
+
+    private async Task<(PlacementInputs Inputs, PlacementPlan Plan)> PlanOfAsync(RebalanceRun run) => PlacementPlanFile.Read(await _cloud.Client().GetByteArrayAsync($"/api/rebalances/{run.Id}/plan", Cancelled));
 
     private async Task<RebalanceList> ListAsync() => (await _cloud.Client().GetFromJsonAsync("/api/rebalances", PlacementJson.Default.RebalanceList, Cancelled))!;
 

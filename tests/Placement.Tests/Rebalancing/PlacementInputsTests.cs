@@ -71,6 +71,7 @@ public sealed class PlacementInputsTests
         Refused(ErrorCodes.PlacementInputsBad, "edge 0 is between 0 and 3", With(good, edges: [new AffinityEdge(0, 3, 1)]));
         Refused(ErrorCodes.PlacementInputsBad, "capacity for state of NaN", With(good, shards: [good.Shards[0] with { Capacity = good.Shards[0].Capacity with { StateBytes = double.NaN } }, good.Shards[1]]));
         Refused(ErrorCodes.PlacementInputsBad, "shard-1 is named twice", With(good, shards: [good.Shards[0], good.Shards[0]]));
+        Refused(ErrorCodes.PlacementInputsBad, "2 of all accesses were left at rest", good with { Rest = new PlacementRest(2, "") });
         Refused(ErrorCodes.PlacementInputsBad, "imbalance is 0", With(good, new PlacementPolicy { Imbalance = 0 }));
         Refused(ErrorCodes.PlacementInputsBad, "move budget is NaN", With(good, new PlacementPolicy { MoveBudget = double.NaN }));
 

@@ -19,6 +19,9 @@ public sealed class PlacementPlanFileTests
             Assert.True(PlacementPlanFile.Is(bytes));
             Assert.Equal(bytes, PlacementPlanFile.Write(PlacementPlanFile.Read(bytes).Inputs, replay.Planned));
             moves += plan.Moves.Count;
+
+            var after = RandomCloud.After(inputs, plan) with { Rest = new PlacementRest(1, PlacementRest.FingerprintOf(inputs)) };
+            Assert.True(PlacementReplay.Of(PlacementPlanFile.Write(after, PlacementPlanner.Plan(after))).IsSame, $"seed {inputs.Map}, at rest");
         }
         Assert.True(moves > 100, "plans without moves prove little");
     }

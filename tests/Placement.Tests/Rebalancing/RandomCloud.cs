@@ -75,6 +75,6 @@ internal static class RandomCloud
         var (entries, places) = (inputs.Entries.ToArray(), inputs.Entries.Select((entry, i) => (entry.Key, i)).ToDictionary(pair => pair.Key, pair => pair.i));
         var shards = inputs.Shards.Select((shard, i) => (shard.Id, i)).ToDictionary(pair => pair.Id, pair => pair.i);
         foreach (var move in plan.Moves) entries[places[move.Entry]] = entries[places[move.Entry]] with { Owner = shards[move.To] };
-        return With(inputs, inputs.Policy, entries);
+        return inputs with { Entries = entries, Rest = plan.Rest };
     }
 }
