@@ -32,12 +32,22 @@ public static class PlacementPlanner
         var least = new PlacementRest(Math.Min(since, target.Left), among);
         if (target.Left >= below)
         {
-            var round = PlacementRound.Of(model, clusters, target);
+            var round = RoundTo(model, clusters, target);
             if (round.Moves.Count == 0) return (round, target.Left, least);
             var isSame = since < double.PositiveInfinity && target.Left < since + below;
             if (!isSame || round.Saved >= PlacementRest.WakesAt * below * model.TotalWeight) return (round, target.Left, null);
         }
-        return (PlacementRound.Of(model, clusters, PlacementTarget.Of(model, clusters, isGathered: false)), target.Left, least);
+        var needed = PlacementTarget.Of(model, clusters, isGathered: false);
+        return (PlacementRound.Of(model, clusters, needed.At, needed.IsRequired), target.Left, least);
+    }
+
+    // A round that leaves something of its budget has no more to gather: moves wait for room, or for each other. What is near and better as a whole may be a way on.
+    private static PlacementRound RoundTo(PlacementModel model, int[] clusters, PlacementTarget target)
+    {
+        var gathers = PlacementRound.Of(model, clusters, target.At, target.IsRequired);
+        if (gathers.IsBudgetSpent || DividedPlacement.Near(model, target) is not { } near) return gathers;
+        var divides = PlacementRound.Of(model, clusters, near, target.IsRequired);
+        return divides.Saved > gathers.Saved && divides.Overload <= gathers.Overload ? divides : gathers;
     }
 
     /// <summary>The moves from today's placement to another one, in the order of the entries.</summary>

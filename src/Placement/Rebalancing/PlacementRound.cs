@@ -32,8 +32,10 @@ internal sealed class PlacementRound
     private readonly (int[] Starts, int[] Places) _leaving;
     private readonly PriorityQueue<(int Group, double Rate), (double, int)> _queue = new();
     private readonly HashSet<int>[] _waiting;
+    private readonly HashSet<int> _begun = [];
     private readonly bool[] _isInside;
     private readonly int[] _rooms;
+    private readonly int _budget;
     private int _endpointsLeft, _slotsLeft;
 
     private PlacementRound(PlacementModel model, int[] clusters, int[] target, bool[] isRequired)
@@ -41,6 +43,7 @@ internal sealed class PlacementRound
         (_model, _state, _target, _isRequired) = (model, new PlacementState(model), target, isRequired);
         (_isInside, _waiting, _rooms) = (new bool[model.Entries], new HashSet<int>[model.Shards], new int[model.Shards]);
         (_endpointsLeft, _slotsLeft) = Budget(model.Inputs);
+        _budget = _endpointsLeft;
         int[] pending = [.. Enumerable.Range(0, model.Entries).Where(IsPending)];
         _groups = [.. pending.GroupBy(entry => (clusters[entry], target[entry])).Select(group => group.ToArray())];
         _groupOf = new int[model.Entries];
@@ -62,6 +65,12 @@ internal sealed class PlacementRound
     /// <summary>What all moves save together, in accesses a second.</summary>
     public double Saved => _moves.Sum(move => move.Gain);
 
+    /// <summary>Load above the limits of all shards, after the round.</summary>
+    public double Overload => Enumerable.Range(0, _model.Shards).Sum(shard => Math.Max(0, _state.Excess(shard, _model.High)));
+
+    /// <summary>True when it has moved nearly as many endpoints as it may: what it left is too small for a whole cluster.</summary>
+    public bool IsBudgetSpent => _endpointsLeft <= _budget / 20;
+
     /// <summary>How many endpoints and how many slots a round may move: at least one of each.</summary>
     public static (int Endpoints, int Slots) Budget(PlacementInputs inputs)
     {
@@ -71,9 +80,9 @@ internal sealed class PlacementRound
         int Of(int count) => Math.Max(1, (int)Math.Floor(count * inputs.Policy.MoveBudget));
     }
 
-    public static PlacementRound Of(PlacementModel model, int[] clusters, PlacementTarget target)
+    public static PlacementRound Of(PlacementModel model, int[] clusters, int[] target, bool[] isRequired)
     {
-        var round = new PlacementRound(model, clusters, target.At, target.IsRequired);
+        var round = new PlacementRound(model, clusters, target, isRequired);
         round.MoveRequired();
         round.Relieve();
         for (var turn = 0; turn < TurnsMax; turn++)
@@ -104,12 +113,13 @@ internal sealed class PlacementRound
     private void Relieve()
     {
         var giving = Enumerable.Range(0, _model.Shards).Where(shard => _state.IsOver(shard, _model.High))
-            .ToDictionary(shard => shard, shard => new Queue<int>(LeavingAt(shard, Math.Max(_model.TotalWeight, 1))));
+            .ToDictionary(shard => shard, shard => (Over: _state.LeftAt(shard), Leaving: new Queue<int>(LeavingAt(shard, Math.Max(_model.TotalWeight, 1)))));
         while (giving.Count > 0 && _endpointsLeft + _slotsLeft > 0)
         {
             var heaviest = giving.Keys.MaxBy(shard => (_state.Relative(shard), -shard));
-            if (!_state.IsOver(heaviest, _model.Low) || !giving[heaviest].TryDequeue(out var entry)) giving.Remove(heaviest);
-            else if (IsPending(entry) && CanMove(entry)) Move(entry, _target[entry]);
+            var (over, leaving) = giving[heaviest];
+            if (!_state.IsOver(heaviest, over) || !leaving.TryDequeue(out var entry)) giving.Remove(heaviest);
+            else if (IsPending(entry) && _state.IsRelievedBy(heaviest, [entry], over) && CanMove(entry)) Move(entry, _target[entry]);
         }
     }
 
@@ -138,7 +148,8 @@ internal sealed class PlacementRound
                 continue;
             }
             var to = _target[entries[0]];
-            if (!IsInBudget(entries) || (entries.Length == 1 && !_state.MayBeAt(entries[0], to))) continue;
+            if (!IsInBudget(entries) && !MayBegin(offer.Group)) continue;
+            if (entries.Length == 1 && !_state.MayBeAt(entries[0], to)) continue;
             if (_state.HasRoom(to, entries, _model.Low))
             {
                 MoveAll(entries, to);
@@ -150,12 +161,14 @@ internal sealed class PlacementRound
         }
     }
 
-    // A group larger than a whole round is begun by a round that has made no other move; one that is left for the next round begins that.
     private bool IsInBudget(int[] entries)
     {
         var endpoints = entries.Count(entry => _model.Inputs.Entries[entry].Key.IsEndpoint);
-        return (endpoints <= _endpointsLeft && entries.Length - endpoints <= _slotsLeft) || _moves.Count == 0;
+        return endpoints <= _endpointsLeft && entries.Length - endpoints <= _slotsLeft;
     }
+
+    // A group larger than a whole round is begun, tried once, by a round that has made no other move; one that is left for the next round begins that.
+    private bool MayBegin(int group) => _moves.Count == 0 && _begun.Add(group);
 
     /// <summary>What waits and found no room: of its entries those that fit.</summary>
     private void MoveWaiting()
@@ -170,7 +183,7 @@ internal sealed class PlacementRound
     /// <returns>0 when done, or when there is no room to be had; else what it would save for each move: too little now.</returns>
     private double MoveWithRoom(int[] entries, int to, double rateMin)
     {
-        var (made, endpoints, slots, load) = (_moves.Count, _endpointsLeft, _slotsLeft, entries.Sum(entry => _model.Load[entry]));
+        var (made, load) = (_moves.Count, entries.Sum(entry => _model.Load[entry]));
         foreach (var entry in LeavingAt(to, load > 0 ? GainOf(entries).Gain / load : 0))
         {
             if (_state.HasRoom(to, entries, _model.Low) || !IsInBudget(entries)) break;
@@ -185,9 +198,7 @@ internal sealed class PlacementRound
             MoveAll(entries, to);
             return 0;
         }
-        for (var i = _moves.Count - 1; i >= made; i--) _state.Move(_moves[i].Entry, _moves[i].From);
-        _moves.RemoveRange(made, _moves.Count - made);
-        (_endpointsLeft, _slotsLeft) = (endpoints, slots);
+        TakeBack(made);
         return isWorth ? all / count : 0;
     }
 
@@ -204,9 +215,10 @@ internal sealed class PlacementRound
 
     private bool IsWorth(double gain, double traffic, int moves) => gain > moves * _model.MoveCost && gain >= _model.GainMin * traffic;
 
-    /// <summary>Moves entries of a group one by one, each time the one that then saves most.</summary>
+    /// <summary>Moves entries of a group one by one, each time the one that then saves most. Of more than the budget allows only so many as save most together: a beginning that saves nothing might be taken back by the next round.</summary>
     private void MoveAll(int[] entries, int to)
     {
+        var made = _moves.Count;
         var left = entries.OrderByDescending(entry => PlacementTies.Gain(_model, _state.At, entry, to)).ToList();
         while (left.Count > 0)
         {
@@ -214,6 +226,22 @@ internal sealed class PlacementRound
             left.Remove(entry);
             if (MayMove(entry)) Move(entry, to);
         }
+        if (!entries.Any(IsPending)) return;
+        var (saved, most, best) = (0.0, 0.0, made);
+        for (var i = made; i < _moves.Count; i++)
+            if ((saved += _moves[i].Gain) > most) (most, best) = (saved, i + 1);
+        TakeBack(best);
+    }
+
+    private void TakeBack(int from)
+    {
+        for (var i = _moves.Count - 1; i >= from; i--)
+        {
+            _state.Move(_moves[i].Entry, _moves[i].From);
+            if (_model.Inputs.Entries[_moves[i].Entry].Key.IsEndpoint) _endpointsLeft++;
+            else _slotsLeft++;
+        }
+        _moves.RemoveRange(from, _moves.Count - from);
     }
 
     /// <summary>Moves an entry, and offers again what waits for its shard or is used with it.</summary>

@@ -56,12 +56,12 @@ internal sealed class PlacementState
         At[entry] = to;
     }
 
-    /// <summary>True when the entry may be there by all but its load: version, readiness, readers of its partition, and whom it must not be with.</summary>
+    /// <summary>True when the entry may be there by all but its load: version, readiness, readers of its partition, and whom it must not be with, today or once pins are kept.</summary>
     public bool MayBeAt(int entry, int shard)
     {
         if (!_model.Takes[shard] || _model.Group[shard] != _model.Group[At[entry]]) return false;
         if (!MayRead(shard, [entry])) return false;
-        return !_model.ApartOf.TryGetValue(entry, out var others) || !Array.Exists(others, other => At[other] == shard);
+        return !_model.ApartOf.TryGetValue(entry, out var others) || !Array.Exists(others, other => At[other] == shard || _model.Pin[other] == shard);
     }
 
     /// <summary>True when no partition of these entries has more readers than it may, with the shard as one of them.</summary>
@@ -106,6 +106,22 @@ internal sealed class PlacementState
 
     /// <summary>True when the shard carries more than <paramref name="over"/> of a share above what it must, or more than it can.</summary>
     public bool IsOver(int shard, double over) => Excess(shard, over) > 0 || !IsWithinCapacity(shard, []);
+
+    /// <summary>How far above its share a shard is left: one above the limit gives until it is well below that, another may stay as it is.</summary>
+    public double LeftAt(int shard) => Excess(shard, _model.High) > 0 ? _model.Low : Math.Max(_model.Low, Relative(shard) - 1);
+
+    /// <summary>True when a shard that is over becomes less so without these: one that is over its capacity alone only by what has some of the load that is too much.</summary>
+    public bool IsRelievedBy(int shard, ReadOnlySpan<int> entries, double over)
+    {
+        if (Excess(shard, over) > 0) return true;
+        for (var d = 0; d < PlacementModel.Dimensions && _carried is not null; d++)
+        {
+            if (_carried[(shard * PlacementModel.Dimensions) + d] <= _model.Capacity![(shard * PlacementModel.Dimensions) + d] * (1 + Rounding)) continue;
+            foreach (var entry in entries)
+                if (_model.EntryLoads![(entry * PlacementModel.Dimensions) + d] > 0) return true;
+        }
+        return false;
+    }
 
     /// <summary>Weight of the edges whose ends are at different shards.</summary>
     public double Cut()

@@ -159,8 +159,7 @@ internal sealed class PlacementTarget
 
         foreach (var shard in Enumerable.Range(0, _model.Shards).OrderByDescending(shard => _state.Excess(shard, 0)))
         {
-            // A shard that is within the limit today and takes nothing more may stay as it is.
-            var over = today.IsOver(shard, _model.High) ? _model.Low : Math.Max(_model.Low, _model.Share[shard] > 0 ? today.Relative(shard) - 1 : 0);
+            var over = today.LeftAt(shard);
             if (!_state.IsOver(shard, isGathered ? over : Math.Max(over, _model.High))) continue; // Where nothing is gathered, what must come may fill a shard to the limit.
             var mine = entries[starts[shard]..starts[shard + 1]];
             Give(shard, over, [.. mine.Where(CanGo).GroupBy(entry => clusterOf[entry]).Select(part => part.ToArray())]);
@@ -186,6 +185,7 @@ internal sealed class PlacementTarget
             {
                 if (!_state.IsOver(shard, over)) return;
                 if (_state.At[part[0]] != shard || (isTight && load > 1.5 * _state.Excess(shard, over) && _state.Excess(shard, over) > 0)) continue;
+                if (!_state.IsRelievedBy(shard, part, over)) continue;
                 var (to, _) = Elsewhere(shard, part, isWithRoom: true);
                 if (to < 0) continue;
                 foreach (var entry in part) _state.Move(entry, to);

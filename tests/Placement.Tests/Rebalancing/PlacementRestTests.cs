@@ -125,7 +125,7 @@ public sealed class PlacementRestTests
 
     private static Workload Rested()
     {
-        var workload = Workload.PowerLaw(2_000, 20_000, 4, 16);
+        var workload = Workload.PowerLaw(3_000, 9_000, 8, 5);
         for (var round = 0; round < 60; round++)
         {
             var plan = PlacementPlanner.Plan(workload.Inputs());

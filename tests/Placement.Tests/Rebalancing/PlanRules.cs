@@ -45,19 +45,21 @@ internal static class PlanRules
             var load = inputs.Entries.Select((_, i) => i).Where(i => at[i] == to).Sum(i => loads[i]);
             That(isRequired || load <= Math.Max(least, share) + (inputs.Policy.Imbalance * share) + 1e-9, $"{move.To} has {load / share} of its share");
         }
-        That(plan.After.Cut <= plan.Before.Cut + 1e-12 || plan.Before.Imbalance > inputs.Policy.Imbalance || inputs.Policy.Pins.Count + inputs.Policy.Apart.Count > 0 || IsLimited(inputs), "more is cut, and nothing asked for it");
+        That(plan.After.Cut <= plan.Before.Cut + 1e-12 || HeightOf(inputs).Excess > 0 || inputs.Policy.Pins.Count + inputs.Policy.Apart.Count > 0 || IsLimited(inputs), "more is cut, and nothing asked for it");
 
         bool Together((EndpointId, EndpointId) pair, int[] where) => places.TryGetValue(Routing.EntryKey.Of(pair.Item1), out var a) && places.TryGetValue(Routing.EntryKey.Of(pair.Item2), out var b) && where[a] == where[b];
         void That(bool holds, string what) => Assert.True(holds, $"seed {seed}: {what}");
     }
 
-    /// <summary>How far a placement is from what is wanted: pins that are not kept and pairs that are together and must be apart; load above the limits and capacities of shards; weight of what is cut.</summary>
+    /// <summary>How far a placement is from what is wanted: pins that are not kept, who stands in their way, and pairs that are together and must be apart; load above the limits and capacities of shards; weight of what is cut.</summary>
     public static (int Unmet, double Excess, double Cut) HeightOf(PlacementInputs inputs)
     {
         var (at, loads) = (inputs.Entries.Select(entry => entry.Owner).ToArray(), Loads(inputs));
         var places = inputs.Entries.Select((entry, i) => (entry.Key, i)).ToDictionary(pair => pair.Key, pair => pair.i);
         int? PlaceOf(EndpointId endpoint) => places.TryGetValue(Routing.EntryKey.Of(endpoint), out var place) ? place : null;
-        var unmet = inputs.Policy.Pins.Count(pin => PlaceOf(pin.Key) is { } place && inputs.Shards[at[place]].Id != pin.Value)
+        ShardId? At(EndpointId endpoint) => PlaceOf(endpoint) is { } place ? inputs.Shards[at[place]].Id : null;
+        var unmet = inputs.Policy.Pins.Where(pin => At(pin.Key) is { } shard && shard != pin.Value)
+                .Sum(pin => 1 + inputs.Policy.Apart.Where(group => group.Contains(pin.Key)).SelectMany(group => group).Count(other => other != pin.Key && At(other) == pin.Value))
             + inputs.Policy.Apart.SelectMany(Pairs).Count(pair => PlaceOf(pair.Item1) is { } a && PlaceOf(pair.Item2) is { } b && at[a] == at[b]);
         double excess = 0;
         for (var shard = 0; shard < inputs.Shards.Count; shard++)

@@ -7,16 +7,17 @@ namespace ShardCloud.Placement.Tests.Rebalancing;
 /// <summary>Small inputs with everything in them that a plan must keep to: two versions, shards that take nothing, capacities, slots, entries that stay, pins, groups that must be apart.</summary>
 internal static class RandomCloud
 {
+    /// <summary>Every second one is of the usual kind: one version, all shards take, without capacities.</summary>
     public static PlacementInputs Inputs(int seed)
     {
-        var random = new Random(seed);
+        var (random, isUsual) = (new Random(seed), seed % 2 == 0);
         var (shards, endpoints, slots) = (random.Next(2, 8), random.Next(1, 60), random.Next(0, 20));
-        var (limited, partitions) = (random.Next(3) == 0, random.Next(3) == 0 ? 0 : 4);
+        var (limited, partitions) = (!isUsual && random.Next(3) == 0, random.Next(3) == 0 ? 0 : 4);
         var inputs = new PlacementInputs
         {
             Map = new MapVersion(seed),
             Affinity = 1,
-            Shards = [.. Enumerable.Range(1, shards).Select(number => new PlacementShard(new ShardId($"shard-{number}"), number > 5 ? "2.0.0" : "1.0.0", random.Next(6) > 0, Capacity()))],
+            Shards = [.. Enumerable.Range(1, shards).Select(number => new PlacementShard(new ShardId($"shard-{number}"), number > 5 && !isUsual ? "2.0.0" : "1.0.0", isUsual || random.Next(6) > 0, Capacity()))],
             Entries =
             [
                 .. Enumerable.Range(0, endpoints).Select(i => new PlacementEntry(EntryKey.Of(new EndpointId($"rooms/{i:D2}")), random.Next(shards), Load(), random.Next(10) == 0)),
