@@ -3,7 +3,7 @@ namespace ShardCloud.Placement.Rebalancing;
 /// <summary>From today's placement few moves to a better one: less traffic between shards, no shard with much more than its share. Pure and deterministic: the same inputs give the same plan.</summary>
 /// <remarks>
 /// It minimises the weight of cut edges and <see cref="PlacementPolicy.MoveCost"/> for each move, within the limits of <see cref="PlacementPolicy"/>: <c>docs/placement.md</c>. In steps: clusters
-/// (<see cref="PlacementClusters"/>), where each should be in the end (<see cref="PlacementTarget"/>), which moves on the way there this round makes (<see cref="PlacementRound"/>).
+/// (<see cref="PlacementClusters"/>), where each should be in the end (<see cref="PlacementTarget"/>), which moves on the way there this round makes (<see cref="PlacementRound"/>), and whether they are worth beginning (<see cref="PlacementRest"/>).
 /// A change of what it makes of the same inputs is a new <see cref="Version"/>.
 /// </remarks>
 public static class PlacementPlanner
