@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace ShardCloud.Placement.Rebalancing;
 
 /// <summary>Endpoints that are used together, wherever they are today: what is gathered at one shard as one.</summary>
@@ -19,7 +21,9 @@ internal static class PlacementClusters
         var n = model.Entries;
         var (cluster, degree, load) = (new int[n], (double[])model.Incident.Clone(), (double[])model.Load.Clone());
         for (var i = 0; i < n; i++) cluster[i] = i;
-        var (tie, touched) = (new double[n], new List<int>());
+        var (tie, touched, group) = (new double[n], new List<int>(), new int[n]);
+        for (var i = 0; i < n; i++) group[i] = IsGathered(model, i) ? model.Group[model.Owner[i]] : -1;
+        var (first, ends, weights) = (model.First, model.Ends, model.Weights);
         var order = ByDegree(model);
         for (var pass = 0; pass < PassesMax; pass++)
         {
@@ -30,15 +34,17 @@ internal static class PlacementClusters
         }
         return Number(cluster);
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         bool Join(int entry)
         {
+            var (mine, clusterOf, ties) = (group[entry], cluster, tie);
             touched.Clear();
-            for (var at = model.First[entry]; at < model.First[entry + 1]; at++)
+            for (var at = first[entry]; at < first[entry + 1]; at++)
             {
-                var other = model.Ends[at];
-                if (!IsGathered(model, other) || model.Group[model.Owner[other]] != model.Group[model.Owner[entry]]) continue;
-                if (tie[cluster[other]] == 0) touched.Add(cluster[other]);
-                tie[cluster[other]] += model.Weights[at];
+                if (group[ends[at]] != mine) continue;
+                var with = clusterOf[ends[at]];
+                if (ties[with] == 0) touched.Add(with);
+                ties[with] += weights[at];
             }
             var own = cluster[entry];
             degree[own] -= model.Incident[entry];

@@ -17,6 +17,7 @@ internal sealed class PlacementModel
         var (n, k) = (inputs.Entries.Count, inputs.Shards.Count);
         Owner = new int[n];
         for (var i = 0; i < n; i++) Owner[i] = inputs.Entries[i].Owner;
+        IsEndpoint = [.. inputs.Entries.Select(entry => entry.Key.IsEndpoint)];
         Takes = new bool[k];
         for (var s = 0; s < k; s++) Takes[s] = inputs.Shards[s].Takes;
         (Group, Takers) = GroupsOf(inputs.Shards);
@@ -58,6 +59,9 @@ internal sealed class PlacementModel
 
     /// <summary>Today's shard of each entry.</summary>
     public int[] Owner { get; }
+
+    /// <summary>Endpoints; the others are slots.</summary>
+    public bool[] IsEndpoint { get; }
 
     public bool[] Takes { get; }
 

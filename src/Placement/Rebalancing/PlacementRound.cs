@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace ShardCloud.Placement.Rebalancing;
 
 /// <summary>One move that a round makes.</summary>
@@ -101,7 +103,13 @@ internal sealed class PlacementRound
 
     private bool IsPending(int entry) => _state.At[entry] != _target[entry];
 
-    private bool MayMove(int entry) => (_model.Inputs.Entries[entry].Key.IsEndpoint ? _endpointsLeft : _slotsLeft) > 0;
+    private int[] PendingOf(int group)
+    {
+        var entries = _groups[group];
+        return Array.TrueForAll(entries, IsPending) ? entries : Array.FindAll(entries, IsPending);
+    }
+
+    private bool MayMove(int entry) => (_model.IsEndpoint[entry] ? _endpointsLeft : _slotsLeft) > 0;
 
     private void MoveRequired()
     {
@@ -124,6 +132,7 @@ internal sealed class PlacementRound
     }
 
     // Who leaves a shard: first those of which the load that is taken from it, at so much for each of it, and what they save are the most.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private int[] LeavingAt(int shard, double perLoad)
     {
         int[] leaving = [.. _leaving.Places[_leaving.Starts[shard].._leaving.Starts[shard + 1]].Where(entry => IsPending(entry) && _state.At[entry] == shard && _model.Load[entry] > 0)];
@@ -133,11 +142,12 @@ internal sealed class PlacementRound
 
     private bool CanMove(int entry) => MayMove(entry) && _state.MayBeAt(entry, _target[entry]) && _state.HasRoom(_target[entry], [entry], _model.Low);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void MoveGroups()
     {
         while (_queue.TryDequeue(out var offer, out _) && _endpointsLeft + _slotsLeft > 0)
         {
-            int[] entries = [.. _groups[offer.Group].Where(IsPending)];
+            var entries = PendingOf(offer.Group);
             if (entries.Length == 0) continue;
             var (gain, traffic) = GainOf(entries);
             var rate = gain / entries.Length;
@@ -163,7 +173,9 @@ internal sealed class PlacementRound
 
     private bool IsInBudget(int[] entries)
     {
-        var endpoints = entries.Count(entry => _model.Inputs.Entries[entry].Key.IsEndpoint);
+        var endpoints = 0;
+        foreach (var entry in entries)
+            if (_model.IsEndpoint[entry]) endpoints++;
         return endpoints <= _endpointsLeft && entries.Length - endpoints <= _slotsLeft;
     }
 
@@ -173,14 +185,15 @@ internal sealed class PlacementRound
     /// <summary>What waits and found no room: of its entries those that fit.</summary>
     private void MoveWaiting()
     {
-        var waiting = _waiting.Where(groups => groups is not null).SelectMany(groups => groups).Select(group => (Group: group, Entries: (int[])[.. _groups[group].Where(IsPending)]))
+        var waiting = _waiting.Where(groups => groups is not null).SelectMany(groups => groups).Select(group => (Group: group, Entries: PendingOf(group)))
             .Where(group => group.Entries.Length > 0).Select(group => (group.Group, Rate: GainOf(group.Entries).Gain / group.Entries.Length)).OrderByDescending(group => group.Rate).ThenBy(group => group.Group).ToList();
         foreach (var groups in _waiting) groups?.Clear();
-        foreach (var (group, _) in waiting) MoveSome([.. _groups[group].Where(IsPending)]);
+        foreach (var (group, _) in waiting) MoveSome(PendingOf(group));
     }
 
     /// <summary>Moves the group together with others that leave its shard and so make room, if both together save at least <paramref name="rateMin"/> for each move.</summary>
     /// <returns>0 when done, or when there is no room to be had; else what it would save for each move: too little now.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double MoveWithRoom(int[] entries, int to, double rateMin)
     {
         var (made, load) = (_moves.Count, entries.Sum(entry => _model.Load[entry]));
@@ -216,6 +229,7 @@ internal sealed class PlacementRound
     private bool IsWorth(double gain, double traffic, int moves) => gain > moves * _model.MoveCost && gain >= _model.GainMin * traffic;
 
     /// <summary>Moves entries of a group one by one, each time the one that then saves most. Of more than the budget allows only so many as save most together: a beginning that saves nothing might be taken back by the next round.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void MoveAll(int[] entries, int to)
     {
         var made = _moves.Count;
@@ -238,23 +252,24 @@ internal sealed class PlacementRound
         for (var i = _moves.Count - 1; i >= from; i--)
         {
             _state.Move(_moves[i].Entry, _moves[i].From);
-            if (_model.Inputs.Entries[_moves[i].Entry].Key.IsEndpoint) _endpointsLeft++;
+            if (_model.IsEndpoint[_moves[i].Entry]) _endpointsLeft++;
             else _slotsLeft++;
         }
         _moves.RemoveRange(from, _moves.Count - from);
     }
 
     /// <summary>Moves an entry, and offers again what waits for its shard or is used with it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double Move(int entry, int to)
     {
         var (from, gain, loadFrom) = (_state.At[entry], PlacementTies.Gain(_model, _state.At, entry, to), _state.Relative(_state.At[entry]));
         _state.Move(entry, to);
         _moves.Add(new PlannedMove(entry, from, to, gain, loadFrom, _state.Relative(to)));
-        if (_model.Inputs.Entries[entry].Key.IsEndpoint) _endpointsLeft--;
+        if (_model.IsEndpoint[entry]) _endpointsLeft--;
         else _slotsLeft--;
         if (_waiting[from] is { Count: > 0 } groups)
         {
-            foreach (var group in groups.Where(group => _state.HasRoom(from, [.. _groups[group].Where(IsPending)], _model.Low)).Order().ToList())
+            foreach (var group in groups.Where(group => _state.HasRoom(from, PendingOf(group), _model.Low)).Order().ToList())
             {
                 groups.Remove(group);
                 Offer(group);
@@ -268,31 +283,35 @@ internal sealed class PlacementRound
         return gain;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Offer(int group)
     {
-        int[] entries = [.. _groups[group].Where(IsPending)];
+        var entries = PendingOf(group);
         if (entries.Length == 0) return;
         var (gain, traffic) = GainOf(entries);
         if (IsWorth(gain, traffic, entries.Length)) _queue.Enqueue((group, gain / entries.Length), (-gain / entries.Length, group));
     }
 
     /// <summary>What is saved by moving all of these entries to their shard, and what they exchange in all.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private (double Gain, double Traffic) GainOf(int[] entries)
     {
         var (to, gain, traffic, at) = (_target[entries[0]], 0.0, 0.0, _state.At);
-        foreach (var entry in entries) _isInside[entry] = true;
+        var (first, ends, weights, isInside) = (_model.First, _model.Ends, _model.Weights, _isInside);
+        foreach (var entry in entries) isInside[entry] = true;
         foreach (var entry in entries)
         {
             traffic += _model.Incident[entry];
-            for (var i = _model.First[entry]; i < _model.First[entry + 1]; i++)
+            var from = at[entry];
+            for (var i = first[entry]; i < first[entry + 1]; i++)
             {
-                var (other, weight) = (_model.Ends[i], _model.Weights[i]);
-                if (_isInside[other]) gain += at[other] == at[entry] ? 0 : weight / 2;
-                else if (at[other] == to) gain += weight;
-                else if (at[other] == at[entry]) gain -= weight;
+                var other = ends[i];
+                if (isInside[other]) gain += at[other] == from ? 0 : weights[i] / 2;
+                else if (at[other] == to) gain += weights[i];
+                else if (at[other] == from) gain -= weights[i];
             }
         }
-        foreach (var entry in entries) _isInside[entry] = false;
+        foreach (var entry in entries) isInside[entry] = false;
         return (gain, traffic);
     }
 }

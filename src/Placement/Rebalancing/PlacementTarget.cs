@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace ShardCloud.Placement.Rebalancing;
 
 /// <summary>Where every entry should be in the end, however many rounds it takes: as near to today's placement as it can be.</summary>
@@ -89,7 +91,7 @@ internal sealed class PlacementTarget
                 single[0] = entry;
                 if (_model.First[entry + 1] > _model.First[entry] && Wish(single)) changed++;
             }
-            if (changed <= _model.Entries / 10_000) break;
+            if (changed <= _model.Entries / 500) break;
         }
     }
 
@@ -101,6 +103,7 @@ internal sealed class PlacementTarget
     }
 
     /// <summary>Gathers the entries where it saves most, if that is enough.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private bool Wish(ReadOnlySpan<int> entries)
     {
         if (!_model.IsMovable[entries[0]] || _isRequired[entries[0]]) return false; // What may not move is a cluster of its own.
@@ -127,6 +130,7 @@ internal sealed class PlacementTarget
     }
 
     /// <summary>What is saved by having all these entries at a shard, what those that are not there exchange in all; those are then in <see cref="_incoming"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private (double Gain, double Traffic) GainAt(ReadOnlySpan<int> entries, int shard, double stays)
     {
         _incoming.Clear();

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace ShardCloud.Placement.Rebalancing;
 
 /// <summary>How much some entries are used with what is at each shard.</summary>
@@ -21,19 +23,21 @@ internal sealed class PlacementTies(PlacementModel model)
     public double To(int shard) => _weights[shard];
 
     /// <summary>Looks at these entries as all entries are placed in <paramref name="at"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Look(ReadOnlySpan<int> entries, int[] at)
     {
         foreach (var shard in _shards) (_weights[shard], _isTouched[shard]) = (0, false);
         _shards.Clear();
         (Inside, Kept) = (0, 0);
         foreach (var entry in entries) _isInside[entry] = true;
+        var (first, ends, weights) = (model.First, model.Ends, model.Weights);
         foreach (var entry in entries)
         {
             Touch(at[entry]);
             Touch(model.Owner[entry]);
-            for (var i = model.First[entry]; i < model.First[entry + 1]; i++)
+            for (var i = first[entry]; i < first[entry + 1]; i++)
             {
-                var (other, weight) = (model.Ends[i], model.Weights[i]);
+                var (other, weight) = (ends[i], weights[i]);
                 if (_isInside[other])
                 {
                     Inside += weight / 2;
@@ -49,14 +53,15 @@ internal sealed class PlacementTies(PlacementModel model)
     }
 
     /// <summary>What is saved by moving one entry, all others staying: below 0 where more is cut then.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double Gain(PlacementModel model, int[] at, int entry, int to)
     {
-        double gain = 0;
+        var (gain, from, ends, weights) = (0.0, at[entry], model.Ends, model.Weights);
         for (var i = model.First[entry]; i < model.First[entry + 1]; i++)
         {
-            var other = at[model.Ends[i]];
-            if (other == to) gain += model.Weights[i];
-            else if (other == at[entry]) gain -= model.Weights[i];
+            var other = at[ends[i]];
+            if (other == to) gain += weights[i];
+            else if (other == from) gain -= weights[i];
         }
         return gain;
     }
