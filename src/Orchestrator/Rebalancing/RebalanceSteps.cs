@@ -59,8 +59,9 @@ public sealed class AdvanceRebalance(
         var map = await maps.ReadAsync(cancellationToken);
         var placed = await store.ReadPlacedAsync(cancellationToken);
         var moved = await recent.SinceAsync(map, time.GetUtcNow() - policy.CoolDown, cancellationToken);
-        var inputs = PlacementSurvey.Of(
-            map, observed, FadedEndpoints.SentHome(map, placed, observed, policy, wanted.FadedBelow), new SurveyLimits(moved, Math.Max(0, wanted.PlacedMax - placed.Count))) with { Rest = await store.ReadRestAsync(cancellationToken) };
+        var limits = new SurveyLimits(moved, Math.Max(0, wanted.PlacedMax - placed.Count));
+        var survey = PlacementSurvey.Of(map, observed, FadedEndpoints.SentHome(map, placed, observed, policy, wanted.FadedBelow), limits);
+        var inputs = survey with { Rest = await store.ReadRestAsync(cancellationToken) };
         var plan = PlacementPlanner.Plan(inputs);
 
         var bytes = PlacementPlanFile.Write(inputs, plan);
