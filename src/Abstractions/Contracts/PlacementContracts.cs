@@ -51,7 +51,7 @@ public sealed record RebalanceBatch(string Migration, string From, string To, in
 /// <summary>The stored plan with its inputs: <c>GET /api/rebalances/{id}/plan</c>.</summary>
 public sealed record RebalancePlanRef(long MapVersion, long AffinityVersion, string Sha256, long Bytes);
 
-/// <summary>One run of rebalancing. <c>trigger</c>: asked, timer or scaling. <c>held</c>: good moves that the budget left for later; <c>returned</c>: endpoints that follow their slots again. <c>moves</c> is absent in lists. <c>left</c>: what all good moves would save before this run, if there were room for them, as a share of all accesses; <c>rests</c>: the placement rests, and only balance, pins and groups move anything. Both are absent until it is planned.</summary>
+/// <summary>One run of rebalancing. <c>trigger</c>: asked, timer or scaling. <c>held</c>: good moves that the budget left for later; <c>returned</c>: endpoints that follow their slots again. <c>moves</c> is absent in lists. <c>left</c>: what gathering would save before this run, if there were room for it, as a share of all accesses; <c>rests</c>: the placement rests, and only balance, pins and groups move anything. Both are absent until it is planned.</summary>
 public sealed record RebalanceRun(
     string Id, RebalanceState State, RebalanceOutcome? Outcome, bool Apply, string Trigger, string Reason, string RequestedBy, DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt,
     RebalanceQuality? Before, RebalanceQuality? After, int Planned, int Moved, int Held, int Returned, IReadOnlyList<RebalanceHot> Hot, IReadOnlyList<RebalanceBatch> Batches, RebalancePlanRef? Plan, WireError? Error,

@@ -81,7 +81,7 @@ internal static class RebalanceCommand
         if (run is { Before: { } before, After: { } after })
             console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{run.Moved} of {run.Planned} planned moves made, {run.Held} left for later, {run.Returned} returned to their slots; accesses across shards {before.Cut:P1}, {after.Cut:P1} with all of them; busiest shard {before.Imbalance:P0} above its share, {after.Imbalance:P0} with all of them"));
         if (run is { Rests: true, Left: { } left })
-            console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"at rest: moves that would save {left:P1} of all accesses are not worth their handoffs, or wait for room; only balance, pins and groups move anything"));
+            console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"at rest: {(left > 0 ? $"moves that would save {left:P1} of all accesses are not worth their handoffs, or wait for room" : "nothing is left to gain")}; only balance, pins and groups move anything"));
         if (run.Moves is { Count: > 0 } moves)
         {
             var table = Tables.Plain("entry", "from", "to", "why", "outcome");

@@ -31,6 +31,6 @@ public readonly record struct PlacementQuality(double Cut, double Imbalance);
 /// <param name="Before">Before the first of them.</param>
 /// <param name="After">After the last.</param>
 /// <param name="Held">Moves that would be good, left for later rounds: the budget is spent, or there is no room.</param>
-/// <param name="Left">What all moves for traffic would save before this round, if there were room for them: share of the weight of all edges, 0 to 1.</param>
+/// <param name="Left">What gathering would save before this round, if there were room for it: share of the weight of all edges, 0 to 1.</param>
 /// <param name="Rest">That the placement rests, for the next plan; null where this one moves something for traffic.</param>
 public sealed record PlacementPlan(IReadOnlyList<PlacementMove> Moves, PlacementQuality Before, PlacementQuality After, int Held, double Left = 0, PlacementRest? Rest = null);

@@ -8,7 +8,7 @@ namespace ShardCloud.Placement.Rebalancing;
 /// </remarks>
 public static class PlacementPlanner
 {
-    /// <summary>Stands in every stored plan. One that another version made is not planned again.</summary>
+    /// <summary>Stands in every stored plan. One that another version made is not planned again. It is 1 until the first release, whatever changes.</summary>
     public const int Version = 1;
 
     private const int NeighboursNamed = 3;
@@ -27,18 +27,26 @@ public static class PlacementPlanner
 
     private static (PlacementRound Round, double Left, PlacementRest? Resting) RoundOf(PlacementModel model, int[] clusters)
     {
+        var needs = new Lazy<PlacementRound>(() =>
+        {
+            var needed = PlacementTarget.Of(model, clusters, isGathered: false);
+            return PlacementRound.Of(model, clusters, needed.At, needed.IsRequired);
+        });
+        if (model.TotalWeight <= 0) return (needs.Value, 0, model.Inputs.Rest); // Nothing is known of what is left.
+
         var (target, below, among) = (PlacementTarget.Of(model, clusters, isGathered: true), model.Inputs.Policy.RestBelow, PlacementRest.FingerprintOf(model.Inputs));
         var since = model.Inputs.Rest is { } before && before.Among == among ? before.Left : double.PositiveInfinity;
-        var least = new PlacementRest(Math.Min(since, target.Left), among);
         if (target.Left >= below)
         {
             var round = RoundTo(model, clusters, target);
-            if (round.Moves.Count == 0) return (round, target.Left, least);
-            var isSame = since < double.PositiveInfinity && target.Left < since + below;
-            if (!isSame || round.Saved >= PlacementRest.WakesAt * below * model.TotalWeight) return (round, target.Left, null);
+            var rested = since < double.PositiveInfinity && target.Left < since + below;
+            if (!rested && round.IsBudgetSpent) return (round, target.Left, null);
+            var gain = round.Saved - needs.Value.Saved;
+            if (gain > 0 && (!rested || Wakes(round) || Wakes(PlacementRound.Of(model, clusters, target.At, target.IsRequired, budget: 1)))) return (round, target.Left, null);
         }
-        var needed = PlacementTarget.Of(model, clusters, isGathered: false);
-        return (PlacementRound.Of(model, clusters, needed.At, needed.IsRequired), target.Left, least);
+        return (needs.Value, target.Left, new PlacementRest(Math.Min(since, target.Left), among));
+
+        bool Wakes(PlacementRound round) => round.Saved - needs.Value.Saved >= PlacementRest.WakesAt * below * model.TotalWeight;
     }
 
     // A round that leaves something of its budget has no more to gather: moves wait for room, or for each other. What is near and better as a whole may be a way on.
@@ -47,7 +55,7 @@ public static class PlacementPlanner
         var gathers = PlacementRound.Of(model, clusters, target.At, target.IsRequired);
         if (gathers.IsBudgetSpent || DividedPlacement.Near(model, target) is not { } near) return gathers;
         var divides = PlacementRound.Of(model, clusters, near, target.IsRequired);
-        return divides.Saved > gathers.Saved && divides.Overload <= gathers.Overload ? divides : gathers;
+        return divides.Worth > gathers.Worth && divides.Overload <= gathers.Overload ? divides : gathers;
     }
 
     /// <summary>The moves from today's placement to another one, in the order of the entries.</summary>

@@ -40,11 +40,11 @@ internal sealed class PlacementRound
     private readonly int _budget;
     private int _endpointsLeft, _slotsLeft;
 
-    private PlacementRound(PlacementModel model, int[] clusters, int[] target, bool[] isRequired)
+    private PlacementRound(PlacementModel model, int[] clusters, int[] target, bool[] isRequired, double budget)
     {
         (_model, _state, _target, _isRequired) = (model, new PlacementState(model), target, isRequired);
         (_isInside, _waiting, _rooms) = (new bool[model.Entries], new HashSet<int>[model.Shards], new int[model.Shards]);
-        (_endpointsLeft, _slotsLeft) = Budget(model.Inputs);
+        (_endpointsLeft, _slotsLeft) = Budget(model.Inputs, budget);
         _budget = _endpointsLeft;
         int[] pending = [.. Enumerable.Range(0, model.Entries).Where(IsPending)];
         _groups = [.. pending.GroupBy(entry => (clusters[entry], target[entry])).Select(group => group.ToArray())];
@@ -67,6 +67,9 @@ internal sealed class PlacementRound
     /// <summary>What all moves save together, in accesses a second.</summary>
     public double Saved => _moves.Sum(move => move.Gain);
 
+    /// <summary>What all moves save together less what they cost.</summary>
+    public double Worth => Saved - (_moves.Count * _model.MoveCost);
+
     /// <summary>Load above the limits of all shards, after the round.</summary>
     public double Overload => Enumerable.Range(0, _model.Shards).Sum(shard => Math.Max(0, _state.Excess(shard, _model.High)));
 
@@ -74,17 +77,18 @@ internal sealed class PlacementRound
     public bool IsBudgetSpent => _endpointsLeft <= _budget / 20;
 
     /// <summary>How many endpoints and how many slots a round may move: at least one of each.</summary>
-    public static (int Endpoints, int Slots) Budget(PlacementInputs inputs)
+    private static (int Endpoints, int Slots) Budget(PlacementInputs inputs, double share)
     {
         var endpoints = inputs.Entries.Count(entry => entry.Key.IsEndpoint);
         return (Of(endpoints), Of(inputs.Entries.Count - endpoints));
 
-        int Of(int count) => Math.Max(1, (int)Math.Floor(count * inputs.Policy.MoveBudget));
+        int Of(int count) => Math.Max(1, (int)Math.Floor(count * share));
     }
 
-    public static PlacementRound Of(PlacementModel model, int[] clusters, int[] target, bool[] isRequired)
+    /// <summary>The round towards a target, within the policy's budget or another one: a share of the endpoints, and of the slots.</summary>
+    public static PlacementRound Of(PlacementModel model, int[] clusters, int[] target, bool[] isRequired, double? budget = null)
     {
-        var round = new PlacementRound(model, clusters, target, isRequired);
+        var round = new PlacementRound(model, clusters, target, isRequired, budget ?? model.Inputs.Policy.MoveBudget);
         round.MoveRequired();
         round.Relieve();
         for (var turn = 0; turn < TurnsMax; turn++)
@@ -179,7 +183,7 @@ internal sealed class PlacementRound
         return endpoints <= _endpointsLeft && entries.Length - endpoints <= _slotsLeft;
     }
 
-    // A group larger than a whole round is begun, tried once, by a round that has made no other move; one that is left for the next round begins that.
+    // Only a round that has made no move yet begins a group larger than its budget, and tries each such group once.
     private bool MayBegin(int group) => _moves.Count == 0 && _begun.Add(group);
 
     /// <summary>What waits and found no room: of its entries those that fit.</summary>
@@ -243,10 +247,11 @@ internal sealed class PlacementRound
         if (!entries.Any(IsPending)) return;
         var (saved, most, best) = (0.0, 0.0, made);
         for (var i = made; i < _moves.Count; i++)
-            if ((saved += _moves[i].Gain) > most) (most, best) = (saved, i + 1);
+            if ((saved += _moves[i].Gain - _model.MoveCost) > most) (most, best) = (saved, i + 1);
         TakeBack(best);
     }
 
+    // Who reads a partition by these moves stays counted: all of the target's are, from the beginning of the next plan.
     private void TakeBack(int from)
     {
         for (var i = _moves.Count - 1; i >= from; i--)

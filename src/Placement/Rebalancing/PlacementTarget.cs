@@ -46,7 +46,7 @@ internal sealed class PlacementTarget
         {
             var before = target._state.Cut();
             target.Gather();
-            target.Left = model.TotalWeight > 0 ? (before - target._state.Cut()) / model.TotalWeight : 0;
+            target.Left = model.TotalWeight > 0 ? Math.Max(0, (before - target._state.Cut()) / model.TotalWeight) : 0; // Sums are not exact.
         }
         target.Relieve(isGathered);
         return target;
