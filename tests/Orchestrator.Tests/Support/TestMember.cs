@@ -19,6 +19,7 @@ namespace ShardCloud.Orchestrator.Tests.Support;
 public sealed class TestMember : IAsyncDisposable
 {
     private static readonly HttpClient Peers = new();
+    private volatile TaskCompletionSource? _stall;
 
     private readonly WebApplication _app;
     private readonly MapStore _store;
@@ -71,7 +72,14 @@ public sealed class TestMember : IAsyncDisposable
     public HandoffPhase? HoldBefore { get; set; }
 
     /// <summary>True: every request waits, though the lease is renewed, as when its threads are all busy.</summary>
-    public volatile bool IsStalled;
+    public bool IsStalled
+    {
+        set
+        {
+            if (value) _stall ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            else Interlocked.Exchange(ref _stall, null)?.SetResult();
+        }
+    }
 
     /// <summary>Requests seen, as <c>POST /_shard/...</c>.</summary>
     public ConcurrentQueue<string> Seen { get; } = new();
@@ -163,7 +171,7 @@ public sealed class TestMember : IAsyncDisposable
         {
             Seen.Enqueue($"{context.Request.Method} {context.Request.Path}");
             Assert.StartsWith("Bearer ", context.Request.Headers.Authorization.ToString(), StringComparison.Ordinal);
-            while (IsStalled) await Task.Delay(10, context.RequestAborted);
+            if (_stall is { } stall) await stall.Task.WaitAsync(context.RequestAborted);
             await next(context);
         });
         app.MapPost("/_shard/handoffs", async (HttpContext context) =>
