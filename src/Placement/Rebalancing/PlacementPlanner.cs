@@ -35,18 +35,18 @@ public static class PlacementPlanner
         if (model.TotalWeight <= 0) return (needs.Value, 0, model.Inputs.Rest); // Nothing is known of what is left.
 
         var (target, below, among) = (PlacementTarget.Of(model, clusters, isGathered: true), model.Inputs.Policy.RestBelow, PlacementRest.FingerprintOf(model.Inputs));
-        var since = model.Inputs.Rest is { } before && before.Among == among ? before.Left : double.PositiveInfinity;
+        var since = model.Inputs.Rest is { } before && before.Among == among ? before.Left : (double?)null;
         if (target.Left >= below)
         {
             var round = RoundTo(model, clusters, target);
-            var rested = since < double.PositiveInfinity && target.Left < since + below;
+            var rested = target.Left < since + below;
             if (!rested && round.IsBudgetSpent) return (round, target.Left, null);
-            var gain = round.Saved - needs.Value.Saved;
-            if (gain > 0 && (!rested || Wakes(round) || Wakes(PlacementRound.Of(model, clusters, target.At, target.IsRequired, budget: 1)))) return (round, target.Left, null);
+            if (GainOf(round) > 0 && (!rested || Wakes(round) || Wakes(PlacementRound.Of(model, clusters, target.At, target.IsRequired, budget: 1)))) return (round, target.Left, null);
         }
-        return (needs.Value, target.Left, new PlacementRest(Math.Min(since, target.Left), among));
+        return (needs.Value, target.Left, new PlacementRest(Math.Min(since ?? target.Left, target.Left), among));
 
-        bool Wakes(PlacementRound round) => round.Saved - needs.Value.Saved >= PlacementRest.WakesAt * below * model.TotalWeight;
+        double GainOf(PlacementRound round) => round.Saved - needs.Value.Saved;
+        bool Wakes(PlacementRound round) => GainOf(round) >= PlacementRest.WakesAt * below * model.TotalWeight;
     }
 
     // A round that leaves something of its budget has no more to gather: moves wait for room, or for each other. What is near and better as a whole may be a way on.

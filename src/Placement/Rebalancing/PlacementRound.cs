@@ -44,7 +44,7 @@ internal sealed class PlacementRound
     {
         (_model, _state, _target, _isRequired) = (model, new PlacementState(model), target, isRequired);
         (_isInside, _waiting, _rooms) = (new bool[model.Entries], new HashSet<int>[model.Shards], new int[model.Shards]);
-        (_endpointsLeft, _slotsLeft) = Budget(model.Inputs, budget);
+        (_endpointsLeft, _slotsLeft) = Budget(model, budget);
         _budget = _endpointsLeft;
         int[] pending = [.. Enumerable.Range(0, model.Entries).Where(IsPending)];
         _groups = [.. pending.GroupBy(entry => (clusters[entry], target[entry])).Select(group => group.ToArray())];
@@ -77,10 +77,10 @@ internal sealed class PlacementRound
     public bool IsBudgetSpent => _endpointsLeft <= _budget / 20;
 
     /// <summary>How many endpoints and how many slots a round may move: at least one of each.</summary>
-    private static (int Endpoints, int Slots) Budget(PlacementInputs inputs, double share)
+    private static (int Endpoints, int Slots) Budget(PlacementModel model, double share)
     {
-        var endpoints = inputs.Entries.Count(entry => entry.Key.IsEndpoint);
-        return (Of(endpoints), Of(inputs.Entries.Count - endpoints));
+        var endpoints = model.IsEndpoint.AsSpan().Count(true);
+        return (Of(endpoints), Of(model.Entries - endpoints));
 
         int Of(int count) => Math.Max(1, (int)Math.Floor(count * share));
     }
@@ -265,7 +265,7 @@ internal sealed class PlacementRound
 
     /// <summary>Moves an entry, and offers again what waits for its shard or is used with it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private double Move(int entry, int to)
+    private void Move(int entry, int to)
     {
         var (from, gain, loadFrom) = (_state.At[entry], PlacementTies.Gain(_model, _state.At, entry, to), _state.Relative(_state.At[entry]));
         _state.Move(entry, to);
@@ -285,7 +285,6 @@ internal sealed class PlacementRound
             var other = _model.Ends[i];
             if (_groupOf[other] >= 0 && _groupOf[other] != _groupOf[entry] && IsPending(other) && _model.First[other + 1] - _model.First[other] <= FollowedEdgesMax) Offer(_groupOf[other]);
         }
-        return gain;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -37,7 +37,7 @@ internal sealed class PlacementTarget
     /// <summary>What gathering would save before shards with too much give something back: share of the weight of all edges. 0 where nothing is gathered.</summary>
     public double Left { get; private set; }
 
-    /// <summary>The target of a model; with <paramref name="isGathered"/> false only what must move, and balance, moves anything.</summary>
+    /// <summary>The target of a model; with <paramref name="isGathered"/> false only what must move, and balance, moves anything. To gather, something must be used together.</summary>
     public static PlacementTarget Of(PlacementModel model, int[] clusters, bool isGathered)
     {
         var target = new PlacementTarget(model, clusters);
@@ -46,7 +46,7 @@ internal sealed class PlacementTarget
         {
             var before = target._state.Cut();
             target.Gather();
-            target.Left = model.TotalWeight > 0 ? Math.Max(0, (before - target._state.Cut()) / model.TotalWeight) : 0; // Sums are not exact.
+            target.Left = Math.Max(0, (before - target._state.Cut()) / model.TotalWeight); // Sums are not exact.
         }
         target.Relieve(isGathered);
         return target;

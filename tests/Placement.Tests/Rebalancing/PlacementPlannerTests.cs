@@ -1,7 +1,5 @@
 using ShardCloud.Bench.Placement;
-using ShardCloud.Placement.Affinity;
 using ShardCloud.Placement.Rebalancing;
-using ShardCloud.Routing;
 
 namespace ShardCloud.Placement.Tests.Rebalancing;
 
@@ -136,18 +134,10 @@ public sealed class PlacementPlannerTests
     [InlineData(80, null)]
     public void BalanceAndPins_CountBeforeTraffic_WhereADivisionWouldSaveMore(double w, string? x)
     {
-        (string Name, int At, double Load, bool IsFixed)[] entries =
-            [("k", 1, 0, false), ("p", 1, 0, false), ("q", 2, 0, false), ("v", 2, 89, true), ("w", 0, w, true), ("x", 0, 23, false), ("y", 1, 44, true), ("z", 1, 44, true)];
-        int PlaceOf(string name) => Array.FindIndex(entries, entry => entry.Name == name);
-        var inputs = new PlacementInputs
-        {
-            Map = new MapVersion(1),
-            Affinity = 1,
-            Shards = [.. Enumerable.Range(1, 3).Select(number => new PlacementShard(new ShardId($"shard-{number}"), "1.0.0", true, PlacementShard.NoLimit))],
-            Entries = [.. entries.Select(entry => new PlacementEntry(EntryKey.Of(new EndpointId($"rooms/{entry.Name}")), entry.At, new EndpointLoad(entry.Load, 0, 0, 0, 0), entry.IsFixed))],
-            Edges = [.. new[] { ("k", "z", 1.0), ("p", "q", 5), ("w", "x", 1), ("x", "z", 10) }.Select(edge => new AffinityEdge(PlaceOf(edge.Item1), PlaceOf(edge.Item2), edge.Item3))],
-            Policy = new PlacementPolicy { MoveBudget = 1, Imbalance = 0.2, Pins = new Dictionary<EndpointId, ShardId> { [new EndpointId("rooms/k")] = new ShardId("shard-3") }, Apart = [[new EndpointId("rooms/x"), new EndpointId("rooms/y")]] },
-        };
+        var inputs = RandomCloud.Small(
+            [("k", 1, 0, false), ("p", 1, 0, false), ("q", 2, 0, false), ("v", 2, 89, true), ("w", 0, w, true), ("x", 0, 23, false), ("y", 1, 44, true), ("z", 1, 44, true)],
+            [("k", "z", 1), ("p", "q", 5), ("w", "x", 1), ("x", "z", 10)],
+            new PlacementPolicy { MoveBudget = 1, Imbalance = 0.2, Pins = new Dictionary<EndpointId, ShardId> { [new EndpointId("rooms/k")] = new ShardId("shard-3") }, Apart = [[new EndpointId("rooms/x"), new EndpointId("rooms/y")]] });
 
         var moves = PlacementPlanner.Plan(inputs).Moves.ToDictionary(move => move.Entry.Endpoint.Value, move => move.To.Value);
 

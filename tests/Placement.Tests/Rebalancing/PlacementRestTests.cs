@@ -1,7 +1,5 @@
 using ShardCloud.Bench.Placement;
-using ShardCloud.Placement.Affinity;
 using ShardCloud.Placement.Rebalancing;
-using ShardCloud.Routing;
 
 namespace ShardCloud.Placement.Tests.Rebalancing;
 
@@ -86,19 +84,14 @@ public sealed class PlacementRestTests
     public void AtRest_APinThatSavesMuch_MovesAlone()
     {
         var (inputs, _) = Wavering();
-        var to = inputs.Shards[1].Id;
-        var busy = Enumerable.Range(0, inputs.Entries.Count).Where(i => inputs.Entries[i].Owner == 0)
-            .MaxBy(i => inputs.Edges.Where(edge => edge.A == i || edge.B == i).Sum(edge => inputs.Entries[edge.A == i ? edge.B : edge.A].Owner switch { 0 => -edge.Weight, 1 => edge.Weight, _ => 0 }));
-        var weight = inputs.Edges.Sum(edge => edge.Weight) / 10;
-        var tied = Enumerable.Range(0, inputs.Entries.Count).First(i => inputs.Entries[i].Owner == 1);
-        var edges = inputs.Edges.Select(edge => (edge.A, edge.B) == (Math.Min(busy, tied), Math.Max(busy, tied)) ? edge with { Weight = weight } : edge).ToList();
-        if (edges.All(edge => edge.Weight != weight)) edges.Add(new AffinityEdge(Math.Min(busy, tied), Math.Max(busy, tied), weight));
-        var pins = new Dictionary<EndpointId, ShardId> { [inputs.Entries[busy].Key.Endpoint] = to };
-        inputs = inputs with { Edges = [.. edges.OrderBy(edge => edge.A).ThenBy(edge => edge.B)], Policy = inputs.Policy with { Pins = pins }, Rest = inputs.Rest! with { Left = 1 } };
+        var cut = inputs.Edges.Last(edge => inputs.Entries[edge.A].Owner != inputs.Entries[edge.B].Owner);
+        var (pinned, weight) = (inputs.Entries[cut.A].Key.Endpoint, inputs.Edges.Sum(edge => edge.Weight) / 10);
+        var pins = new Dictionary<EndpointId, ShardId> { [pinned] = inputs.Shards[inputs.Entries[cut.B].Owner].Id };
+        inputs = inputs with { Edges = [.. inputs.Edges.Select(edge => edge == cut ? edge with { Weight = weight } : edge)], Policy = inputs.Policy with { Pins = pins }, Rest = inputs.Rest! with { Left = 1 } };
 
         var plan = PlacementPlanner.Plan(inputs);
 
-        Assert.Contains(plan.Moves, move => move.Entry.Endpoint == inputs.Entries[busy].Key.Endpoint && move.Gain > 0.09 * inputs.Edges.Sum(edge => edge.Weight));
+        Assert.Contains(plan.Moves, move => move.Entry.Endpoint == pinned && move.Gain > 0.09 * inputs.Edges.Sum(edge => edge.Weight));
         Assert.NotNull(plan.Rest);
     }
 
@@ -106,17 +99,8 @@ public sealed class PlacementRestTests
     [Fact]
     public void RoundForTheBalanceAlone_BeginsARest()
     {
-        (string Name, int At, double Load)[] entries = [("p", 0, 0.85), ("q", 1, 0.85), .. Enumerable.Range(0, 13).Select(i => ($"x{i:D2}", 2, 0.1))];
-
-        var plan = PlacementPlanner.Plan(new PlacementInputs
-        {
-            Map = new MapVersion(1),
-            Affinity = 1,
-            Shards = [.. Enumerable.Range(1, 3).Select(number => new PlacementShard(new ShardId($"shard-{number}"), "1.0.0", true, PlacementShard.NoLimit))],
-            Entries = [.. entries.Select(entry => new PlacementEntry(EntryKey.Of(new EndpointId($"rooms/{entry.Name}")), entry.At, new EndpointLoad(entry.Load, 0, 0, 0, 0), false))],
-            Edges = [new AffinityEdge(0, 1, 1)],
-            Policy = new PlacementPolicy { MoveBudget = 1 },
-        });
+        var plan = PlacementPlanner.Plan(RandomCloud.Small(
+            [("p", 0, 0.85, false), ("q", 1, 0.85, false), .. Enumerable.Range(0, 13).Select(i => ($"x{i:D2}", 2, 0.1, false))], [("p", "q", 1)], new PlacementPolicy { MoveBudget = 1 }));
 
         Assert.NotEmpty(plan.Moves);
         Assert.All(plan.Moves, move => Assert.Equal(("shard-3", 0.0), (move.From.Value, move.Gain)));

@@ -44,6 +44,21 @@ internal static class RandomCloud
         List<IReadOnlyList<EndpointId>> Apart() => [.. Enumerable.Range(0, random.Next(3)).Select(_ => (IReadOnlyList<EndpointId>)[.. inputs.Entries.Take(endpoints).OrderBy(_ => random.Next()).Take(random.Next(1, 4)).Select(entry => entry.Key.Endpoint)])];
     }
 
+    /// <summary>A cloud made by hand: three shards of one version, endpoints in <c>rooms/</c> with nothing but requests, edges by their names.</summary>
+    public static PlacementInputs Small((string Name, int At, double Load, bool IsFixed)[] endpoints, (string A, string B, double Weight)[] edges, PlacementPolicy policy)
+    {
+        int PlaceOf(string name) => Array.FindIndex(endpoints, endpoint => endpoint.Name == name);
+        return new PlacementInputs
+        {
+            Map = new MapVersion(1),
+            Affinity = 1,
+            Shards = [.. Enumerable.Range(1, 3).Select(number => new PlacementShard(new ShardId($"shard-{number}"), "1.0.0", true, PlacementShard.NoLimit))],
+            Entries = [.. endpoints.Select(endpoint => new PlacementEntry(EntryKey.Of(new EndpointId($"rooms/{endpoint.Name}")), endpoint.At, new EndpointLoad(endpoint.Load, 0, 0, 0, 0), endpoint.IsFixed))],
+            Edges = [.. edges.Select(edge => new AffinityEdge(PlaceOf(edge.A), PlaceOf(edge.B), edge.Weight))],
+            Policy = policy,
+        };
+    }
+
     /// <summary>False where chance made pins, groups or capacities that no placement can satisfy.</summary>
     public static bool CanBePlanned(PlacementInputs inputs)
     {
@@ -58,14 +73,11 @@ internal static class RandomCloud
         }
     }
 
-    public static PlacementInputs With(PlacementInputs inputs, PlacementPolicy policy, IReadOnlyList<PlacementEntry>? entries = null, IReadOnlyList<PlacementShard>? shards = null, IReadOnlyList<AffinityEdge>? edges = null) => new()
+    public static PlacementInputs With(PlacementInputs inputs, PlacementPolicy policy, IReadOnlyList<PlacementEntry>? entries = null, IReadOnlyList<PlacementShard>? shards = null, IReadOnlyList<AffinityEdge>? edges = null) => inputs with
     {
-        Map = inputs.Map,
-        Affinity = inputs.Affinity,
         Shards = shards ?? inputs.Shards,
         Entries = entries ?? inputs.Entries,
         Edges = edges ?? inputs.Edges,
-        Partitions = inputs.Partitions,
         Readers = shards is null ? inputs.Readers : [],
         Policy = policy,
     };
